@@ -1,0 +1,1 @@
+"""Skipscope: see why very deep networks train or fail."""

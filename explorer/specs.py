@@ -1,0 +1,513 @@
+"""What a person chooses: nets, data, training, and the experiment that joins them.
+
+Every spec is a frozen Pydantic model without extra fields. It round-trips through JSON; nets
+also round-trip through the short tokens of :mod:`explorer.names`, which links are made of.
+Nothing here imports torch: the server validates and draws from specs alone.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from explorer.errors import SpecError
+
+Family = Literal["plain", "residual", "highway", "dense"]
+Layout = Literal["cifar", "fc"]
+Initialisation = Literal["he", "xavier", "zero_last_scale"]
+Activation = Literal["relu", "tanh"]
+Shortcut = Literal[
+    "A",
+    "B",
+    "C",
+    "constant_scaling",
+    "exclusive_gating",
+    "shortcut_only_gating",
+    "conv1x1",
+    "dropout",
+]
+Order = Literal[
+    "original",
+    "bn_after_addition",
+    "relu_before_addition",
+    "relu_only_preact",
+    "full_preact",
+]
+ORDER_ALIASES: dict[str, Order] = {"v1": "original", "v2": "full_preact"}
+MAX_LANES = 4
+MAX_DEPTH = 1300  # the papers' deepest net has 1202 layers
+
+
+class Spec(BaseModel):
+    """Frozen, closed base of every spec."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _nearest_depths(depth: int, step: int, offset: int, least: int) -> str:
+    below = max(least, offset + step * ((depth - offset) // step))
+    above = max(least, below + step) if below <= depth else below
+    if above > MAX_DEPTH:
+        above = below
+    return f"{below}" if above == below else f"{below} and {above}"
+
+
+class NetBase(Spec):
+    """What all families share.
+
+    Attributes:
+        layout: ``cifar`` (3×3 stem, three stages at full, half and quarter resolution, global
+            average pool; He15 §4.2) or ``fc`` (fully connected; SGS15 §3.1).
+        depth: Layers with weights on the longest path, as the paper counts them.
+        input_shape: (channels, height, width) of one image.
+        classes: Number of answers.
+        batch_norm: Batch normalisation after (or before) every convolution.
+    """
+
+    layout: Layout = "cifar"
+    depth: int = Field(ge=2, le=MAX_DEPTH)
+    input_shape: tuple[
+        Annotated[int, Field(ge=1, le=16)],
+        Annotated[int, Field(ge=4, le=1024)],
+        Annotated[int, Field(ge=4, le=1024)],
+    ] = (3, 32, 32)
+    classes: int = Field(10, ge=2, le=100_000)
+    batch_norm: bool = True
+    init: Initialisation = "he"
+
+    def _depth_rule(self) -> tuple[int, int, int] | None:
+        """(step, offset, least) of the possible depths; None where every depth is."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _possible_depth(self) -> NetBase:
+        rule = self._depth_rule()
+        if rule is None:
+            return self
+        step, offset, least = rule
+        if self.depth < least or (self.depth - offset) % step:
+            raise ValueError(
+                f"depth {self.depth} is not possible here: it must be {step}n + {offset} "
+                f"({least}, {least + step}, {least + 2 * step}, …); "
+                f"try {_nearest_depths(self.depth, step, offset, least)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _initialisation_has_its_scale(self) -> NetBase:
+        if self.init == "zero_last_scale" and not self.batch_norm:
+            raise ValueError(
+                "init 'zero_last_scale' sets the last batch norm's scale of each unit to 0: "
+                "set batch_norm to true, or choose 'he' or 'xavier'"
+            )
+        return self
+
+
+class PlainSpec(NetBase):
+    """Stacked layers without shortcuts (He15 §4.2; SGS15 §3.1 where fully connected).
+
+    ``width`` is the number of filters of the first stage (doubled at each further stage), or the
+    units of every fully connected layer.
+    """
+
+    family: Literal["plain"] = "plain"
+    width: int = Field(16, ge=1, le=2048)
+    activation: Activation = "relu"
+
+    def _depth_rule(self) -> tuple[int, int, int] | None:
+        return None if self.layout == "fc" else (6, 2, 8)
+
+    @model_validator(mode="after")
+    def _has_a_last_scale(self) -> PlainSpec:
+        if self.init == "zero_last_scale":
+            raise ValueError(
+                "init 'zero_last_scale' silences every block of a plain net: choose 'he' or "
+                "'xavier', or the residual family"
+            )
+        return self
+
+
+class ResidualSpec(NetBase):
+    """Residual nets: He15 (``order='original'``) and He16 (all five orders, all shortcuts).
+
+    Attributes:
+        unit: ``basic`` (two 3×3) or ``bottleneck`` (1×1, 3×3, 1×1, four times as wide outside).
+        shortcut: A, B, C of He15 §3.3, or one of He16 Table 1; those keep option A where the
+            shape changes, except ``conv1x1``, which projects everywhere.
+        order: Where batch norm and ReLU stand (He16 Fig 4); ``v1`` and ``v2`` are aliases.
+        shortcut_scale: λ on the shortcut (He16 Eq 7), for ``constant_scaling``.
+        residual_scale: Factor on F, for ``constant_scaling``.
+        gate_bias: b_g of He16 §3.1, for the two gated shortcuts.
+        shortcut_dropout: Drop rate, for ``dropout``.
+        survival_prob: p_L of stochastic depth (SD16 §3); 1 keeps every unit.
+        survival_decay: ``linear`` (p_l = 1 − l/L·(1 − p_L)) or ``uniform`` (p_l = p_L).
+    """
+
+    family: Literal["residual"] = "residual"
+    width: int = Field(16, ge=1, le=2048)
+    unit: Literal["basic", "bottleneck"] = "basic"
+    shortcut: Shortcut = "A"
+    order: Order = "full_preact"
+    shortcut_scale: float = Field(0.5, ge=0, le=2)
+    residual_scale: float = Field(0.5, ge=0, le=2)
+    gate_bias: float = Field(-6.0, ge=-20, le=20)
+    shortcut_dropout: float = Field(0.5, ge=0, lt=1)
+    survival_prob: float = Field(1.0, gt=0, le=1)
+    survival_decay: Literal["linear", "uniform"] = "linear"
+    activation: Activation = "relu"
+
+    @field_validator("order", mode="before")
+    @classmethod
+    def _alias(cls, value: object) -> object:
+        return ORDER_ALIASES.get(value, value) if isinstance(value, str) else value
+
+    def _depth_rule(self) -> tuple[int, int, int] | None:
+        if self.layout == "fc":
+            return None
+        return (9, 2, 11) if self.unit == "bottleneck" else (6, 2, 8)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> ResidualSpec:
+        if self.layout == "fc" and (self.unit, self.shortcut, self.order) != (
+            "basic",
+            "A",
+            "full_preact",
+        ):
+            raise ValueError(
+                "a fully connected residual net has one layer a unit and identity shortcuts: "
+                "leave unit, shortcut and order at their defaults"
+            )
+        if self.init == "zero_last_scale" and self.order == "full_preact":
+            raise ValueError(
+                "init 'zero_last_scale' needs a batch norm at the end of F, and full_preact has "
+                "none there: choose another order, or init 'he'"
+            )
+        if not self.batch_norm and self.order == "bn_after_addition":
+            raise ValueError(
+                "order 'bn_after_addition' without batch norm is the original order: "
+                "choose 'original', or set batch_norm to true"
+            )
+        return self
+
+
+class HighwaySpec(NetBase):
+    """Highway nets: y = H(x)·T(x) + x·(1 − T(x)), T = σ(W_T x + b_T) (SGS15 Eq 3).
+
+    Attributes:
+        transform_bias: b_T at the start; negative lets units carry at first (SGS15 §2.2).
+    """
+
+    family: Literal["highway"] = "highway"
+    width: int = Field(16, ge=1, le=2048)
+    transform_bias: float = Field(-2.0, ge=-20, le=20)
+    activation: Activation = "relu"
+
+    def _depth_rule(self) -> tuple[int, int, int] | None:
+        return None if self.layout == "fc" else (3, 4, 7)
+
+    @model_validator(mode="after")
+    def _has_a_last_scale(self) -> HighwaySpec:
+        if self.init == "zero_last_scale":
+            raise ValueError(
+                "init 'zero_last_scale' is for residual nets: choose 'he' or 'xavier'; "
+                "transform_bias decides how closed a highway net starts"
+            )
+        return self
+
+
+class DenseSpec(NetBase):
+    """DenseNets (Huang16): every unit sees the features of all before it in its stage.
+
+    Attributes:
+        growth_rate: k, new feature maps of each unit.
+        bottleneck: BN–ReLU–1×1 (4k maps) before each 3×3 (DenseNet-B).
+        compression: θ, share of the maps that a transition keeps (DenseNet-C where < 1).
+    """
+
+    family: Literal["dense"] = "dense"
+    layout: Literal["cifar"] = "cifar"
+    growth_rate: int = Field(12, ge=1, le=256)
+    bottleneck: bool = False
+    compression: float = Field(1.0, gt=0, le=1)
+
+    def _depth_rule(self) -> tuple[int, int, int] | None:
+        return (6, 4, 10) if self.bottleneck else (3, 4, 7)
+
+    @model_validator(mode="after")
+    def _has_a_last_scale(self) -> DenseSpec:
+        if self.init == "zero_last_scale":
+            raise ValueError("init 'zero_last_scale' is for residual nets: choose 'he' or 'xavier'")
+        return self
+
+
+def _family_of(value: Any) -> str | None:
+    family = value.get("family") if isinstance(value, dict) else getattr(value, "family", None)
+    return family if isinstance(family, str) else None
+
+
+NetSpec = Annotated[
+    Annotated[PlainSpec, Tag("plain")]
+    | Annotated[ResidualSpec, Tag("residual")]
+    | Annotated[HighwaySpec, Tag("highway")]
+    | Annotated[DenseSpec, Tag("dense")],
+    Discriminator(
+        _family_of,
+        custom_error_type="family",
+        custom_error_message="family must be one of plain, residual, highway, dense",
+    ),
+]
+NET_ADAPTER: TypeAdapter[NetSpec] = TypeAdapter(NetSpec)
+
+
+# ------------------------------------------------------------------------------------- data
+
+
+class DataInfo(Spec):
+    """What must be known of a data set before it is loaded."""
+
+    title: str
+    input_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+
+
+_DIGITS = tuple("0123456789")
+DATASETS: dict[str, DataInfo] = {
+    "digits": DataInfo(title="Handwritten digits", input_shape=(1, 8, 8), classes=_DIGITS),
+    "mnist": DataInfo(title="MNIST", input_shape=(1, 28, 28), classes=_DIGITS),
+    "fashion_mnist": DataInfo(
+        title="Fashion-MNIST",
+        input_shape=(1, 28, 28),
+        classes=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+    ),
+    "cifar10": DataInfo(
+        title="CIFAR-10",
+        input_shape=(3, 32, 32),
+        classes=(
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ),
+    ),
+    # CIFAR-100's hundred names come with its files; the count is all that a blueprint needs.
+    "cifar100": DataInfo(
+        title="CIFAR-100",
+        input_shape=(3, 32, 32),
+        classes=tuple(f"class {i}" for i in range(100)),
+    ),
+}
+
+
+class DataSpec(Spec):
+    """Which images, and how many.
+
+    Attributes:
+        name: An entry of ``DATASETS``, or ``folder``.
+        path: For ``folder``: a folder with ``train/CLASS/*.png`` and ``test/CLASS/*.png``.
+        image_size: For ``folder``: side in pixels to which every image is resized.
+        train_limit: Use only so many training images, class-balanced; None uses all.
+        test_limit: Likewise for the test images.
+        augment: Pad-4 crop and flip (pad 1 and no flip where flipping changes the class).
+    """
+
+    name: Literal["digits", "folder", "mnist", "fashion_mnist", "cifar10", "cifar100"] = "digits"
+    path: str | None = None
+    image_size: int = Field(32, ge=8, le=512)
+    train_limit: int | None = Field(None, ge=2)
+    test_limit: int | None = Field(None, ge=1)
+    augment: bool = False
+
+    @model_validator(mode="after")
+    def _folder_has_a_path(self) -> DataSpec:
+        if self.name == "folder" and not self.path:
+            raise ValueError(
+                "data 'folder' needs a path to a folder with train/CLASS/*.png and "
+                "test/CLASS/*.png"
+            )
+        if self.name != "folder" and self.path is not None:
+            raise ValueError(f"a path is for data 'folder' only, not for {self.name!r}")
+        return self
+
+
+# ---------------------------------------------------------------------------------- training
+
+
+class TrainSpec(Spec):
+    """How a net is trained. Named recipes with their sources stand in ``RECIPES``.
+
+    Attributes:
+        steps: Updates in all.
+        schedule: ``constant``; ``one_cycle`` (linear up for 30 %, cosine down to 0);
+            ``milestones`` (÷10 at each given share of the steps); ``exponential``
+            (× ``decay_rate`` every epoch).
+        warmup_steps: Steps at a tenth of the rate (He15 §4.2, for 110 layers).
+        eval_every: Steps between evaluations; None means once an epoch.
+        precision: ``float32``, or ``bfloat16`` for autocast.
+    """
+
+    recipe: str = Field("one_cycle", max_length=40)
+    steps: int = Field(330, ge=1, le=10_000_000)
+    batch_size: int = Field(64, ge=1, le=65_536)
+    optimizer: Literal["sgd", "nesterov", "adam", "adamw"] = "sgd"
+    learning_rate: float = Field(0.1, ge=1e-8, le=100)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0, le=1)
+    schedule: Literal["constant", "one_cycle", "milestones", "exponential"] = "one_cycle"
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
+    decay_rate: float = Field(0.95, gt=0, le=1)
+    warmup_steps: int = Field(0, ge=0)
+    gradient_clip: float | None = Field(None, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    eval_every: int | None = Field(None, ge=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+RECIPES: dict[str, TrainSpec] = {
+    "one_cycle": TrainSpec(),
+    "he15": TrainSpec(  # He15 §4.2: 64k iterations, ÷10 at 32k and 48k
+        recipe="he15", steps=64_000, batch_size=128, schedule="milestones", milestones=(0.5, 0.75)
+    ),
+    "huang16": TrainSpec(  # Huang16 §4.2: batch 64, Nesterov, ÷10 at 50 % and 75 %
+        recipe="huang16",
+        steps=234_375,
+        batch_size=64,
+        optimizer="nesterov",
+        schedule="milestones",
+        milestones=(0.5, 0.75),
+    ),
+    "sgs15": TrainSpec(  # SGS15 §3.1: SGD with momentum, exponentially decaying rate
+        recipe="sgs15", steps=660, learning_rate=0.03, weight_decay=0.0, schedule="exponential"
+    ),
+    "adam": TrainSpec(
+        recipe="adam", optimizer="adam", learning_rate=1e-3, weight_decay=0.0, schedule="constant"
+    ),
+}
+
+
+class ExperimentSpec(Spec):
+    """One to four nets that see the same batches from the same seed."""
+
+    lanes: tuple[NetSpec, ...] = Field(min_length=1, max_length=MAX_LANES)
+    data: DataSpec = DataSpec()
+    training: TrainSpec = TrainSpec()
+    seed: int = Field(7, ge=0, le=2**31 - 1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    @model_validator(mode="after")
+    def _nets_fit_the_data(self) -> ExperimentSpec:
+        info = DATASETS.get(self.data.name)
+        shapes = {(lane.input_shape, lane.classes) for lane in self.lanes}
+        wanted = {(info.input_shape, len(info.classes))} if info else shapes
+        if len(shapes) > 1 or shapes != wanted:
+            raise ValueError(
+                f"the nets expect {sorted(shapes)} and the data gives {sorted(wanted)} "
+                "(image shape, classes): build lanes with specs.fit(net, input_shape, classes)"
+            )
+        return self
+
+
+# --------------------------------------------------------------------------------- functions
+
+S = TypeVar("S", bound=Spec)
+
+
+def fit(net: NetSpec, input_shape: tuple[int, int, int], classes: int) -> NetSpec:
+    """The same net for images of another shape and another number of classes."""
+    return parse_net({**net.model_dump(), "input_shape": input_shape, "classes": classes})
+
+
+def fit_to_data(net: NetSpec, data: DataSpec) -> NetSpec:
+    """The same net for one of ``DATASETS``; a folder's nets must be fitted by :func:`fit`."""
+    info = DATASETS.get(data.name)
+    return net if info is None else fit(net, info.input_shape, len(info.classes))
+
+
+def parse_net(value: str | dict[str, Any]) -> NetSpec:
+    """A net spec from JSON text or a dict.
+
+    Raises:
+        SpecError: One sentence: the field, what is wrong, what is allowed.
+    """
+    try:
+        return NET_ADAPTER.validate_python(_from_json(value, "a net spec"))
+    except ValidationError as error:
+        raise SpecError(explain(error)) from None
+
+
+def parse(kind: type[S], value: str | dict[str, Any]) -> S:
+    """Any other spec from JSON text or a dict; raises :class:`SpecError`."""
+    try:
+        return kind.model_validate(_from_json(value, kind.__name__))
+    except ValidationError as error:
+        raise SpecError(explain(error)) from None
+
+
+def _from_json(value: str | dict[str, Any], what: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise SpecError(f"This is not JSON, so it cannot be {what}: {error}.") from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first problem of a Pydantic error as one sentence."""
+    problem = error.errors()[0]
+    families = ("plain", "residual", "highway", "dense")
+    place = [str(part) for part in problem["loc"] if part not in families]
+    name = ".".join(place)
+    context = problem.get("ctx") or {}
+    kind, given = problem["type"], problem.get("input")
+    if kind == "extra_forbidden":
+        return (
+            f"There is no field {name!r} here; remove it, or see the fields that "
+            "`skipscope show NAME --json` prints under \"spec\"."
+        )
+    if kind == "missing":
+        return f"The field {name!r} is missing; give it a value."
+    if kind == "value_error":
+        text = str(context.get("error", problem["msg"]))
+        return _sentence(f"{name}: {text}" if name else text)
+    if kind == "family":
+        family = given.get("family") if isinstance(given, dict) else given
+        return _sentence(f"{problem['msg']}, not {family!r}")
+    message = problem["msg"]
+    message = message[0].lower() + message[1:]
+    shown = repr(given)
+    shown = shown if len(shown) <= 60 else shown[:57] + "…"
+    return _sentence(f"{name or 'The value'}: {message}, not {shown}")
+
+
+def _sentence(text: str) -> str:
+    text = text[0].upper() + text[1:] if not text.split(":")[0].isidentifier() else text
+    return text if text.endswith((".", "!", "?")) else text + "."
