@@ -28,3 +28,7 @@ class NotApplicableError(SkipscopeError):
 
 class RunError(SkipscopeError):
     """A run or job that is unknown, over, or was cut short."""
+
+
+class Cancelled(RunError):
+    """A measurement that was asked to stop before its end; not a failure."""
