@@ -1,0 +1,147 @@
+"""What can be known of a data set without loading it: no torch, so the server may ask.
+
+For an image folder that is its listing: names and sizes of files, no pixel decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from explorer.errors import DataError
+from explorer.specs import DATASETS, DataInfo, DataSpec
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """The images of a folder data set, in a fixed order (class, then file name).
+
+    Attributes:
+        train: (file, index into ``classes``) of every training image.
+        key: Changes whenever a file is added, removed, renamed, resized or rewritten.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    train: tuple[tuple[Path, int], ...]
+    test: tuple[tuple[Path, int], ...]
+    key: str
+
+
+def data_home() -> Path:
+    """Folder of downloads and decoded images: ``$SKIPSCOPE_HOME/data``, or ~/.skipscope/data."""
+    home = os.environ.get("SKIPSCOPE_HOME")
+    return (Path(home).expanduser() if home else Path.home() / ".skipscope") / "data"
+
+
+def data_info(spec: DataSpec) -> DataInfo:
+    """Title, image shape and classes of any data set.
+
+    Raises:
+        DataError: The folder is not an image-folder data set.
+    """
+    if spec.name == "folder":
+        return scan_folder(spec.path or "", spec.image_size)
+    return DATASETS[spec.name]
+
+
+def scan_folder(path: str | Path, image_size: int) -> DataInfo:
+    """What an image folder amounts to, with its images as RGB of ``image_size``² pixels.
+
+    Raises:
+        DataError: One sentence; see :func:`list_folder`.
+    """
+    listing = list_folder(path)
+    return DataInfo(
+        title=listing.path.name or str(listing.path),
+        input_shape=(3, image_size, image_size),
+        classes=listing.classes,
+    )
+
+
+def list_folder(path: str | Path) -> FolderListing:
+    """List ``train/CLASS/*.png`` and ``test/CLASS/*.png`` (png, jpg, jpeg) under ``path``.
+
+    Classes are the folders of ``train`` that hold images, sorted by name.
+
+    Raises:
+        DataError: Not a folder, no train or test in it, no images, one class only, or a class
+            in test that train does not have.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        raise DataError(
+            f"There is no folder {str(root)!r}: give the path of a folder with "
+            "train/CLASS/*.png and test/CLASS/*.png in it."
+        )
+    key = hashlib.sha256()
+    train = _list_split(root, "train", key)
+    test = _list_split(root, "test", key)
+    if len(train) == 1:
+        raise DataError(
+            f"Every training image under {str(root / 'train')!r} is of one class, "
+            f"{next(iter(train))!r}: a net needs at least two class folders to tell apart."
+        )
+    strangers = sorted(set(test) - set(train))
+    if strangers:
+        raise DataError(
+            f"The class {strangers[0]!r} has images in {str(root / 'test')!r} but none in "
+            f"{str(root / 'train')!r}: add training images of it, or remove it from test."
+        )
+    classes = tuple(sorted(train))
+    index = {name: i for i, name in enumerate(classes)}
+    return FolderListing(
+        path=root.resolve(),
+        classes=classes,
+        train=tuple((file, index[name]) for name in classes for file in train[name]),
+        test=tuple((file, index[name]) for name in sorted(test) for file in test[name]),
+        key=key.hexdigest(),
+    )
+
+
+def _list_split(root: Path, split: str, key: hashlib._Hash) -> dict[str, list[Path]]:
+    """Image files by class, classes without images left out; every file is added to ``key``."""
+    folder = root / split
+    if not folder.is_dir():
+        raise DataError(
+            f"The folder {str(root)!r} has no {split!r} in it: images belong in "
+            "train/CLASS/*.png and test/CLASS/*.png."
+        )
+    found: dict[str, list[Path]] = {}
+    try:
+        classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        for name in classes:
+            with os.scandir(folder / name) as entries:
+                files = sorted(
+                    (entry for entry in entries if _is_image(entry)), key=lambda entry: entry.name
+                )
+            for file in files:
+                state = file.stat()
+                line = f"{split}/{name}/{file.name}\0{state.st_size}\0{state.st_mtime_ns}\n"
+                key.update(line.encode("utf-8", "surrogateescape"))
+            if files:
+                found[name] = [Path(file.path) for file in files]
+    except OSError as error:
+        raise DataError(
+            f"The folder {str(folder)!r} cannot be read ({error.strerror}): "
+            "check its permissions, or choose another folder."
+        ) from None
+    if not found:
+        raise DataError(
+            f"There are no images under {str(folder)!r}: put png, jpg or jpeg files into one "
+            f"folder a class, such as {split}/cat/1.png."
+        )
+    return found
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+    return (
+        not name.startswith(".")
+        and name.lower().endswith(IMAGE_SUFFIXES)
+        and entry.is_file(follow_symlinks=True)
+    )

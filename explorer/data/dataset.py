@@ -1,0 +1,200 @@
+"""A data set as tensors on one device, and the batches of a training.
+
+All images of a data set are one uint8 tensor: picking, cropping and normalising a batch are a
+few operations on the device, instead of a decoder and a queue of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from explorer.data.order import Indices, balanced, permutation, random_bits
+from explorer.errors import SpecError
+from explorer.specs import DataInfo, DataSpec
+
+Progress = Callable[[str, float], None]
+
+# Streams of random numbers drawn from one seed.
+_LIMIT, _SHUFFLE, _AUGMENT = 1, 2, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels for training and testing.
+
+    Attributes:
+        train_images: uint8 (N, C, H, W), values 0 … 255.
+        train_labels: int64 (N,), indices into ``info.classes``.
+        mean: float32 (C,), of all training images (before any limit), pixels scaled to [0, 1].
+        std: float32 (C,), likewise; never 0.
+    """
+
+    spec: DataSpec
+    info: DataInfo
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    mean: Tensor
+    std: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        return self.train_images.device
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """The same data set with every tensor on ``device``; itself if it is there already."""
+        device = torch.device(device)
+        if device == self.device:
+            return self
+        names = ("train_images", "train_labels", "test_images", "test_labels", "mean", "std")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """float32 images with mean 0 and deviation 1 per channel, from uint8 (…, C, H, W)."""
+        mean, std = self.mean.to(images.device), self.std.to(images.device)
+        scale = (1 / (255 * std))[:, None, None]
+        shift = (mean / std)[:, None, None]
+        return images * scale - shift
+
+    def balanced_train(self, n: int) -> Tensor:
+        """Positions of a fixed, class-balanced choice of at most ``n`` training images."""
+        return self._balanced(self.train_labels, n)
+
+    def balanced_test(self, n: int) -> Tensor:
+        """Positions of a fixed, class-balanced choice of at most ``n`` test images."""
+        return self._balanced(self.test_labels, n)
+
+    def _balanced(self, labels: Tensor, n: int) -> Tensor:
+        return torch.from_numpy(balanced(labels.cpu().numpy(), n, _LIMIT)).to(self.device)
+
+
+def build(
+    spec: DataSpec,
+    info: DataInfo,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+) -> Dataset:
+    """A data set on the CPU from all its images and labels, limited as ``spec`` says."""
+    mean, std = channel_statistics(train[0])
+    train_images, train_labels = _limit(*train, spec.train_limit)
+    test_images, test_labels = _limit(*test, spec.test_limit)
+    return Dataset(
+        spec, info, train_images, train_labels, test_images, test_labels, mean=mean, std=std
+    )
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (C,) of uint8 images (N, C, H, W) on the scale 0 … 1.
+
+    The sums are exact integers, so the result is the same on every machine.
+    """
+    channels = images.shape[1]
+    total = torch.zeros(channels, dtype=torch.int64)
+    squares = torch.zeros(channels, dtype=torch.int64)
+    for start in range(0, len(images), 2048):
+        values = images[start : start + 2048].to(torch.int64)
+        total += values.sum(dim=(0, 2, 3))
+        squares += values.square_().sum(dim=(0, 2, 3))
+    n = images.numel() // channels
+    mean = total.double() / n
+    variance = squares.double() / n - mean.square()
+    std = variance.clamp(min=1.0).sqrt()  # a channel of one colour is left unscaled
+    return (mean / 255).float(), (std / 255).float()
+
+
+def _limit(images: Tensor, labels: Tensor, limit: int | None) -> tuple[Tensor, Tensor]:
+    if limit is None or limit >= len(labels):
+        return images, labels
+    chosen = torch.from_numpy(balanced(labels.numpy(), limit, _LIMIT))
+    return images[chosen], labels[chosen]
+
+
+def augmentation(name: str, side: int) -> tuple[int, bool]:
+    """(pixels of padding, whether to flip): what leaves the class of an image as it is."""
+    if name in ("cifar10", "cifar100", "folder"):
+        return max(1, side // 8), True  # 4 at 32 pixels, as He15 §4.2
+    return 1, False
+
+
+class Batches:
+    """The batches of a training: a pure function of (seed, step).
+
+    Every epoch visits the training images in a new order; what is left over at its end, less
+    than a batch, is dropped. All lanes, and any resumed run, see the same batches.
+
+    Raises:
+        SpecError: A batch is larger than the training set.
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int, augment: bool) -> None:
+        n = len(dataset.train_labels)
+        if batch_size > n:
+            raise SpecError(
+                f"A batch of {batch_size} images is larger than the training set of {n}: "
+                f"choose a batch_size of at most {n}."
+            )
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.seed = seed
+        self.steps_per_epoch = n // batch_size
+        side = min(dataset.train_images.shape[-2:])
+        self._pad, self._flip = augmentation(dataset.spec.name, side) if augment else (0, False)
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Images (B, C, H, W), normalised float32, and labels (B,) of one step, from 0."""
+        chosen = self.indices(step)
+        images = self.dataset.train_images.index_select(0, chosen)
+        if self._pad:
+            images = crop_and_flip(images, self._pad, self._flip, (self.seed, step))
+        return self.dataset.normalise(images), self.dataset.train_labels.index_select(0, chosen)
+
+    def indices(self, step: int) -> Tensor:
+        """Positions (B,) in the training set of one step's images."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            n = len(self.dataset.train_labels)
+            order = permutation(n, _SHUFFLE, self.seed, epoch)
+            self._order = torch.from_numpy(order).to(self.dataset.device)
+            self._epoch = epoch
+        start = place * self.batch_size
+        return self._order[start : start + self.batch_size]
+
+
+def crop_and_flip(images: Tensor, pad: int, flip: bool, key: tuple[int, int]) -> Tensor:
+    """A random crop of each image padded with black, mirrored half the time if ``flip``.
+
+    One gather for the whole batch; the draws depend on ``key`` (seed, step) alone.
+
+    Args:
+        images: (B, C, H, W) of any type.
+    """
+    n, channels, height, width = images.shape
+    rows, columns = crop_positions(n, (height, width), pad, flip, key)
+    positions = rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]  # (B, H, W)
+    index = torch.from_numpy(positions.reshape(n, 1, height * width)).to(images.device)
+    padded = F.pad(images, (pad, pad, pad, pad)).flatten(2)
+    return padded.gather(2, index.expand(n, channels, -1)).view(n, channels, height, width)
+
+
+def crop_positions(
+    n: int, size: tuple[int, int], pad: int, flip: bool, key: tuple[int, int]
+) -> tuple[Indices, Indices]:
+    """Which padded rows (n, H) and columns (n, W) each image's crop is made of."""
+    height, width = size
+    bits = random_bits(n, _AUGMENT, *key)
+    places = np.uint64(2 * pad + 1)
+    top = ((bits >> np.uint64(40)) % places).astype(np.int64)
+    left = ((bits >> np.uint64(16) & np.uint64(0xFFFFFF)) % places).astype(np.int64)
+    mirrored = (bits & np.uint64(1)).astype(bool) & flip
+    across = np.arange(width, dtype=np.int64)
+    columns = np.where(mirrored[:, None], across[::-1], across)
+    return top[:, None] + np.arange(height, dtype=np.int64), left[:, None] + columns

@@ -1,0 +1,291 @@
+"""Load a data set: embedded digits, an image folder, or one of torchvision's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial as partial_call
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from explorer.data.catalog import FolderListing, data_home, list_folder
+from explorer.data.dataset import Dataset, Progress, build
+from explorer.data.images import decode_images
+from explorer.data.order import permutation
+from explorer.errors import DataError
+from explorer.specs import DATASETS, DataInfo, DataSpec
+
+Split = tuple[Tensor, Tensor]  # uint8 images (N, C, H, W), int64 labels (N,)
+DIGITS_TEST_PER_CLASS = 36
+STALL_SECONDS = 30.0  # without a byte, a download counts as failed
+
+
+def load_data(spec: DataSpec, progress: Progress | None = None) -> Dataset:
+    """Load a data set onto the CPU.
+
+    Args:
+        progress: Called with what is being done and the share done, in [0, 1].
+
+    Raises:
+        DataError: One sentence: what is missing or damaged, and what to do.
+    """
+    tell = progress or (lambda text, share: None)
+    if spec.name == "folder":
+        return _folder(spec, tell)
+    if spec.name == "digits":
+        train, test = _digits()
+        return build(spec, DATASETS["digits"], train, test)
+    return _downloaded(spec, tell)
+
+
+# ----------------------------------------------------------------------------------- digits
+
+
+def _digits() -> tuple[Split, Split]:
+    """scikit-learn's digits: 1437 for training, 360 (36 a class) for testing, always the same."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    labels = bunch.target.astype(np.int64)
+    # 0 … 16 spread over 0 … 255; rounding keeps all 17 values apart.
+    pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
+    order = permutation(len(labels), 1797)
+    chosen = [order[labels[order] == digit][:DIGITS_TEST_PER_CLASS] for digit in range(10)]
+    test = np.zeros(len(labels), dtype=bool)
+    test[np.concatenate(chosen)] = True
+    return (
+        (torch.from_numpy(pixels[~test]), torch.from_numpy(labels[~test])),
+        (torch.from_numpy(pixels[test]), torch.from_numpy(labels[test])),
+    )
+
+
+# ----------------------------------------------------------------------------------- folder
+
+
+def _folder(spec: DataSpec, tell: Progress) -> Dataset:
+    listing = list_folder(spec.path or "")
+    cache = _cache_file(listing, spec.image_size)
+    splits = _read_cache(cache, listing.key)
+    if splits is None:
+        splits = _decode_folder(listing, spec.image_size, tell)
+        _write_cache(cache, listing.key, splits)
+    info = DataInfo(
+        title=listing.path.name or str(listing.path),
+        input_shape=(3, spec.image_size, spec.image_size),
+        classes=listing.classes,
+    )
+    return build(spec, info, *splits)
+
+
+def _decode_folder(listing: FolderListing, side: int, tell: Progress) -> tuple[Split, Split]:
+    rows = listing.train + listing.test
+    text = f"Decoding {len(rows)} images of {listing.path.name} (once)"
+    images = decode_images([file for file, _ in rows], side, lambda share: tell(text, share))
+    pixels = torch.from_numpy(images)
+    labels = torch.tensor([label for _, label in rows], dtype=torch.int64)
+    n = len(listing.train)
+    return (pixels[:n], labels[:n]), (pixels[n:], labels[n:])
+
+
+def _cache_file(listing: FolderListing, side: int) -> Path:
+    """One file for each folder and size; a changed folder replaces its own."""
+    name = hashlib.sha256(os.fsencode(listing.path)).hexdigest()[:24]
+    return data_home() / "folders" / f"{name}-{side}.safetensors"
+
+
+def _read_cache(cache: Path, key: str) -> tuple[Split, Split] | None:
+    """The decoded images, or None where there are none, or of an older state of the folder."""
+    try:
+        with safe_open(cache, framework="pt") as file:
+            if (file.metadata() or {}).get("key") != key:
+                return None
+            return (
+                (file.get_tensor("train_images"), file.get_tensor("train_labels")),
+                (file.get_tensor("test_images"), file.get_tensor("test_labels")),
+            )
+    except (OSError, SafetensorError):
+        return None
+
+
+def _write_cache(cache: Path, key: str, splits: tuple[Split, Split]) -> None:
+    """Keep decoded images for next time; a full disk only means decoding again."""
+    (train_images, train_labels), (test_images, test_labels) = splits
+    tensors = {
+        "train_images": train_images,
+        "train_labels": train_labels,
+        "test_images": test_images,
+        "test_labels": test_labels,
+    }
+    partial = cache.with_name(f"{cache.name}.{os.getpid()}.partial")
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata={"key": key})
+        partial.replace(cache)
+    except (OSError, SafetensorError):
+        with suppress(OSError):
+            partial.unlink()
+
+
+# ------------------------------------------------------------------------------ torchvision
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where torchvision keeps a data set under its root, and how much it downloads."""
+
+    loader: str  # class in torchvision.datasets
+    folder: str
+    archives: tuple[str, ...]  # relative to the root; used when a person placed them there
+    megabytes: float
+
+
+_MNIST_FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+_SOURCES = {
+    "mnist": _Source(
+        "MNIST", "MNIST/raw", tuple(f"MNIST/raw/{name}" for name in _MNIST_FILES), 11.6
+    ),
+    "fashion_mnist": _Source(
+        "FashionMNIST",
+        "FashionMNIST/raw",
+        tuple(f"FashionMNIST/raw/{name}" for name in _MNIST_FILES),
+        30.9,
+    ),
+    "cifar10": _Source("CIFAR10", "cifar-10-batches-py", ("cifar-10-python.tar.gz",), 170.5),
+    "cifar100": _Source("CIFAR100", "cifar-100-python", ("cifar-100-python.tar.gz",), 169.0),
+}
+
+
+def _downloaded(spec: DataSpec, tell: Progress) -> Dataset:
+    import torchvision.datasets
+
+    source, info, home = _SOURCES[spec.name], DATASETS[spec.name], data_home()
+    loader = getattr(torchvision.datasets, source.loader)
+    try:
+        train, test = _open(loader, home), _open(loader, home, train=False)
+    except (RuntimeError, OSError, ValueError, EOFError):  # absent, or cut short
+        _download(loader, source, info, home, tell)
+        train, test = _open(loader, home), _open(loader, home, train=False)
+    if len(train.classes) == len(info.classes) and spec.name == "cifar100":
+        info = info.model_copy(update={"classes": tuple(train.classes)})
+    return build(spec, info, _tensors(train), _tensors(test))
+
+
+def _open(loader: Any, home: Path, train: bool = True) -> Any:
+    return loader(home, train=train, download=False)
+
+
+def _tensors(split: Any) -> Split:
+    pixels = torch.as_tensor(split.data)
+    labels = torch.as_tensor(split.targets).to(torch.int64)
+    # MNIST keeps (N, H, W), CIFAR (N, H, W, C).
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    return pixels.contiguous(), labels
+
+
+def _download(loader: Any, source: _Source, info: DataInfo, home: Path, tell: Progress) -> None:
+    """Let torchvision fetch and check the files in a folder of their own, then move them home.
+
+    So a download that was cut short, or another process that does the same, leaves no halves.
+    """
+    text = f"Downloading {info.title} ({source.megabytes:.0f} MB)"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix="download-", dir=home, ignore_cleanup_errors=True
+        ) as folder:
+            partial = Path(folder)
+            for archive in source.archives:
+                if (home / archive).is_file():
+                    (partial / archive).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(home / archive, partial / archive)
+
+            def report() -> None:
+                megabytes = _compressed_bytes(partial) / 1e6
+                tell(text, min(0.99, megabytes / source.megabytes))
+
+            _run_watched(lambda: loader(partial, train=True, download=True), report)
+            _move_files(partial, home)
+    except (RuntimeError, OSError, EOFError) as error:
+        raise DataError(
+            f"{info.title} could not be downloaded ({_reason(error)}): check the network, or "
+            f"place its files under {str(home / source.folder)!r}, or choose the embedded "
+            "digits or an image folder instead."
+        ) from None
+    tell(text, 1.0)
+
+
+def _run_watched(work: Callable[[], object], report: Callable[[], None]) -> None:
+    """Run ``work`` in a thread and ``report`` here five times a second; raise what it raised."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with _quiet_download():
+                work()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="download", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        report()
+        thread.join(0.2)
+    if failed:
+        raise failed[0]
+
+
+@contextmanager
+def _quiet_download() -> Iterator[None]:
+    """torchvision's own progress bar silenced, and a dead connection given up."""
+    from torchvision.datasets import utils
+
+    bar, patience = utils.tqdm, socket.getdefaulttimeout()
+    utils.tqdm = partial_call(bar, disable=True)
+    socket.setdefaulttimeout(STALL_SECONDS)
+    try:
+        yield
+    finally:
+        utils.tqdm = bar
+        socket.setdefaulttimeout(patience)
+
+
+def _compressed_bytes(folder: Path) -> int:
+    total = 0
+    for file in folder.rglob("*.gz"):
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
+
+
+def _move_files(source: Path, target: Path) -> None:
+    for file in sorted(source.rglob("*")):
+        if file.is_file():
+            place = target / file.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(place)
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of what went wrong: torchvision lists every mirror before it."""
+    cause = getattr(error, "reason", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    text = lines[-1] if lines else type(cause).__name__
+    return text.removeprefix("<urlopen error ").removesuffix(">")

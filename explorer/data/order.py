@@ -1,0 +1,55 @@
+"""Deterministic orders: the same on every machine, with every version of every library.
+
+Splits, class-balanced subsets, the shuffling of an epoch and the draws of augmentation all come
+from one counter-based generator, SplitMix64 (Steele, Lea & Flood 2014), in plain NumPy integers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = 2**64 - 1
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's output function, elementwise."""
+    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def random_bits(n: int, *key: int) -> NDArray[np.uint64]:
+    """``n`` values of 64 random bits: a pure function of ``key`` and position.
+
+    Keys of different length, or that differ anywhere, give unrelated streams.
+    """
+    state = np.zeros(1, dtype=np.uint64)
+    for part in (*key, len(key)):
+        state = _mix(state + np.uint64(((part + 1) * _GOLDEN) & _MASK))
+    steps = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
+    return _mix(state + steps)
+
+
+def permutation(n: int, *key: int) -> Indices:
+    """A random order of 0 … n−1 that depends on ``key`` alone."""
+    return np.argsort(random_bits(n, *key), kind="stable").astype(np.int64)
+
+
+def balanced(labels: Indices, limit: int, *key: int) -> Indices:
+    """Positions of ``limit`` examples, sorted, with as equal class counts as there are examples.
+
+    A smaller limit gives a subset of a larger one.
+    """
+    if limit >= len(labels):
+        return np.arange(len(labels), dtype=np.int64)
+    shuffled = permutation(len(labels), *key)
+    # Rank of each example within its class, in shuffled order: taking by rank takes turns.
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    counts = np.unique(labels, return_counts=True)[1]
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    rank = np.arange(len(labels)) - starts
+    turn = np.lexsort((labels[by_class], rank))
+    return np.sort(by_class[turn[:limit]])

@@ -1,0 +1,553 @@
+"""Data sets: the fixed split, image folders, downloads, batches and augmentation."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import http.server
+import os
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from explorer.data.catalog import data_home, data_info, scan_folder
+from explorer.data.dataset import Batches, Dataset, channel_statistics, crop_and_flip
+from explorer.data.images import decode_image
+from explorer.data.load import load_data
+from explorer.data.order import balanced, permutation, random_bits
+from explorer.errors import DataError, SpecError
+from explorer.specs import DataSpec
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Downloads and caches of each test in a folder of its own."""
+    monkeypatch.setenv("SKIPSCOPE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_data(DataSpec())
+
+
+def sha(*tensors: torch.Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+# ------------------------------------------------------------------------------------ order
+
+
+def test_random_bits_are_splitmix64() -> None:
+    # The reference program of Steele, Lea & Flood, in Python integers.
+    def splitmix(state: int, n: int) -> list[int]:
+        mask, out = 2**64 - 1, []
+        for _ in range(n):
+            state = (state + 0x9E3779B97F4A7C15) & mask
+            z = state
+            z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+            z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+            out.append(z ^ (z >> 31))
+        return out
+
+    assert splitmix(1234567, 1) == [6457827717110365317]  # the published first output
+    assert random_bits(5).tolist() == splitmix(splitmix(0, 1)[0], 5)  # the empty key's length 0
+
+
+def test_keys_give_unrelated_streams() -> None:
+    streams = [(), (0,), (1,), (0, 0), (0, 1), (1, 0), (2**31,)]
+    firsts = {int(random_bits(1, *key)[0]) for key in streams}
+    assert len(firsts) == len(streams)
+
+
+def test_permutation_is_uniform_enough() -> None:
+    places = np.array([permutation(10, 3, epoch) for epoch in range(2000)])
+    assert sorted(places[0]) == list(range(10))
+    counts = np.array([np.bincount(places[:, place], minlength=10) for place in range(10)])
+    assert (np.abs(counts - 200) < 75).all()  # 5.6 standard deviations
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 20, 29, 30, 99])
+def test_balanced_takes_turns(limit: int) -> None:
+    labels = np.array([0] * 20 + [1] * 7 + [2] * 3)
+    chosen = balanced(labels, limit, 1)
+    counts = np.bincount(labels[chosen], minlength=3)
+    assert len(chosen) == min(limit, 30) == len(set(chosen.tolist()))
+    # No class may have two more than another that still has examples left.
+    for c, size in enumerate((20, 7, 3)):
+        if counts[c] < size:
+            assert counts[c] >= counts.max() - 1
+    assert set(balanced(labels, max(limit - 1, 1), 1)) <= set(chosen)
+
+
+# ----------------------------------------------------------------------------------- digits
+
+
+def test_digits_split_never_changes(digits: Dataset) -> None:
+    assert digits.train_images.shape == (1437, 1, 8, 8)
+    assert digits.test_images.shape == (360, 1, 8, 8)
+    assert digits.train_images.dtype == torch.uint8
+    assert torch.bincount(digits.test_labels).tolist() == [36] * 10
+    assert sha(digits.train_images, digits.train_labels) == "67ce2645ff411c2e"
+    assert sha(digits.test_images, digits.test_labels) == "be0e9c3a757bc749"
+
+
+def test_digits_lose_nothing(digits: Dataset) -> None:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    ours = torch.cat([digits.train_images, digits.test_images]).flatten(1)
+    back = (ours.double() * 16 / 255).round()
+    theirs = torch.from_numpy(bunch.data)
+    key = lambda rows: sorted(map(tuple, rows.tolist()))  # noqa: E731
+    assert key(back) == key(theirs)
+    # No image may be both in train and in test.
+    both = set(map(tuple, digits.train_images.flatten(1).tolist())) & set(
+        map(tuple, digits.test_images.flatten(1).tolist())
+    )
+    assert not both
+
+
+def test_normalised_training_images_have_mean_0_and_deviation_1(digits: Dataset) -> None:
+    images = digits.normalise(digits.train_images)
+    assert images.dtype == torch.float32
+    assert abs(float(images.mean())) < 1e-5
+    assert abs(float(images.std(correction=0)) - 1) < 1e-5
+
+
+def test_statistics_are_those_of_the_pixels() -> None:
+    images = torch.randint(0, 256, (5000, 3, 4, 4), dtype=torch.uint8)
+    images[:, 2] = 9
+    mean, std = channel_statistics(images)
+    exact = images.double().div(255).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(mean.double(), exact.mean(1), rtol=1e-6, atol=0)
+    torch.testing.assert_close(std[:2].double(), exact.std(1, correction=0)[:2], rtol=1e-6, atol=0)
+    assert float(std[2]) > 0
+
+
+def test_limits_are_balanced_and_keep_the_normalisation(digits: Dataset) -> None:
+    few = load_data(DataSpec(train_limit=50, test_limit=15))
+    assert torch.bincount(few.train_labels).tolist() == [5] * 10
+    assert torch.bincount(few.test_labels, minlength=10).max() == 2
+    assert len(few.test_labels) == 15
+    assert torch.equal(few.mean, digits.mean)
+    again = load_data(DataSpec(train_limit=50, test_limit=15))
+    assert torch.equal(few.train_images, again.train_images)
+
+
+def test_catalog_knows_shapes_without_torch() -> None:
+    code = (
+        "import sys; from explorer.data.catalog import data_info; from explorer.specs import "
+        "DataSpec; print(data_info(DataSpec(name='cifar10')).input_shape, 'torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "(3, 32, 32) False"
+
+
+def test_home_is_settable(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert data_home() == home / "data"
+    monkeypatch.delenv("SKIPSCOPE_HOME")
+    assert data_home() == Path.home() / ".skipscope" / "data"
+
+
+# ----------------------------------------------------------------------------------- folder
+
+
+def paint(file: Path, colour: tuple[int, int, int] = (0, 0, 0), size: int = 12) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (size, size), colour).save(file)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "pets"
+    for i in range(4):
+        paint(root / "train" / "cat" / f"{i}.png", (10 * i, 0, 0))
+        paint(root / "train" / "dog" / f"{i}.PNG", (0, 10 * i, 200))
+    paint(root / "test" / "cat" / "a.png", (90, 0, 0))
+    paint(root / "test" / "dog" / "b.png", (0, 90, 200))
+    (root / "train" / "cat" / "notes.txt").write_text("no image")
+    (root / "train" / "cat" / "._0.png").write_text("a file manager's leftover")
+    (root / "train" / "empty").mkdir()
+    return root
+
+
+def spec_of(folder: Path, **rest: int) -> DataSpec:
+    return DataSpec(name="folder", path=str(folder), image_size=rest.pop("image_size", 8), **rest)
+
+
+def test_folder_loads(folder: Path) -> None:
+    told: list[tuple[str, float]] = []
+    data = load_data(spec_of(folder), lambda text, share: told.append((text, share)))
+    assert data.info == scan_folder(folder, 8) == data_info(spec_of(folder))
+    assert data.info.classes == ("cat", "dog")
+    assert data.info.title == "pets"
+    assert data.train_images.shape == (8, 3, 8, 8)
+    assert data.train_labels.tolist() == [0] * 4 + [1] * 4
+    assert data.train_images[1, :, 0, 0].tolist() == [10, 0, 0]
+    assert data.test_images[1, :, 4, 4].tolist() == [0, 90, 200]
+    assert told[-1] == ("Decoding 10 images of pets (once)", 1.0)
+
+
+def test_folder_is_decoded_once_until_it_changes(folder: Path, home: Path) -> None:
+    first = load_data(spec_of(folder))
+    told: list[float] = []
+    again = load_data(spec_of(folder), lambda text, share: told.append(share))
+    assert not told
+    assert torch.equal(first.train_images, again.train_images)
+    paint(folder / "train" / "cat" / "9.png", (7, 7, 7))
+    changed = load_data(spec_of(folder), lambda text, share: told.append(share))
+    assert told
+    assert len(changed.train_labels) == 9
+    assert len(list((home / "data" / "folders").iterdir())) == 1  # the old state was replaced
+    load_data(spec_of(folder, image_size=16))
+    assert len(list((home / "data" / "folders").iterdir())) == 2
+
+
+def test_a_rewritten_image_is_decoded_again(folder: Path) -> None:
+    load_data(spec_of(folder))
+    file = folder / "train" / "cat" / "0.png"
+    stat = file.stat()
+    paint(file, (11, 0, 0))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
+    assert load_data(spec_of(folder)).train_images[0, 0, 0, 0] == 11
+
+
+def test_a_damaged_cache_is_made_anew(folder: Path, home: Path) -> None:
+    load_data(spec_of(folder))
+    (cache,) = (home / "data" / "folders").iterdir()
+    cache.write_bytes(cache.read_bytes()[:100])
+    assert len(load_data(spec_of(folder)).train_labels) == 8
+
+
+def test_an_unwritable_cache_is_no_obstacle(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SKIPSCOPE_HOME", str(tmp_path / "file"))
+    assert len(load_data(spec_of(folder)).train_labels) == 8
+
+
+def remove(path: Path) -> None:
+    for file in sorted(path.rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    path.rmdir()
+
+
+def fails(folder: Path, *parts: str) -> str:
+    """The one sentence of the DataError that scanning and loading this folder raises."""
+    with pytest.raises(DataError) as error:
+        load_data(spec_of(folder))
+    text = str(error.value)
+    for part in parts:
+        assert part in text
+    assert text.endswith(".")
+    assert "\n" not in text
+    return text
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    fails(tmp_path / "nowhere", "no folder", "nowhere", "train/CLASS/*.png")
+    paint(tmp_path / "a.png")
+    fails(tmp_path / "a.png", "no folder")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_no_split(folder: Path, split: str) -> None:
+    remove(folder / split)
+    fails(folder, f"has no {split!r}")
+    (folder / split / "cat").mkdir(parents=True)
+    fails(folder, "no images", f"{split}/cat/1.png")
+
+
+def test_one_class(folder: Path) -> None:
+    remove(folder / "train" / "dog")
+    assert "one class, 'cat'" in fails(folder)
+
+
+def test_a_test_class_that_train_lacks(folder: Path) -> None:
+    paint(folder / "test" / "fox" / "1.png")
+    fails(folder, "'fox'", "none in")
+
+
+def test_a_truncated_image_is_named(folder: Path) -> None:
+    file = folder / "train" / "dog" / "2.PNG"
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(file)
+    file.write_bytes(file.read_bytes()[:2000])
+    fails(folder, "2.PNG", "cannot be decoded")
+    assert scan_folder(folder, 8).classes == ("cat", "dog")  # listing decodes nothing
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
+def test_what_is_no_image_is_named(folder: Path, content: bytes) -> None:
+    (folder / "test" / "cat" / "a.png").write_bytes(content)
+    fails(folder, "a.png", "cannot be decoded")
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A tiny PNG file whose header claims a huge image."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("side", [8_500, 10_000, 60_000])
+def test_a_bomb_is_refused(folder: Path, side: int) -> None:
+    (folder / "train" / "cat" / "0.png").write_bytes(bomb(side, side))
+    fails(folder, "0.png", "64 million are allowed")
+
+
+def test_a_data_set_larger_than_memory_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("explorer.data.images.MAX_BYTES", 1000)
+    fails(folder, "choose a smaller image_size")
+
+
+def test_images_of_every_kind(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    Image.new("L", (9, 9), 77).save(file)
+    assert (decode_image(file, 8) == 77).all()
+    Image.new("RGBA", (9, 9), (0, 0, 0, 0)).save(file)
+    assert (decode_image(file, 8) == 255).all()
+    Image.new("1", (9, 9), 1).save(file)
+    assert (decode_image(file, 8) == 255).all()
+    Image.fromarray(np.full((9, 9), 0x8040, dtype=np.uint16)).save(file)
+    assert (decode_image(file, 8) == 0x80).all()
+    palette = Image.new("P", (9, 9), 1)
+    palette.putpalette([0, 0, 0, 250, 20, 30])
+    palette.save(file)
+    assert decode_image(file, 8)[:, 0, 0].tolist() == [250, 20, 30]
+    # The centred square of a wide image: the red margins are cut off.
+    wide = Image.new("RGB", (30, 10), (255, 0, 0))
+    wide.paste((0, 0, 255), (10, 0, 20, 10))
+    wide.save(file)
+    assert decode_image(file, 10)[:, 5, 5].tolist() == [0, 0, 255]
+    assert decode_image(file, 10)[0].max() == 0
+
+
+def test_a_jpeg_obeys_its_orientation(tmp_path: Path) -> None:
+    image = Image.new("RGB", (64, 64))
+    image.paste((255, 255, 255), (0, 0, 64, 32))  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # turned by 180°
+    image.save(tmp_path / "a.jpg", exif=exif)
+    pixels = decode_image(tmp_path / "a.jpg", 8)
+    assert pixels[:, 1].max() < 20
+    assert pixels[:, 6].min() > 235
+
+
+# ------------------------------------------------------------------------------ torchvision
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An array in MNIST's file format, compressed."""
+    head = struct.pack(">HBB", 0, 8, array.ndim)
+    sizes = b"".join(struct.pack(">I", size) for size in array.shape)
+    return gzip.compress(head + sizes + array.astype(np.uint8).tobytes())
+
+
+@pytest.fixture
+def mnist_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A local server of a tiny set in MNIST's format, which torchvision takes for its mirror."""
+    from torchvision.datasets import MNIST
+
+    site = tmp_path / "site"
+    site.mkdir()
+    rng = np.random.default_rng(5)
+    resources = []
+    for split, n in (("train", 40), ("t10k", 10)):
+        for kind, array in (
+            ("images-idx3", rng.integers(0, 256, (n, 28, 28))),
+            ("labels-idx1", np.arange(n) % 10),
+        ):
+            content = idx(array)
+            name = f"{split}-{kind}-ubyte.gz"
+            (site / name).write_bytes(content)
+            resources.append((name, hashlib.md5(content).hexdigest()))
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/"
+    monkeypatch.setattr(MNIST, "mirrors", [url])
+    monkeypatch.setattr(MNIST, "resources", resources)
+    yield url
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_download(mnist_server: str, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    told: list[tuple[str, float]] = []
+    data = load_data(DataSpec(name="mnist"), lambda *row: told.append(row))
+    assert data.train_images.shape == (40, 1, 28, 28)
+    assert data.test_labels.tolist() == list(range(10))
+    assert told[0][0] == "Downloading MNIST (12 MB)"
+    assert told[-1][1] == 1.0
+    assert capfd.readouterr().err == ""  # torchvision's own bars are silenced
+    assert not list((home / "data").glob("download-*"))
+
+
+def test_download_happens_once(mnist_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.datasets import MNIST
+
+    first = load_data(DataSpec(name="mnist"))
+    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    again = load_data(DataSpec(name="mnist"))
+    assert torch.equal(first.train_images, again.train_images)
+
+
+def test_a_file_cut_short_is_fetched_again(mnist_server: str, home: Path) -> None:
+    load_data(DataSpec(name="mnist"))
+    raw = home / "data" / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    raw.write_bytes(raw.read_bytes()[:500])
+    assert len(load_data(DataSpec(name="mnist")).train_labels) == 40
+
+
+def test_files_placed_by_hand_need_no_network(
+    mnist_server: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import MNIST
+
+    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    raw = home / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in (tmp_path / "site").iterdir():
+        (raw / file.name).write_bytes(file.read_bytes())
+    assert len(load_data(DataSpec(name="mnist")).train_labels) == 40
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_no_network(name: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision.datasets
+
+    nowhere = "http://127.0.0.1:9/"  # nothing listens on the discard port
+    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [nowhere])
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", nowhere + "cifar-10-python.tar.gz")
+    with pytest.raises(DataError) as error:
+        load_data(DataSpec(name=name))  # type: ignore[arg-type]
+    text = str(error.value)
+    assert "could not be downloaded" in text
+    assert "refused" in text
+    assert "check the network" in text
+    assert "embedded digits" in text
+    assert str(home / "data") in text
+    assert "\n" not in text
+    assert not list((home / "data").glob("download-*"))
+
+
+def test_stopping_while_downloading(mnist_server: str) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(text: str, share: float) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        load_data(DataSpec(name="mnist"), stop)
+    for thread in threading.enumerate():
+        if thread.name == "download":
+            thread.join(5)
+
+
+# ---------------------------------------------------------------------------------- batches
+
+
+def test_every_epoch_visits_every_image_once_in_a_new_order(digits: Dataset) -> None:
+    batches = Batches(digits, 64, seed=3, augment=False)
+    assert batches.steps_per_epoch == 22
+    epochs = [torch.cat([batches.indices(epoch * 22 + i) for i in range(22)]) for epoch in range(2)]
+    assert all(len(epoch.unique()) == 22 * 64 for epoch in epochs)
+    assert not torch.equal(*epochs)
+    assert not torch.equal(epochs[0], Batches(digits, 64, 4, False).indices(0))
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_batch_is_a_function_of_seed_and_step(digits: Dataset, augment: bool) -> None:
+    forward = Batches(digits, 50, 11, augment)
+    rows = [forward.at(step) for step in range(60)]
+    backward = Batches(digits, 50, 11, augment)
+    for step in (59, 3, 28, 0):
+        images, labels = backward.at(step)
+        assert torch.equal(images, rows[step][0])
+        assert torch.equal(labels, rows[step][1])
+        assert images.shape == (50, 1, 8, 8)
+
+
+def test_plain_batches_are_the_normalised_images(digits: Dataset) -> None:
+    batches = Batches(digits, 32, 1, False)
+    images, labels = batches.at(5)
+    chosen = batches.indices(5)
+    assert torch.equal(images, digits.normalise(digits.train_images[chosen]))
+    assert torch.equal(labels, digits.train_labels[chosen])
+
+
+def test_a_batch_larger_than_the_data(digits: Dataset) -> None:
+    assert Batches(digits, 1437, 0, False).steps_per_epoch == 1
+    with pytest.raises(SpecError, match=r"batch of 1438 .* at most 1437\."):
+        Batches(digits, 1438, 0, False)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_crops_are_crops(flip: bool) -> None:
+    images = torch.randint(1, 256, (300, 3, 6, 7), dtype=torch.uint8)
+    out = crop_and_flip(images, 2, flip, (5, 9))
+    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    seen = set()
+    for image, crop in zip(padded, out, strict=True):
+        matches = {
+            (y, x, mirrored)
+            for y in range(5)
+            for x in range(5)
+            for mirrored in (False, True)
+            if torch.equal(crop.flip(-1) if mirrored else crop, image[:, y : y + 6, x : x + 7])
+        }
+        assert matches
+        seen |= matches
+    assert len(seen) == (50 if flip else 25)  # every place, mirrored or not, occurs
+    assert torch.equal(out, crop_and_flip(images, 2, flip, (5, 9)))
+    assert not torch.equal(out, crop_and_flip(images, 2, flip, (5, 10)))
+
+
+def test_digits_are_never_mirrored() -> None:
+    few = load_data(DataSpec(train_limit=64, augment=True))
+    batches = Batches(few, 64, 0, True)
+    padded = torch.nn.functional.pad(few.train_images, (1, 1, 1, 1))
+    images, _ = batches.at(0)
+    for image, position in zip(images, batches.indices(0).tolist(), strict=True):
+        crops = few.normalise(
+            torch.stack(
+                [padded[position, :, y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
+            )
+        )
+        assert (crops == image).flatten(1).all(1).any()
