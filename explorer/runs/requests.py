@@ -1,0 +1,170 @@
+"""What can be asked of an instrument worker: which net, which images, which measurement.
+
+The page builds these as plain values; a wrong one is one sentence (:func:`parse_request`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from explorer.errors import RunError
+from explorer.specs import DataSpec, NetSpec, Spec, parse
+
+JobKind = Literal["lesions", "evaluate", "gradients", "gates", "predict", "prepare_data"]
+Priority = Literal["click", "sweep"]
+
+
+class ShippedSource(Spec):
+    """A net that comes with the program, trained."""
+
+    source: Literal["shipped"] = "shipped"
+    name: str
+
+
+class RunSource(Spec):
+    """The latest weights of one lane of an experiment."""
+
+    source: Literal["run"] = "run"
+    experiment: str
+    lane: int = Field(0, ge=0)
+
+
+class FreshSource(Spec):
+    """An untrained net, as a training with this seed would start from it."""
+
+    source: Literal["fresh"] = "fresh"
+    spec: NetSpec
+    seed: int = Field(7, ge=0, le=2**31 - 1)
+
+
+class FileSource(Spec):
+    """Weights in a safetensors file, for a net that is told."""
+
+    source: Literal["file"] = "file"
+    spec: NetSpec
+    path: str
+
+
+Source = Annotated[
+    ShippedSource | RunSource | FreshSource | FileSource, Field(discriminator="source")
+]
+
+
+class OneNet(Spec):
+    """One net on a data set; ``data`` None means what the net was trained on, else the digits.
+
+    Attributes:
+        n_images: Measure on so many images, class-balanced; None takes the instrument's own.
+    """
+
+    net: Source
+    data: DataSpec | None = None
+    n_images: int | None = Field(None, ge=1)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return (self.net,)
+
+
+class LesionsRequest(OneNet):
+    """Accuracy after deleting each unit, streamed; the result is a LesionCurve."""
+
+
+class EvaluateRequest(OneNet):
+    """Accuracy with these units in this order, or with some deleted: a ProgramResult."""
+
+    program: tuple[str, ...] | None = None
+    deleted: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> EvaluateRequest:
+        if self.program is not None and self.deleted:
+            raise ValueError("give either a program or deleted units, not both")
+        return self
+
+
+class GradientsRequest(OneNet):
+    """Gradient magnitude by layer: LayerGradients."""
+
+
+class GatesRequest(OneNet):
+    """Transform gates by unit: GateMeans."""
+
+
+class PredictRequest(Spec):
+    """Class probabilities of one image, a test image by its index or a picture file.
+
+    The result holds ``predictions`` (a Prediction for each net), ``classes`` (their names),
+    ``true_class`` (of a test image) and ``image`` (the picture as the nets see it, PNG, base64).
+    """
+
+    nets: tuple[Source, ...] = Field(min_length=1, max_length=8)
+    data: DataSpec | None = None
+    index: int | None = Field(None, ge=0)
+    image_path: str | None = None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return self.nets
+
+    @model_validator(mode="after")
+    def _one_image(self) -> PredictRequest:
+        if (self.index is None) == (self.image_path is None):
+            raise ValueError("give either the index of a test image or an image_path")
+        return self
+
+
+class PrepareDataRequest(Spec):
+    """Load, download or decode a data set, with progress: its title, classes and sizes."""
+
+    data: DataSpec
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return ()
+
+
+Request = (
+    LesionsRequest
+    | EvaluateRequest
+    | GradientsRequest
+    | GatesRequest
+    | PredictRequest
+    | PrepareDataRequest
+)
+REQUESTS: dict[JobKind, type[Request]] = {
+    "lesions": LesionsRequest,
+    "evaluate": EvaluateRequest,
+    "gradients": GradientsRequest,
+    "gates": GatesRequest,
+    "predict": PredictRequest,
+    "prepare_data": PrepareDataRequest,
+}
+# What a person waits for is answered before, and in the middle of, what merely takes its time.
+PRIORITIES: dict[JobKind, Priority] = {
+    "lesions": "sweep",
+    "evaluate": "click",
+    "gradients": "click",
+    "gates": "click",
+    "predict": "click",
+    "prepare_data": "sweep",
+}
+
+
+def parse_request(kind: str, payload: object) -> Request:
+    """A validated request from plain values.
+
+    Raises:
+        SkipscopeError: One sentence: an unknown kind, or what is wrong with the payload.
+    """
+    for name, model in REQUESTS.items():
+        if name == kind:
+            if isinstance(payload, model):
+                return payload
+            if not isinstance(payload, dict):
+                raise RunError(f"The payload of a {kind!r} job is an object, not {payload!r}.")
+            request: Request = parse(model, payload)
+            return request
+    raise RunError(f"There is no job {kind!r}; there are {', '.join(REQUESTS)}.")

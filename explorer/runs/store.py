@@ -1,0 +1,445 @@
+"""Everything that was trained and measured: one SQLite file, and a folder for each experiment.
+
+The run service is its only writer. Records are kept whole and in the order in which they came
+(``id`` is the cursor); curves are read thinned (:meth:`Store.history`). Opening the store marks
+what an earlier process left unfinished as interrupted; nothing recorded is lost by that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+
+from explorer.errors import RunError
+from explorer.results import Record
+from explorer.runs.history import KEPT_POINTS, LaneHistory, power_of_two
+
+Status = Literal[
+    "queued", "starting", "running", "paused", "finished", "stopped", "failed", "interrupted"
+]
+UNFINISHED: tuple[Status, ...] = ("queued", "starting", "running", "paused")
+SCHEMA_VERSION = 1
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: ids are read aloud and retyped
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS experiments (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    created REAL NOT NULL,
+    updated REAL NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    steps_total INTEGER NOT NULL,
+    device TEXT
+);
+-- loss and error repeat two values of a step's payload: curves are read from the index alone.
+CREATE TABLE IF NOT EXISTS records (
+    id INTEGER PRIMARY KEY,
+    experiment TEXT NOT NULL REFERENCES experiments ON DELETE CASCADE,
+    lane INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    loss REAL,
+    error REAL,
+    payload TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS records_by_step ON records (experiment, lane, kind, step, loss, error);
+CREATE TABLE IF NOT EXISTS results (
+    id INTEGER PRIMARY KEY,
+    experiment TEXT NOT NULL REFERENCES experiments ON DELETE CASCADE,
+    lane INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    created REAL NOT NULL,
+    payload TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS results_by_step ON results (experiment, lane, kind, step);
+"""
+
+
+@dataclass(frozen=True)
+class ExperimentRow:
+    """One experiment as the store keeps it; ``spec`` is JSON text, times are Unix seconds."""
+
+    id: str
+    name: str
+    spec: str
+    created: float
+    updated: float
+    status: Status
+    reason: str
+    step: int
+    steps_total: int
+    device: str | None
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One instrument's result on a lane's weights at ``step``, as plain JSON values."""
+
+    experiment: str
+    lane: int
+    kind: str
+    step: int
+    payload: dict[str, Any]
+
+
+def default_home() -> Path:
+    """The folder of ``SKIPSCOPE_HOME``, or ``~/.skipscope``."""
+    return Path(os.environ.get("SKIPSCOPE_HOME") or Path.home() / ".skipscope").expanduser()
+
+
+class Store:
+    """The store in ``home``; thread-safe; one process at a time may hold it open.
+
+    Attributes:
+        notice: A sentence for people when a damaged file was put aside at opening.
+
+    Raises:
+        RunError: The folder cannot be written, another process holds it, or its file was written
+            by a newer version.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.path = home / "skipscope.sqlite"
+        self.notice: str | None = None
+        try:
+            (home / "experiments").mkdir(parents=True, exist_ok=True)
+            self._claim = _claim(home / "in-use")
+        except OSError as error:
+            raise RunError(
+                f"Skipscope cannot keep its runs in {home} ({_cause(error)}): make that folder "
+                "writable, or set SKIPSCOPE_HOME to another one."
+            ) from None
+        self._writing = threading.RLock()
+        self._reading = threading.RLock()
+        try:
+            self._open_or_begin_anew()
+            self._mark_interrupted()
+        except BaseException:
+            self._claim.close()
+            raise
+
+    # ----------------------------------------------------------------------------- opening
+
+    def _open_or_begin_anew(self) -> None:
+        try:
+            self._connect()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise RunError(
+                    f"Skipscope cannot open {self.path} ({error}): make it readable and writable, "
+                    "or set SKIPSCOPE_HOME to another folder."
+                ) from None
+            aside = self.path.with_name(time.strftime("skipscope-damaged-%Y%m%d-%H%M%S.sqlite"))
+            for ending in ("", "-wal", "-shm"):
+                part = self.path.with_name(self.path.name + ending)
+                if part.exists():
+                    part.replace(aside.with_name(aside.name + ending))
+            self.notice = (
+                f"The file of earlier runs was damaged ({error}); it was kept as {aside} and a "
+                "new one was begun."
+            )
+            self._connect()
+
+    def _connect(self) -> None:
+        self._writer = self._connection()
+        try:
+            version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
+            if version > SCHEMA_VERSION:
+                raise RunError(
+                    f"{self.path} was written by a newer Skipscope (format {version}, this one "
+                    f"reads {SCHEMA_VERSION}): update Skipscope, or set SKIPSCOPE_HOME to another "
+                    "folder."
+                )
+            if version == 0:
+                with self._writer:
+                    for statement in _SCHEMA.split(";\n"):
+                        self._writer.execute(statement)
+                    self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._writer.execute("SELECT count(*) FROM experiments").fetchone()
+            if self.path.stat().st_size < 64 * 2**20:  # larger files would delay the start
+                verdict = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if verdict != "ok":
+                    raise sqlite3.DatabaseError(f"malformed: {verdict}".splitlines()[0])
+            self._reader = self._connection()
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _mark_interrupted(self) -> None:
+        with self._write() as database:
+            database.execute(
+                "UPDATE experiments SET status = 'interrupted', reason = CASE WHEN step = 0 "
+                "THEN 'The app was closed or killed before its first step.' "
+                "ELSE 'Cut short at step ' || step || ' when the app was closed or killed.' END "
+                f"WHERE status IN ({', '.join('?' * len(UNFINISHED))})",
+                UNFINISHED,
+            )
+
+    def close(self) -> None:
+        with self._writing, self._reading:
+            self._reader.close()
+            self._writer.close()
+            self._claim.close()
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; SQLite's troubles become one sentence."""
+        with self._writing:
+            try:
+                with self._writer:
+                    yield self._writer
+            except sqlite3.Error as error:
+                raise RunError(
+                    f"Skipscope could not write to {self.path} ({error}): free some space or make "
+                    "it writable, then try again."
+                ) from None
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        with self._reading:
+            try:
+                yield self._reader
+            except sqlite3.Error as error:
+                raise RunError(
+                    f"Skipscope could not read {self.path} ({error}); restart the app, which "
+                    "puts a damaged file aside."
+                ) from None
+
+    # ------------------------------------------------------------------------- experiments
+
+    def create(self, name: str, spec: str, steps_total: int) -> str:
+        """Keeps a new experiment, queued at step 0; returns its id, which cannot be guessed."""
+        experiment = "".join(secrets.choice(_ALPHABET) for _ in range(12))
+        now = time.time()
+        with self._write() as database:
+            database.execute(
+                "INSERT INTO experiments VALUES (?, ?, ?, ?, ?, 'queued', '', 0, ?, NULL)",
+                (experiment, name, spec, now, now, steps_total),
+            )
+        self.folder(experiment).mkdir(exist_ok=True)
+        return experiment
+
+    def folder(self, experiment: str) -> Path:
+        """Where an experiment's weights and checkpoint lie."""
+        return self.home / "experiments" / experiment
+
+    def update(
+        self,
+        experiment: str,
+        status: Status,
+        reason: str = "",
+        *,
+        step: int | None = None,
+        steps_total: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        """Sets the status and its sentence; None leaves the other values as they are."""
+        with self._write() as database:
+            database.execute(
+                "UPDATE experiments SET status = ?, reason = ?, updated = ?, "
+                "step = coalesce(?, step), steps_total = coalesce(?, steps_total), "
+                "device = coalesce(?, device) WHERE id = ?",
+                (status, reason, time.time(), step, steps_total, device, experiment),
+            )
+
+    def rename(self, experiment: str, name: str) -> None:
+        with self._write() as database:
+            database.execute("UPDATE experiments SET name = ? WHERE id = ?", (name, experiment))
+
+    def delete(self, experiment: str) -> None:
+        """Removes an experiment, all its records and its folder."""
+        with self._write() as database:
+            database.execute("DELETE FROM experiments WHERE id = ?", (experiment,))
+        shutil.rmtree(self.folder(experiment), ignore_errors=True)
+
+    def experiments(self) -> list[ExperimentRow]:
+        """All experiments, the newest first."""
+        with self._read() as database:
+            rows = database.execute(
+                "SELECT * FROM experiments ORDER BY created DESC, rowid DESC"
+            ).fetchall()
+        return [ExperimentRow(*row) for row in rows]
+
+    def experiment(self, experiment: str) -> ExperimentRow | None:
+        with self._read() as database:
+            row = database.execute(
+                "SELECT * FROM experiments WHERE id = ?", (experiment,)
+            ).fetchone()
+        return None if row is None else ExperimentRow(*row)
+
+    # ---------------------------------------------------------------------------- records
+
+    def append(self, experiment: str, records: Iterable[Record]) -> None:
+        """Keeps a batch of records in one transaction, and moves the experiment's step on."""
+        rows = [
+            (
+                experiment,
+                record.lane,
+                record.kind,
+                record.step,
+                record.values.get("loss") if record.kind == "step" else None,
+                record.values.get("error") if record.kind == "step" else None,
+                json.dumps(record.values, separators=(",", ":")),
+            )
+            for record in records
+        ]
+        if not rows:
+            return
+        last = max(row[3] for row in rows)
+        with self._write() as database:
+            database.executemany(
+                "INSERT INTO records (experiment, lane, kind, step, loss, error, payload) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            database.execute(
+                "UPDATE experiments SET step = max(step, ?), updated = ? WHERE id = ?",
+                (last, time.time(), experiment),
+            )
+
+    def cut(self, experiment: str, step: int) -> None:
+        """Removes what came after ``step``: a run resumed from there records it again."""
+        with self._write() as database:
+            for table in ("records", "results"):
+                database.execute(
+                    f"DELETE FROM {table} WHERE experiment = ? AND step > ?", (experiment, step)
+                )
+            database.execute("UPDATE experiments SET step = ? WHERE id = ?", (step, experiment))
+
+    def records(
+        self, experiment: str, *, after: int = 0, limit: int = 10_000
+    ) -> list[tuple[int, Record]]:
+        """(cursor, record) pairs in the order in which they came, from beyond a cursor."""
+        with self._read() as database:
+            rows = database.execute(
+                "SELECT id, kind, lane, step, payload FROM records "
+                "WHERE experiment = ? AND id > ? ORDER BY id LIMIT ?",
+                (experiment, after, limit),
+            ).fetchall()
+        return [
+            (cursor, Record(kind, lane, step, json.loads(payload)))
+            for cursor, kind, lane, step, payload in rows
+        ]
+
+    def history(self, experiment: str, lanes: int) -> list[LaneHistory]:
+        """The curves and latest profiles of every lane, thinned where they are very long."""
+        return [self._lane_history(experiment, lane) for lane in range(lanes)]
+
+    def _lane_history(self, experiment: str, lane: int) -> LaneHistory:
+        history = LaneHistory()
+        key = (experiment, lane)
+        where = "FROM records WHERE experiment = ? AND lane = ? AND kind = ?"
+        with self._read() as database:
+            count, first = database.execute(
+                f"SELECT count(*), min(step) {where}", (*key, "step")
+            ).fetchone()
+            run = power_of_two(count, KEPT_POINTS)
+            rows = database.execute(  # answered by the index alone
+                f"SELECT avg(step), avg(loss), avg(error), count(*) {where} "
+                f"GROUP BY (step - {first or 0}) / {run} ORDER BY step",
+                (*key, "step"),
+            ).fetchall()
+            evals = database.execute(
+                f"SELECT step, payload {where} ORDER BY step", (*key, "eval")
+            ).fetchall()
+            for kind in ("step", "eval", "layers", "gates", "diverged"):
+                row = database.execute(
+                    f"SELECT step, payload {where} ORDER BY step DESC LIMIT 1", (*key, kind)
+                ).fetchone()
+                if row is not None:
+                    history.latest[kind] = Record(kind, lane, row[0], json.loads(row[1]))
+        if rows:
+            table = np.asarray(rows, dtype=np.float64)
+            history.steps.load(table[:, :3], run, filled=int(table[-1, 3]))
+        for step, payload in evals:
+            history.evals.append(step, json.loads(payload))
+        return history
+
+    # ---------------------------------------------------------------------------- results
+
+    def add_result(self, result: ResultRow) -> None:
+        with self._write() as database:
+            database.execute(
+                "INSERT INTO results (experiment, lane, kind, step, created, payload) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    result.experiment,
+                    result.lane,
+                    result.kind,
+                    result.step,
+                    time.time(),
+                    json.dumps(result.payload, separators=(",", ":")),
+                ),
+            )
+
+    def latest_results(self, experiment: str, kind: str) -> dict[int, ResultRow]:
+        """By lane: the last result of a kind."""
+        with self._read() as database:
+            rows = database.execute(
+                "SELECT lane, step, payload FROM results WHERE id IN ("
+                "SELECT max(id) FROM results WHERE experiment = ? AND kind = ? GROUP BY lane)",
+                (experiment, kind),
+            ).fetchall()
+        return {
+            lane: ResultRow(experiment, lane, kind, step, json.loads(payload))
+            for lane, step, payload in rows
+        }
+
+
+def _cause(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    text = str(error)
+    return any(sign in text for sign in ("malformed", "not a database", "no such"))
+
+
+def _claim(path: Path) -> IO[str]:
+    """Locks ``path`` for this process; the operating system frees it however the process ends."""
+    file = path.open("a+", encoding="utf-8")
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise RunError(
+            f"Another Skipscope is using {path.parent}: use that one, close it, or set "
+            "SKIPSCOPE_HOME to another folder."
+        ) from None
+    return file
