@@ -1,0 +1,90 @@
+"""Quantities by layer: gradient magnitude (He15 §4.1) and transform gates (SGS15 Fig 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+
+from explorer.charts.palette import Theme, base_figure, faded, lane_style
+from explorer.results import GateMeans, LayerGradients
+
+
+def gradient_figure(
+    lanes: Sequence[tuple[int, str, LayerGradients]],
+    *,
+    of: Literal["parameters", "outputs"] = "parameters",
+    theme: Theme = "light",
+) -> go.Figure:
+    """Root mean square gradient on a log axis, one curve a lane, against layer or unit."""
+    parameters = of == "parameters"
+    figure = base_figure(
+        theme,
+        x="layer (1 is nearest the input)" if parameters else "block (1 is nearest the input)",
+        y="RMS of ∂L/∂W, log scale" if parameters else "RMS of ∂ℓ/∂y, log scale",
+    )
+    for lane, name, gradients in lanes:
+        style = lane_style(lane)
+        if parameters:
+            # Projections and gates have no place on the depth axis; they are in the table.
+            index = np.asarray(gradients.depth_index)
+            x = index[index > 0]
+            y = gradients.parameter_rms[index > 0]
+            labels = [n for n, d in zip(gradients.layers, gradients.depth_index, strict=True) if d]
+        else:
+            x = np.arange(1, len(gradients.units) + 1)
+            y = gradients.output_rms
+            labels = list(gradients.units)
+        figure.add_scatter(
+            x=x,
+            y=np.where(y > 0, y, np.nan),  # a log axis has no place for an exact zero
+            name=name,
+            text=labels,
+            mode="lines+markers",
+            line={"color": style.colour(theme), "width": 2, "dash": style.dash},
+            marker={"symbol": style.symbol, "size": 5, "color": style.colour(theme)},
+            hovertemplate="%{fullData.name}<br>%{text}: %{y:.3g}<extra></extra>",
+        )
+    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    return figure
+
+
+def gate_figure(
+    lanes: Sequence[tuple[int, str, GateMeans]], *, theme: Theme = "light"
+) -> go.Figure:
+    """Mean transform gate of each unit, with a band of one standard deviation."""
+    figure = base_figure(theme, x="block (1 is nearest the input)", y="T(x)")
+    for lane, name, gates in lanes:
+        style = lane_style(lane)
+        colour = style.colour(theme)
+        x = np.arange(1, len(gates.units) + 1)
+        if np.any(gates.sd > 0):
+            figure.add_scatter(
+                x=np.concatenate([x, x[::-1]]),
+                y=np.clip(
+                    np.concatenate([gates.mean + gates.sd, (gates.mean - gates.sd)[::-1]]), 0, 1
+                ),
+                fill="toself",
+                fillcolor=faded(colour, 0.14),
+                line={"width": 0},
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=f"lane{lane}",
+                name=f"{name}, ± 1 sd",
+            )
+        figure.add_scatter(
+            x=x,
+            y=gates.mean,
+            name=name,
+            text=list(gates.units),
+            mode="lines+markers",
+            legendgroup=f"lane{lane}",
+            line={"color": colour, "width": 2, "dash": style.dash},
+            marker={"symbol": style.symbol, "size": 5, "color": colour},
+            hovertemplate="%{fullData.name}<br>%{text}: T = %{y:.3f}<extra></extra>",
+        )
+    figure.update_yaxes(range=[0, 1])
+    figure.update_layout(showlegend=True)
+    return figure

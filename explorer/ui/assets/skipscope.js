@@ -1,0 +1,416 @@
+// The live half of the page: block graphs, charts and the transport bar follow one feed.
+//
+// Streamlit mounts each part (see components.py) and calls it again whenever its data changes;
+// between those calls the parts redraw from the feed by themselves, so zoom, legend, scroll and
+// focus are never lost. The feed is one poller a URL, shared by all parts of the page.
+
+const BASE = new URL("./", import.meta.url);
+
+// ---------------------------------------------------------------------------------- theme
+
+export function themeOf(element) {
+  const probe = getComputedStyle(element).getPropertyValue("--st-background-color").trim();
+  const hex = /^#([0-9a-f]{6})/i.exec(probe);
+  if (!hex) return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const value = parseInt(hex[1], 16);
+  const luminance = 0.3 * (value >> 16) + 0.59 * ((value >> 8) & 255) + 0.11 * (value & 255);
+  return luminance < 128 ? "dark" : "light";
+}
+
+// ----------------------------------------------------------------------------------- feed
+
+const feeds = new Map();
+
+class Feed {
+  constructor(query) {
+    this.query = query;
+    this.parts = new Set();
+    this.last = null;
+    this.failures = 0;
+    this.timer = null;
+    this.busy = false;
+  }
+  join(part) {
+    this.parts.add(part);
+    if (this.last && this.theme === part.theme()) part.show(this.last);
+    this.soon(0);
+  }
+  leave(part) {
+    this.parts.delete(part);
+    if (this.parts.size === 0) {
+      clearTimeout(this.timer);
+      this.timer = null;
+      feeds.delete(this.query);
+    }
+  }
+  soon(delay) {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.poll(), delay);
+  }
+  async poll() {
+    this.timer = null;
+    if (this.busy || this.parts.size === 0) return;
+    if (document.hidden) return this.soon(1000);
+    this.busy = true;
+    const first = this.parts.values().next().value;
+    const theme = first.theme();
+    const charts = [...new Set([...this.parts].map((p) => p.chart).filter(Boolean))].sort();
+    const asked = charts.join(",") + theme;
+    const version = this.last && this.asked === asked ? this.last.version : "";
+    const url = new URL("../feed", BASE);
+    url.search = new URLSearchParams([
+      ...new URLSearchParams(this.query),
+      ["charts", charts.join(",")],
+      ["theme", theme],
+      ["have", version],
+    ]);
+    let wait = 1500;
+    try {
+      const answer = await fetch(url, { cache: "no-store" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const news = await answer.json();
+      this.failures = 0;
+      wait = news.poll_ms;
+      if (news.lanes) {
+        this.last = news;
+        this.asked = asked;
+        this.theme = theme;
+        for (const part of this.parts) part.show(news);
+      }
+    } catch (error) {
+      this.failures += 1;
+      wait = Math.min(15000, 1000 * 2 ** this.failures);
+      if (this.failures >= 2) for (const part of this.parts) part.lost?.();
+    }
+    this.busy = false;
+    if (this.parts.size) this.soon(wait);
+  }
+}
+
+function feedFor(query) {
+  if (!feeds.has(query)) feeds.set(query, new Feed(query));
+  return feeds.get(query);
+}
+
+// Come back at once when the tab is looked at again.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) for (const feed of feeds.values()) feed.soon(0);
+});
+
+// One object a mounted part. Streamlit calls the default export again on every data change and
+// runs the clean-up in between, so a part is only let go if nobody took it up again.
+function part(component, make) {
+  const root = component.parentElement;
+  let self = root.skipscopePart;
+  if (!self) {
+    self = root.skipscopePart = make(root);
+    self.theme = () => themeOf(root);
+    self.generation = 0;
+    // A change of theme changes every figure.
+    self.watch = setInterval(() => {
+      const theme = self.theme();
+      if (self.seenTheme && self.seenTheme !== theme) self.feed?.soon(0);
+      self.seenTheme = theme;
+    }, 700);
+  }
+  const generation = ++self.generation;
+  self.component = component;
+  self.update?.(component.data);
+  const query = component.data.feed;
+  if (self.feed?.query !== query) {
+    self.feed?.leave(self);
+    self.feed = feedFor(query);
+    self.feed.join(self);
+  }
+  return () => {
+    setTimeout(() => {
+      if (self.generation !== generation) return;
+      clearInterval(self.watch);
+      self.feed?.leave(self);
+      self.end?.();
+      delete root.skipscopePart;
+    }, 0);
+  };
+}
+
+const text = (element, value) => {
+  if (element && element.textContent !== value) element.textContent = value;
+};
+
+// ---------------------------------------------------------------------------------- chart
+
+let plotly = null;
+function loadPlotly() {
+  plotly ??= new Promise((resolve, reject) => {
+    if (window.Plotly) return resolve(window.Plotly);
+    const script = document.createElement("script");
+    script.src = new URL("plotly.min.js", BASE);
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => reject(new Error("plotly.min.js could not be loaded"));
+    document.head.appendChild(script);
+  });
+  return plotly;
+}
+
+export function chart(component) {
+  return part(component, (root) => {
+    const box = root.querySelector(".sk-chart");
+    const plot = box.querySelector(".sk-plot");
+    const caption = box.querySelector(".sk-caption");
+    const title = box.querySelector(".sk-title");
+    const empty = box.querySelector(".sk-empty");
+    const self = {
+      update(data) {
+        self.chart = data.chart;
+        text(title, data.title);
+        if (self.feed?.last?.figures && self.chart in self.feed.last.figures) {
+          self.show(self.feed.last);
+        } else self.feed?.soon(0);
+      },
+      async show(news) {
+        const figure = news.figures?.[self.chart];
+        if (!figure) return;
+        const words = news.captions[self.chart] ?? "";
+        text(caption, words);
+        plot.setAttribute("aria-label", `${title.textContent}. ${words}`);
+        const nothing = figure.data.length === 0;
+        empty.hidden = !nothing;
+        text(empty, news.empty?.[self.chart] ?? "");
+        const Plotly = await loadPlotly();
+        figure.layout.autosize = true;
+        await Plotly.react(plot, figure.data, figure.layout, {
+          displaylogo: false,
+          responsive: true,
+          displayModeBar: "hover",
+          modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+        });
+        plot.dataset.version = news.version;
+      },
+      end() {
+        if (window.Plotly) window.Plotly.purge(plot);
+      },
+    };
+    return self;
+  });
+}
+
+// ----------------------------------------------------------------------------------- lane
+
+export function lane(component) {
+  return part(component, (root) => {
+    const box = root.querySelector(".sk-lane");
+    const find = (name) => box.querySelector("." + name);
+    const graph = find("sk-graph");
+    const self = {
+      chart: null,
+      update(data) {
+        box.style.setProperty("--lane", `var(--sk-lane-${data.lane})`);
+        if (self.svg !== data.svg) {
+          self.svg = data.svg;
+          const held = graph.contains(document.activeElement)
+            ? document.activeElement.dataset.unit
+            : null;
+          graph.innerHTML = data.svg;
+          for (const unit of graph.querySelectorAll("[data-unit]")) {
+            unit.addEventListener("click", () => self.choose(unit));
+          }
+          if (held) focusUnit(graph, held);
+        }
+        text(find("sk-counts"), data.counts);
+        self.program(data.program);
+        self.paint();
+      },
+      choose(unit) {
+        if (unit.getAttribute("aria-disabled") === "true") {
+          text(find("sk-answer"), unit.dataset.why ?? "This block cannot be deleted.");
+          return;
+        }
+        roving(graph, unit);
+        const name = unit.dataset.unit;
+        unit.classList.toggle("deleted");
+        find("sk-program").hidden = false;
+        text(find("sk-answer"), "Measuring…");
+        self.component.setTriggerValue("toggle", name);
+      },
+      // What the person's own deletions did: {text, detail} or a job to ask for.
+      program(program) {
+        const row = find("sk-program");
+        row.hidden = !program;
+        if (!program) {
+          self.job = null;
+          return;
+        }
+        if (program.text) {
+          self.job = null;
+          return self.answer(program.text);
+        }
+        text(find("sk-answer"), "Measuring…");
+        if (self.job !== program.job) {
+          self.job = program.job;
+          self.ask(program.job);
+        }
+      },
+      answer(words) {
+        text(find("sk-answer"), words);
+      },
+      async ask(job) {
+        for (let i = 0; i < 600 && self.job === job; i += 1) {
+          await new Promise((resolve) => setTimeout(resolve, i < 10 ? 100 : 500));
+          const url = new URL("../job", BASE);
+          url.searchParams.set("id", job);
+          try {
+            const answer = await (await fetch(url, { cache: "no-store" })).json();
+            if (self.job !== job) return;
+            if (answer.text) return self.answer(answer.text);
+          } catch {
+            // The next turn asks again; a server that stays away is said by the transport bar.
+          }
+        }
+      },
+      show(news) {
+        const mine = news.lanes[self.component.data.lane];
+        if (!mine) return;
+        text(find("sk-big"), mine.headline);
+        text(find("sk-label"), mine.label);
+        const note = find("sk-note");
+        note.hidden = !mine.note;
+        text(note, mine.note ?? "");
+        self.quantities = mine.quantities;
+        if (mine.program && self.component.data.program?.key === mine.program.key && !self.job) {
+          self.answer(mine.program.text);
+        }
+        self.paint();
+      },
+      paint() {
+        const chosen = self.quantities?.[self.component.data.colour];
+        for (const unit of graph.querySelectorAll("[data-unit]")) {
+          const value = chosen?.values[unit.dataset.unit];
+          const shape = unit.querySelector("rect");
+          shape?.style.setProperty("--sk-fill", value === undefined ? "0.12" : String(value));
+          const title = unit.querySelector("title");
+          if (title) {
+            title.dataset.own ??= title.textContent;
+            const words = chosen?.labels[unit.dataset.unit];
+            const whole = words ? `${title.dataset.own}\n${words}` : title.dataset.own;
+            text(title, whole);
+          }
+        }
+        text(find("sk-colour"), chosen ? `colour: ${chosen.title}` : "");
+      },
+    };
+    graph.addEventListener("keydown", (event) => {
+      const unit = event.target.closest?.("[data-unit]");
+      if (!unit) return;
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        return self.choose(unit);
+      }
+      const units = [...graph.querySelectorAll("[data-unit]")];
+      const at = units.indexOf(unit);
+      const to = {
+        ArrowRight: at + 1,
+        ArrowLeft: at - 1,
+        Home: 0,
+        End: units.length - 1,
+        ArrowDown: neighbour(units, at, 1),
+        ArrowUp: neighbour(units, at, -1),
+      }[event.key];
+      if (to === undefined || !units[to]) return;
+      event.preventDefault();
+      roving(graph, units[to]);
+      units[to].focus();
+    });
+    find("sk-restore").addEventListener("click", () => {
+      for (const unit of graph.querySelectorAll(".deleted")) unit.classList.remove("deleted");
+      find("sk-program").hidden = true;
+      self.component.setTriggerValue("restore", true);
+    });
+    return self;
+  });
+}
+
+function roving(graph, unit) {
+  for (const other of graph.querySelectorAll("[data-unit]")) other.setAttribute("tabindex", "-1");
+  unit.setAttribute("tabindex", "0");
+}
+
+function focusUnit(graph, name) {
+  const unit = graph.querySelector(`[data-unit="${CSS.escape(name)}"]`);
+  if (!unit) return;
+  roving(graph, unit);
+  unit.focus();
+}
+
+// The unit nearest in the next row up or down.
+function neighbour(units, at, direction) {
+  const centre = (unit) => {
+    const box = unit.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  };
+  const [x, y] = centre(units[at]);
+  let best;
+  let least = Infinity;
+  units.forEach((unit, i) => {
+    const [ux, uy] = centre(unit);
+    const down = (uy - y) * direction;
+    if (down < 4) return;
+    const distance = down * 10 + Math.abs(ux - x);
+    if (distance < least) [best, least] = [i, distance];
+  });
+  return best;
+}
+
+// ------------------------------------------------------------------------------ transport
+
+export function transport(component) {
+  return part(component, (root) => {
+    const box = root.querySelector(".sk-transport");
+    const find = (name) => box.querySelector("." + name);
+    const buttons = { play: find("sk-play"), step: find("sk-step"), slow: find("sk-slow"), stop: find("sk-stop") };
+    const rate = find("sk-rate");
+    const self = {
+      chart: null,
+      update(data) {
+        text(find("sk-conditions"), data.conditions);
+      },
+      show(news) {
+        const state = news.transport;
+        self.state = state;
+        box.dataset.status = state.status;
+        text(find("sk-status"), state.text);
+        const why = find("sk-why");
+        why.hidden = !state.reason;
+        text(why, state.reason ?? "");
+        const bar = find("sk-bar");
+        bar.setAttribute("aria-valuenow", String(Math.round(100 * state.fraction)));
+        bar.style.setProperty("--done", `${(100 * state.fraction).toFixed(2)}%`);
+        text(buttons.play, state.play);
+        for (const [name, button] of Object.entries(buttons)) {
+          button.disabled = !state.can[name];
+        }
+        buttons.slow.setAttribute("aria-pressed", String(state.slow));
+        if (document.activeElement !== rate) rate.value = state.learning_rate;
+        rate.disabled = !state.can.learning_rate;
+      },
+      lost() {
+        text(find("sk-status"), "The server does not answer; trying again…");
+      },
+    };
+    for (const [name, button] of Object.entries(buttons)) {
+      button.addEventListener("click", () => {
+        const action = name === "play" && self.state?.status === "running" ? "pause" : name;
+        self.component.setTriggerValue("action", `${action}:${Date.now()}`);
+        self.feed?.soon(60);
+      });
+    }
+    rate.addEventListener("change", () => {
+      if (rate.value !== "" && rate.checkValidity()) {
+        self.component.setTriggerValue("action", `learning_rate=${rate.value}:${Date.now()}`);
+      } else {
+        rate.reportValidity();
+        rate.value = self.state?.learning_rate ?? "";
+      }
+    });
+    return self;
+  });
+}

@@ -1,0 +1,107 @@
+"""The sentences above the charts. Each says only what the data on the screen shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from explorer.ui.views import LaneView
+
+HIGH_ERROR = 0.3  # share of wrong answers that we call high
+LATE = 0.25  # share of a training after which a high error is worth a word
+OPEN_GATE = 0.1
+
+
+def error_caption(lanes: Sequence[LaneView]) -> str:
+    """What the training curves show, and on how many images they were measured."""
+    measured = [v for v in lanes if v.curves is not None and len(v.curves.eval_step)]
+    if not measured:
+        return "Solid: test images. Dotted: training batches."
+    n = measured[0].curves.n_test if measured[0].curves else 0
+    text = f"Solid: {n:,} test images. Dotted: training batches."
+    stuck = [v.name for v in measured if _stuck(v)]
+    if stuck:
+        text += (
+            f" {_and(stuck)}: high on training images too, so this is not overfitting."
+        )
+    return text
+
+
+def _stuck(view: LaneView) -> bool:
+    curves = view.curves
+    if curves is None or not len(curves.eval_step) or view.progress < LATE:
+        return False
+    return bool(curves.train_error[-1] > HIGH_ERROR and curves.test_error[-1] > HIGH_ERROR)
+
+
+def gradient_caption(lanes: Sequence[LaneView], of: str) -> str:
+    """How the first layers' gradients compare with the last ones', as a ratio."""
+    if of == "parameters":
+        text = "Root mean square of ∂L/∂W over each layer's weights, log scale."
+    else:
+        text = "Root mean square of ∂ℓ/∂y over each block's output y, per image, log scale."
+    parts = []
+    for view in lanes:
+        if view.gradients is None:
+            continue
+        values = (
+            view.gradients.parameter_rms[np.asarray(view.gradients.depth_index) > 0]
+            if of == "parameters"
+            else view.gradients.output_rms
+        )
+        if len(values) < 6 or not np.all(np.isfinite(values)):
+            continue
+        first, last = float(np.median(values[:3])), float(np.median(values[-3:]))
+        if first > 0 and last > 0:
+            parts.append(f"{view.name} {_times(first / last)}")
+    return text + (f" First three against last three: {'; '.join(parts)}." if parts else "")
+
+
+def gate_caption(lanes: Sequence[LaneView]) -> str:
+    """How many gates are nearly shut."""
+    gated = [v for v in lanes if v.gates is not None]
+    if not gated:
+        return "Near 0 a block passes its input on; near 1 it replaces it."
+    parts = []
+    for view in gated:
+        assert view.gates is not None
+        shut = int(np.sum(view.gates.mean < OPEN_GATE))
+        parts.append(f"{view.name}: {shut} of {len(view.gates.units)} blocks below {OPEN_GATE:g}")
+    n = gated[0].gates.n_images if gated[0].gates else 0
+    return (
+        f"Mean over {n:,} images; near 0 a block passes its input on. {'; '.join(parts)}."
+    )
+
+
+def lesion_caption(lanes: Sequence[LaneView]) -> str:
+    """What deleting one block costs in the middle case, lane by lane."""
+    measured = [v for v in lanes if v.lesions is not None and len(v.lesions.units)]
+    if not measured:
+        return "Each dot is one deleted block, with its 95 % interval."
+    n = measured[0].lesions.n_images if measured[0].lesions else 0
+    parts = []
+    for view in measured:
+        curve = view.lesions
+        assert curve is not None
+        done = curve.accuracy[np.isfinite(curve.accuracy)]
+        if not len(done):
+            continue
+        cost = (curve.baseline_accuracy - float(np.median(done))) * 100
+        parts.append(f"{view.name} {cost:.1f}" if abs(cost) >= 0.05 else f"{view.name} 0")
+    return (
+        f"{n:,} test images; each dot is one deleted block, 95 % interval. "
+        f"Median loss in points: {'; '.join(parts)}."
+    )
+
+
+def _times(ratio: float) -> str:
+    if ratio >= 1:
+        return f"{ratio:.3g} ×"
+    return f"1/{1 / ratio:,.0f}" if ratio < 0.1 else f"{ratio:.2g} ×"
+
+
+def _and(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return ", ".join(names[:-1]) + " and " + names[-1]

@@ -1,0 +1,293 @@
+"""The controls with which a lane, the data and the training are chosen.
+
+Every control is drawn from the page's state and its change goes back through one function, so
+the address always says what is on the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from explorer.names import title_of
+from explorer.specs import (
+    RECIPES,
+    DataSpec,
+    DenseSpec,
+    HighwaySpec,
+    NetSpec,
+    PlainSpec,
+    ResidualSpec,
+    TrainSpec,
+    parse,
+    parse_net,
+)
+
+FAMILIES = {
+    "plain": "Plain",
+    "residual": "Residual",
+    "highway": "Highway",
+    "dense": "Dense",
+}
+FAMILY_WORDS = {
+    "plain": "Layers stacked one after another, no shortcuts: what degrades with depth.",
+    "residual": "Each block adds F(x) to a shortcut of its input (He et al. 2015, 2016).",
+    "highway": "A learned gate T(x) mixes H(x) with the input: H·T + x·(1 − T) (2015).",
+    "dense": "Each block sees the features of all blocks before it (Huang et al. 2016).",
+}
+ORDERS = {
+    "original": "v1, original: ReLU after the addition",
+    "full_preact": "v2, full pre-activation",
+    "bn_after_addition": "BN after the addition",
+    "relu_before_addition": "ReLU before the addition",
+    "relu_only_preact": "ReLU-only pre-activation",
+}
+SHORTCUTS = {
+    "A": "A: identity, zero-padded where the width grows",
+    "B": "B: projection where the width grows",
+    "C": "C: projections everywhere",
+    "constant_scaling": "Constant scaling: λ·x + μ·F",
+    "exclusive_gating": "Exclusive gating",
+    "shortcut_only_gating": "Shortcut-only gating",
+    "conv1x1": "1×1 convolution",
+    "dropout": "Dropout",
+}
+DATA = {
+    "digits": "Handwritten digits, 8×8 (built in)",
+    "mnist": "MNIST, 28×28 (download)",
+    "fashion_mnist": "Fashion-MNIST, 28×28 (download)",
+    "cifar10": "CIFAR-10, 32×32 (download)",
+    "cifar100": "CIFAR-100, 32×32 (download)",
+    "folder": "A folder of images",
+}
+DEPTHS = {
+    "plain": (8, 14, 20, 32, 44, 56, 110),
+    "residual": (8, 14, 20, 32, 44, 56, 110),
+    "bottleneck": (11, 20, 29, 56, 110, 164),
+    "highway": (7, 13, 19, 25, 31, 40, 64, 100),
+    "dense": (7, 13, 22, 40, 58, 100),
+    "dense bottleneck": (10, 22, 40, 58, 100),
+    "fc": (5, 10, 20, 30, 50, 100),
+}
+
+
+def depths_of(net: NetSpec) -> tuple[int, ...]:
+    """The depths offered for a net; its own is always among them."""
+    if net.layout == "fc":
+        offered = DEPTHS["fc"]
+    elif isinstance(net, ResidualSpec) and net.unit == "bottleneck":
+        offered = DEPTHS["bottleneck"]
+    elif isinstance(net, DenseSpec) and net.bottleneck:
+        offered = DEPTHS["dense bottleneck"]
+    else:
+        offered = DEPTHS[net.family]
+    return tuple(sorted({*offered, net.depth}))
+
+
+def changed(net: NetSpec, **fields: Any) -> NetSpec:
+    """The net with other fields, its depth moved to the nearest possible one.
+
+    Raises:
+        SpecError: No depth makes these choices possible together.
+    """
+    values = {**net.model_dump(), **fields}
+    kinds = {"plain": PlainSpec, "residual": ResidualSpec, "highway": HighwaySpec, "dense": DenseSpec}
+    kind = kinds[values["family"]]
+    if values["family"] == "dense":
+        values["layout"] = "cifar"
+    moved_layout = values["layout"] != net.layout
+    if moved_layout:
+        # The highway papers' fully connected nets are narrow and have no batch norm.
+        fc = values["layout"] == "fc"
+        values["batch_norm"] = not fc
+        values["width"] = (50 if values["family"] == "highway" else 71) if fc else 16
+        if fc and values["family"] == "residual":
+            values.update(unit="basic", shortcut="A", order="full_preact")
+    values = {k: v for k, v in values.items() if k in kind.model_fields}
+    bare = kind.model_construct(**{**{k: f.default for k, f in kind.model_fields.items()}, **values})
+    rule = bare._depth_rule()
+    if rule is not None and "depth" not in fields:
+        step, offset, least = rule
+        values["depth"] = max(least, offset + step * round((values["depth"] - offset) / step))
+    return parse_net(values)
+
+
+def _select(
+    label: str, key: str, options: Any, value: Any, on_change: Callable[[Any], None], *,
+    words: dict[Any, str] | None = None, help: str | None = None,
+) -> None:
+    st.session_state[key] = value
+    st.selectbox(
+        label,
+        options,
+        key=key,
+        help=help,
+        format_func=lambda option: (words or {}).get(option, str(option)),
+        on_change=lambda: on_change(st.session_state[key]),
+    )
+
+
+def _number(
+    label: str, key: str, value: float, on_change: Callable[[Any], None], *,
+    least: float, most: float, step: float, help: str | None = None, format: str | None = None,
+) -> None:
+    whole = isinstance(value, int)
+    cast: type = int if whole else float
+    st.session_state[key] = value
+    st.number_input(
+        label,
+        min_value=cast(least),
+        max_value=cast(most),
+        step=cast(step),
+        key=key,
+        help=help,
+        format=format,
+        on_change=lambda: on_change(st.session_state[key]),
+    )
+
+
+def _toggle(label: str, key: str, value: bool, on_change: Callable[[Any], None], *, help: str | None = None) -> None:
+    st.session_state[key] = value
+    st.toggle(label, key=key, help=help, on_change=lambda: on_change(st.session_state[key]))
+
+
+def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], None]) -> None:
+    """The controls of one lane; ``on_change`` gets the fields that were changed."""
+
+    def key(name: str) -> str:
+        return f"lane{lane}.{name}"
+
+    def field(name: str) -> Callable[[Any], None]:
+        return lambda value: on_change({name: value})
+
+    _select("Family", key("family"), list(FAMILIES), net.family, field("family"), words=FAMILIES)
+    st.caption(FAMILY_WORDS[net.family])
+    if not isinstance(net, DenseSpec):
+        _select(
+            "Layers",
+            key("layout"),
+            ["cifar", "fc"],
+            net.layout,
+            field("layout"),
+            words={"cifar": "Convolutional, three stages", "fc": "Fully connected"},
+        )
+    _select(
+        "Depth",
+        key("depth"),
+        list(depths_of(net)),
+        net.depth,
+        field("depth"),
+        help="Layers with weights on the longest path, as the papers count them.",
+    )
+    if isinstance(net, DenseSpec):
+        _number(
+            "Growth rate k", key("growth_rate"), net.growth_rate, field("growth_rate"),
+            least=1, most=256, step=1, help="New feature maps of each block.",
+        )
+        _toggle(
+            "Bottleneck (B)", key("bottleneck"), net.bottleneck, field("bottleneck"),
+            help="A 1×1 convolution to 4k maps before each 3×3.",
+        )
+        _number(
+            "Compression θ", key("compression"), net.compression, field("compression"),
+            least=0.1, most=1.0, step=0.1, help="Share of the maps that a transition keeps.",
+        )
+    else:
+        _number(
+            "Width", key("width"), net.width, field("width"), least=1, most=2048, step=1,
+            help="Filters of the first stage (doubled twice), or units of each layer.",
+        )
+    if isinstance(net, HighwaySpec):
+        _number(
+            "Transform bias b_T", key("transform_bias"), net.transform_bias,
+            field("transform_bias"), least=-20.0, most=20.0, step=0.5,
+            help="Below 0 the gates start nearly shut, so that blocks pass their input on.",
+        )
+    if isinstance(net, ResidualSpec) and net.layout != "fc":
+        _select("Block", key("unit"), ["basic", "bottleneck"], net.unit, field("unit"),
+                words={"basic": "Basic: 3×3, 3×3", "bottleneck": "Bottleneck: 1×1, 3×3, 1×1"})
+        _select("Activation order", key("order"), list(ORDERS), net.order, field("order"),
+                words=ORDERS, help="Where batch norm and ReLU stand (He et al. 2016, Fig 4).")
+        _select("Shortcut", key("shortcut"), list(SHORTCUTS), net.shortcut, field("shortcut"),
+                words=SHORTCUTS, help="He et al. 2015 §3.3 and 2016 Table 1.")
+        if net.shortcut == "constant_scaling":
+            _number("λ on the shortcut", key("shortcut_scale"), net.shortcut_scale,
+                    field("shortcut_scale"), least=0.0, most=2.0, step=0.05)
+            _number("μ on F", key("residual_scale"), net.residual_scale,
+                    field("residual_scale"), least=0.0, most=2.0, step=0.05)
+        if net.shortcut in ("exclusive_gating", "shortcut_only_gating"):
+            _number("Gate bias b_g", key("gate_bias"), net.gate_bias, field("gate_bias"),
+                    least=-20.0, most=20.0, step=0.5)
+        if net.shortcut == "dropout":
+            _number("Drop rate", key("shortcut_dropout"), net.shortcut_dropout,
+                    field("shortcut_dropout"), least=0.0, most=0.95, step=0.05)
+        _number("Survival probability", key("survival_prob"), net.survival_prob,
+                field("survival_prob"), least=0.05, most=1.0, step=0.05,
+                help="Below 1: stochastic depth, the last block survives with this probability.")
+    _toggle("Batch norm", key("batch_norm"), net.batch_norm, field("batch_norm"),
+            help="Without it, gradients depend on depth far more strongly.")
+
+
+def data_choices(data: DataSpec, on_change: Callable[[DataSpec], None]) -> None:
+    """Data set, subset and augmentation."""
+
+    def other(name: str) -> None:
+        if name != "folder":
+            on_change(DataSpec(name=name))  # type: ignore[arg-type]
+        else:
+            st.session_state["data.wants_folder"] = True
+
+    wants_folder = data.name == "folder" or st.session_state.pop("data.wants_folder", False)
+    shown = "folder" if wants_folder else data.name
+    _select("Images", "data.name", list(DATA), shown, other, words=DATA)
+    if wants_folder:
+        st.session_state["data.path"] = data.path or ""
+        st.text_input(
+            "Folder on this machine",
+            key="data.path",
+            placeholder="/path/to/images",
+            help="With train/CLASS/*.png and test/CLASS/*.png (PNG or JPEG).",
+            on_change=lambda: on_change(
+                parse(DataSpec, {"name": "folder", "path": st.session_state["data.path"]})
+            ),
+        )
+    _toggle(
+        "Augment", "data.augment", data.augment,
+        lambda value: on_change(data.model_copy(update={"augment": value})),
+        help="Shift by a pad and a random crop; flip where that keeps the class.",
+    )
+
+
+def training_choices(training: TrainSpec, on_change: Callable[[TrainSpec], None]) -> None:
+    """Recipe and its numbers."""
+
+    def field(name: str) -> Callable[[Any], None]:
+        return lambda value: on_change(parse(TrainSpec, {**training.model_dump(), name: value}))
+
+    _select(
+        "Recipe", "train.recipe", list(RECIPES), training.recipe,
+        lambda value: on_change(RECIPES[value]),
+        words={
+            "one_cycle": "One cycle: quick, for 8×8 digits",
+            "he15": "He et al. 2015: 64,000 steps",
+            "huang16": "Huang et al. 2016: 300 epochs of CIFAR",
+            "sgs15": "Srivastava et al. 2015: decaying rate",
+            "adam": "Adam, 0.001",
+        },
+    )
+    _number("Steps", "train.steps", training.steps, field("steps"), least=1, most=10_000_000, step=10)
+    _number("Batch size", "train.batch_size", training.batch_size, field("batch_size"),
+            least=1, most=65_536, step=16)
+    _number("Learning rate", "train.learning_rate", training.learning_rate,
+            field("learning_rate"), least=1e-8, most=100.0, step=0.01, format="%g")
+    _number("Weight decay", "train.weight_decay", training.weight_decay,
+            field("weight_decay"), least=0.0, most=1.0, step=1e-4, format="%g")
+    _select("Optimiser", "train.optimizer", ["sgd", "nesterov", "adam", "adamw"],
+            training.optimizer, field("optimizer"))
+
+
+def title(net: NetSpec) -> str:
+    """Short name of a net for its card."""
+    return title_of(net)

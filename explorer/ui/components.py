@@ -1,0 +1,94 @@
+"""The live parts of the page: block graph of a lane, chart, transport bar.
+
+Each is a Streamlit component whose script is loaded once from ``assets/skipscope.js``. They draw
+from the feed (:mod:`explorer.ui.feed`) by themselves; Streamlit reruns only when a person acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+_LOADER = """
+const script = new URL("skipscope/assets/skipscope.js?v=%(version)s", document.baseURI);
+let module;
+export default function (component) {
+  let stop = null, over = false;
+  module ??= import(script);
+  module.then((m) => { if (!over) stop = m.%(part)s(component); });
+  return () => { over = true; stop?.(); };
+}
+"""
+
+_LANE = """
+<div class="sk-lane">
+  <div class="sk-row"><span class="sk-big" aria-live="off">–</span><span class="sk-label"></span></div>
+  <p class="sk-note" hidden></p>
+  <div class="sk-graph"></div>
+  <div class="sk-program" hidden>
+    <span class="sk-answer" role="status"></span>
+    <button type="button" class="sk-button sk-small sk-restore">Restore all</button>
+  </div>
+  <div class="sk-row sk-foot"><span class="sk-counts"></span><span class="sk-colour"></span></div>
+</div>
+"""
+
+_CHART = """
+<section class="sk-chart">
+  <h4 class="sk-title"></h4>
+  <p class="sk-caption"></p>
+  <div class="sk-stage"><div class="sk-plot" role="img"></div><p class="sk-empty" hidden></p></div>
+</section>
+"""
+
+_TRANSPORT = """
+<div class="sk-transport">
+  <div class="sk-line">
+    <div class="sk-buttons" role="group" aria-label="Training">
+      <button type="button" class="sk-button sk-primary sk-play">Play</button>
+      <button type="button" class="sk-button sk-step">Step</button>
+      <button type="button" class="sk-button sk-slow" aria-pressed="false">Slow</button>
+      <button type="button" class="sk-button sk-stop">Stop</button>
+    </div>
+    <div class="sk-bar" role="progressbar" aria-label="Steps done" aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"></div>
+    <span class="sk-status"></span>
+    <label>Learning rate <input class="sk-rate" type="number" step="any" min="1e-8" max="100"></label>
+    <span class="sk-conditions"></span>
+  </div>
+  <p class="sk-why" role="status" hidden></p>
+</div>
+"""
+
+_HTML = {"lane": _LANE, "chart": _CHART, "transport": _TRANSPORT}
+
+
+def _component(part: str) -> Any:
+    from explorer.ui.server import assets_version
+
+    return st.components.v2.component(
+        f"skipscope_{part}",
+        html=_HTML[part],
+        js=_LOADER % {"part": part, "version": assets_version()},
+        isolate_styles=False,  # Plotly and the page's style sheet need the light DOM
+    )
+
+
+def _mount(part: str, key: str, data: dict[str, Any], **callbacks: Callable[[], None]) -> None:
+    _component(part)(key=key, data=data, **callbacks)
+
+
+def lane_graph(key: str, data: dict[str, Any], *, toggle: Callable[[], None], restore: Callable[[], None]) -> None:
+    """A lane's number, clickable block graph and the answer to its deletions."""
+    _mount("lane", key, data, on_toggle_change=toggle, on_restore_change=restore)
+
+
+def live_chart(key: str, *, feed: str, chart: str, title: str) -> None:
+    """A figure of the feed that keeps zoom and legend while data arrives."""
+    _mount("chart", key, {"feed": feed, "chart": chart, "title": title})
+
+
+def transport_bar(key: str, *, feed: str, conditions: str, action: Callable[[], None]) -> None:
+    """Play, step, slow, stop, progress, learning rate."""
+    _mount("transport", key, {"feed": feed, "conditions": conditions}, on_action_change=action)

@@ -1,0 +1,95 @@
+"""The figures and captions of a page, by the names that its live charts ask for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from explorer.charts import (
+    Theme,
+    gate_figure,
+    gradient_figure,
+    lesion_figure,
+    training_figure,
+)
+from explorer.ui import captions
+from explorer.ui.views import LaneView
+
+CHARTS = ("error", "loss", "gradient_parameters", "gradient_outputs", "gate", "lesion")
+_EMPTY = {
+    "error": "Press Play: the curves begin with the first step.",
+    "loss": "Press Play: the curves begin with the first step.",
+    "gradient_parameters": "Measuring the gradients at initialisation…",
+    "gradient_outputs": "Measuring the gradients at initialisation…",
+    "gate": "No net here has gates: choose the highway family for one lane.",
+    "lesion": "Press Play, or click a block: untrained nets have no lesion curve yet.",
+}
+
+
+def figure(
+    chart: str, lanes: Sequence[LaneView], *, theme: Theme, steps_total: int | None
+) -> go.Figure:
+    """One figure of ``CHARTS``."""
+    match chart:
+        case "error" | "loss":
+            return training_figure(
+                [(v.index, v.curves) for v in lanes if v.curves is not None],
+                quantity="error" if chart == "error" else "loss",
+                steps_total=steps_total,
+                theme=theme,
+            )
+        case "gradient_parameters" | "gradient_outputs":
+            return gradient_figure(
+                [(v.index, v.name, v.gradients) for v in lanes if v.gradients is not None],
+                of="parameters" if chart == "gradient_parameters" else "outputs",
+                theme=theme,
+            )
+        case "gate":
+            return gate_figure(
+                [(v.index, v.name, v.gates) for v in lanes if v.gates is not None], theme=theme
+            )
+        case _:
+            shown = [v for v in lanes if v.lesions is not None]
+            chance = 1 / shown[0].blueprint.spec.classes if shown else None
+            return lesion_figure(
+                [(v.index, v.name, v.unit_names, v.lesions) for v in shown if v.lesions],
+                chance=chance,
+                theme=theme,
+            )
+
+
+def caption(chart: str, lanes: Sequence[LaneView]) -> str:
+    """The two sentences of a chart, from the data that it shows."""
+    match chart:
+        case "error":
+            return captions.error_caption(lanes)
+        case "loss":
+            return captions.error_caption(lanes) + " Cross-entropy, log scale."
+        case "gradient_parameters":
+            return captions.gradient_caption(lanes, "parameters")
+        case "gradient_outputs":
+            return captions.gradient_caption(lanes, "outputs")
+        case "gate":
+            return captions.gate_caption(lanes)
+        case _:
+            return captions.lesion_caption(lanes)
+
+
+def drawn(
+    charts: Sequence[str], lanes: Sequence[LaneView], *, theme: Theme, steps_total: int | None
+) -> dict[str, Any]:
+    """Figures (as plain JSON values), captions and words for empty charts."""
+    known = [name for name in charts if name in CHARTS]
+    return {
+        "figures": {
+            name: json.loads(
+                figure(name, lanes, theme=theme, steps_total=steps_total).to_json()
+            )
+            for name in known
+        },
+        "captions": {name: caption(name, lanes) for name in known},
+        "empty": {name: _EMPTY[name] for name in known},
+    }

@@ -1,0 +1,17 @@
+"""The script that Streamlit runs for every visitor: navigation, nothing else."""
+
+import streamlit as st
+
+from explorer.ui.pages import compare, runs
+from explorer.ui.style import apply_style
+
+st.set_page_config(page_title="Skipscope", page_icon="🔭", layout="wide")
+apply_style()
+page = st.navigation(
+    [
+        st.Page(compare.page, title="Compare", url_path="compare", default=True),
+        st.Page(runs.page, title="Runs", url_path="runs"),
+    ],
+    position="top",
+)
+page.run()

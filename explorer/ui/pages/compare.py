@@ -1,0 +1,336 @@
+"""Compare: up to four nets side by side; train them, delete their blocks, look at the inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from explorer.blueprint import blueprint
+from explorer.errors import SkipscopeError
+from explorer.graph import to_svg
+from explorer.names import spec_of
+from explorer.runs.service import RunService, get_service
+from explorer.specs import MAX_LANES, NetSpec, parse
+from explorer.specs import TrainSpec as TrainSpec
+from explorer.ui import choices, feed
+from explorer.ui.components import lane_graph, live_chart, transport_bar
+from explorer.ui.image import image_section
+from explorer.ui.state import PageState, from_query, to_query
+
+PRESETS: dict[str, tuple[str, ...]] = {
+    "Plain, residual, highway": ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3"),
+    "Four families": ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3", "densenet_40_k12"),
+    "Plain nets, deeper and deeper": ("plain_8", "plain_20", "plain_32", "plain_56"),
+    "Residual nets, deeper and deeper": ("resnet_v2_8", "resnet_v2_20", "resnet_v2_32", "resnet_v2_56"),
+    "Batch norm off": ("plain_20;batch_norm=false", "resnet_v2_20;batch_norm=false"),
+    "Highway: how shut the gates start": (
+        "fc_plain_20",
+        "fc_highway_20;transform_bias=0",
+        "fc_highway_20;transform_bias=-2",
+        "fc_highway_20;transform_bias=-6",
+    ),
+    "v1 beside v2": ("resnet_v1_56", "resnet_v2_56"),
+}
+COLOURS = {"gradient": "gradient", "gate": "gate T(x)", "lesion": "cost of deletion"}
+
+
+def page() -> None:
+    """Draws the page from the address; every control writes the address."""
+    service = get_service()
+    state, problems = from_query(st.query_params.to_dict())
+    state, problem = _attach(service, state)
+    problems += [problem] if problem else []
+    said = st.session_state.pop("problem", None)
+    problems += [said] if said else []
+
+    st.title("Why do very deep nets fail, and what does a shortcut change?")
+    st.html(
+        '<p class="sk-lead">Same batches, same seed, side by side. Press Play to train, or click '
+        "any block to delete it and see what the accuracy says.</p>"
+    )
+    for sentence in problems:
+        st.warning(sentence)
+    if service.notice:
+        st.info(service.notice)
+
+    _toolbar(state)
+    query = _feed_query(state)
+    transport_bar(
+        "transport",
+        feed=query,
+        conditions=_conditions(state),
+        action=lambda: _act(service, st.session_state["transport"].get("action")),
+    )
+    _lanes(service, state, query)
+    _charts(state, query)
+    image_section(service, state, _update)
+
+
+# ------------------------------------------------------------------------------ state changes
+
+
+def _update(change: Callable[[PageState], PageState]) -> None:
+    """Applies a change to the address; an impossible one becomes a sentence on the page."""
+    state, _ = from_query(st.query_params.to_dict())
+    state, _ = _attach(get_service(), state)
+    try:
+        st.query_params.from_dict(to_query(change(state)))
+    except SkipscopeError as error:
+        st.session_state["problem"] = str(error)
+
+
+def _attach(service: RunService, state: PageState) -> tuple[PageState, str | None]:
+    """The state of the run that the link names, or a sentence if it is not stored here."""
+    if state.run is None:
+        return state, None
+    try:
+        return state.of_experiment(service.experiment(state.run).spec), None
+    except SkipscopeError:
+        gone = (
+            f"The run {state.run!r} is not stored here; its choices were rebuilt from the link: "
+            "press Play to train them anew."
+        )
+        return replace(state, run=None), gone
+
+
+def _leave_run(service: RunService, state: PageState) -> None:
+    """A run that this visitor started does not go on unseen when its page becomes another."""
+    if state.run is not None and state.run in st.session_state.get("started", ()):
+        service.control(state.run, "pause")
+
+
+def _act(service: RunService, message: str | None) -> None:
+    """A button of the transport bar."""
+    action = (message or "").rsplit(":", 1)[0]
+    state, _ = from_query(st.query_params.to_dict())
+    state, _ = _attach(service, state)
+    try:
+        if action.startswith("learning_rate="):
+            rate = float(action.removeprefix("learning_rate="))
+            if state.run is not None and feed.alive(service, state.run):
+                service.control(state.run, "learning_rate", rate)
+            else:
+                training = parse(TrainSpec, {**state.training.model_dump(), "learning_rate": rate})
+                _update(lambda s: replace(s, training=training, run=None))
+        elif action in ("play", "step", "slow") and not (
+            state.run is not None and feed.alive(service, state.run)
+        ):
+            run = feed.begin(service, state, action)
+            st.session_state["started"] = (*st.session_state.get("started", ()), run)
+            _update(lambda s: replace(s, run=run))
+        elif state.run is not None:
+            service.control(state.run, action)
+    except (SkipscopeError, ValueError) as error:
+        st.session_state["problem"] = str(error)
+
+
+# ------------------------------------------------------------------------------------ toolbar
+
+
+def _toolbar(state: PageState) -> None:
+    service = get_service()
+
+    def leave_and(change: Callable[[PageState], PageState]) -> None:
+        _leave_run(service, state)
+        _update(change)
+
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        tokens = {name: tuple(spec_of(t) for t in lanes) for name, lanes in PRESETS.items()}
+        present = next(
+            (name for name, nets in tokens.items() if state.with_lanes(nets).lanes == state.lanes),
+            None,
+        )
+        st.session_state["preset"] = present
+        st.selectbox(
+            "Start from",
+            list(PRESETS),
+            key="preset",
+            placeholder="your own nets",
+            width=330,
+            on_change=lambda: leave_and(
+                lambda s: s.with_lanes(tokens[st.session_state["preset"]])
+                if st.session_state["preset"]
+                else s
+            ),
+        )
+        with st.popover("Data"):
+            choices.data_choices(state.data, lambda d: leave_and(lambda s: s.with_data(d)))
+        with st.popover("Training"):
+            choices.training_choices(
+                state.training, lambda t: leave_and(lambda s: replace(s, training=t, run=None))
+            )
+            _seed_and_device(state, leave_and)
+        st.button(
+            "Add a net",
+            disabled=len(state.lanes) >= MAX_LANES,
+            help="At most four side by side.",
+            on_click=lambda: leave_and(lambda s: s.with_lanes((*s.lanes, s.lanes[-1]))),
+        )
+        _colour_choice(state)
+
+
+def _seed_and_device(state: PageState, leave_and: Callable[..., None]) -> None:
+    st.session_state["seed"] = state.seed
+    st.number_input(
+        "Seed",
+        min_value=0,
+        max_value=2**31 - 1,
+        key="seed",
+        help="Initial weights and the order of the batches follow from it.",
+        on_change=lambda: leave_and(
+            lambda s: replace(s, seed=int(st.session_state["seed"]), run=None)
+        ),
+    )
+    st.session_state["device"] = state.device
+    st.selectbox(
+        "Device",
+        ["auto", "cpu", "cuda", "mps"],
+        key="device",
+        on_change=lambda: leave_and(
+            lambda s: replace(s, device=st.session_state["device"], run=None)
+        ),
+    )
+
+
+def _colour_choice(state: PageState) -> None:
+    st.session_state["colour"] = state.colour
+    st.segmented_control(
+        "Colour the blocks by",
+        list(COLOURS),
+        key="colour",
+        format_func=COLOURS.__getitem__,
+        on_change=lambda: _update(
+            lambda s: replace(s, colour=st.session_state["colour"] or s.colour)
+        ),
+    )
+
+
+def _conditions(state: PageState) -> str:
+    return (
+        f"{state.info.title} {state.info.input_shape[1]}×{state.info.input_shape[2]} · "
+        f"batch {state.training.batch_size} · seed {state.seed}"
+    )
+
+
+# -------------------------------------------------------------------------------------- lanes
+
+
+def _lanes(service: RunService, state: PageState, query: str) -> None:
+    with st.container(key="lanes"):
+        columns = st.columns(len(state.lanes), gap="small")
+        for lane, (column, net) in enumerate(zip(columns, state.lanes, strict=True)):
+            with column, st.container(key=f"card-lane{lane}", border=True, gap="xsmall"):
+                _lane(service, state, lane, net, query)
+
+
+def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query: str) -> None:
+    plan = blueprint(net)
+    names = [unit.name for unit in plan.units]
+    cut = [names[i] for i in state.cut(lane) if i < len(names) and plan.units[i].deletable]
+
+    def change(fields: dict[str, Any]) -> None:
+        _leave_run(service, state)
+        _update(
+            lambda s: s.with_lanes(
+                tuple(choices.changed(n, **fields) if i == lane else n for i, n in enumerate(s.lanes))
+            )
+        )
+
+    def remove() -> None:
+        _leave_run(service, state)
+        _update(lambda s: s.with_lanes(tuple(n for i, n in enumerate(s.lanes) if i != lane)))
+
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.html(
+            f'<h3 class="sk-name"><span class="sk-dot" style="background:var(--sk-lane-{lane})">'
+            f"</span>{choices.title(net)}</h3>"
+        )
+        with st.popover("Change"):
+            choices.lane_choices(lane, net, change)
+            st.button(
+                "Remove this net", key=f"lane{lane}.remove", disabled=len(state.lanes) == 1,
+                on_click=remove,
+            )
+
+    def toggle() -> None:
+        unit = (st.session_state[f"lane{lane}.graph"] or {}).get("toggle")
+        if unit in names:
+            index = names.index(unit)
+            _update(lambda s: s.with_cut(lane, tuple(set(s.cut(lane)) ^ {index})))
+
+    lane_graph(
+        f"lane{lane}.graph",
+        {
+            "feed": query,
+            "lane": lane,
+            "svg": to_svg(plan, deleted=tuple(cut)),
+            "counts": f"{_short(plan.parameters)} parameters · {_short(plan.multiply_adds)} multiply-adds",
+            "colour": state.colour,
+            "program": feed.cut_answer(service, state, lane, cut) if cut else None,
+        },
+        toggle=toggle,
+        restore=lambda: _update(lambda s: s.with_cut(lane, ())),
+    )
+
+
+def _short(value: int) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return str(value)
+
+
+# ------------------------------------------------------------------------------------- charts
+
+
+def _charts(state: PageState, query: str) -> None:
+    left, right = st.columns(2, gap="small")
+    with left, st.container(key="card-error", border=True, gap="xsmall"):
+        _switch("curve", {"error": "Error", "loss": "Loss"}, state.curve)
+        live_chart(
+            "chart.error",
+            feed=query,
+            chart=state.curve,
+            title="Error" if state.curve == "error" else "Loss",
+        )
+    with right, st.container(key="card-gradient", border=True, gap="xsmall"):
+        _switch(
+            "gradient_of", {"parameters": "of weights", "outputs": "of outputs"}, state.gradient_of
+        )
+        live_chart(
+            "chart.gradient",
+            feed=query,
+            chart=f"gradient_{state.gradient_of}",
+            title="Gradient magnitude by "
+            + ("layer" if state.gradient_of == "parameters" else "block output"),
+        )
+    left, right = st.columns(2, gap="small")
+    with left, st.container(key="card-lesion", border=True, gap="xsmall"):
+        live_chart("chart.lesion", feed=query, chart="lesion", title="Accuracy after deleting one block")
+    with right, st.container(key="card-gate", border=True, gap="xsmall"):
+        live_chart("chart.gate", feed=query, chart="gate", title="Transform gate T(x)")
+
+
+def _switch(key: str, options: dict[str, str], value: str) -> None:
+    st.session_state[key] = value
+    st.segmented_control(
+        key,
+        list(options),
+        key=key,
+        format_func=options.__getitem__,
+        label_visibility="collapsed",
+        on_change=lambda: _update(
+            lambda s: replace(s, **{key: st.session_state[key] or value})  # type: ignore[arg-type]
+        ),
+    )
+
+
+def _feed_query(state: PageState) -> str:
+    if state.run is not None:
+        return urlencode({"run": state.run})
+    query = to_query(replace(state, deleted=(), image=0, curve="error", gradient_of="parameters", colour="gradient"))
+    return urlencode(query)

@@ -1,0 +1,71 @@
+"""The server around the pages: start and end of the run service, and the routes of live data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import plotly
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from explorer.runs.service import get_service
+from explorer.ui import feed
+
+_ASSETS = Path(__file__).parent / "assets"
+_PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+_SERVED = {
+    "skipscope.js": (_ASSETS / "skipscope.js", "text/javascript"),
+    "plotly.min.js": (_PLOTLY, "text/javascript"),
+}
+
+
+@cache
+def assets_version() -> str:
+    """Changes with the script, so that a browser never runs an old one."""
+    return hashlib.sha256((_ASSETS / "skipscope.js").read_bytes()).hexdigest()[:12]
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Warm workers from the server's start to its end; nothing is left running after it."""
+    service = await run_in_threadpool(get_service)
+    try:
+        yield
+    finally:
+        await run_in_threadpool(service.close)
+
+
+async def _asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _SERVED:
+        return Response(status_code=404)
+    path, media_type = _SERVED[name]
+    return FileResponse(
+        path, media_type=media_type, headers={"Cache-Control": "public, max-age=604800"}
+    )
+
+
+async def _feed(request: Request) -> Response:
+    body = await run_in_threadpool(feed.answer, dict(request.query_params))
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+async def _job(request: Request) -> Response:
+    answer = await run_in_threadpool(feed.job_answer, request.query_params.get("id", ""))
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def routes() -> list[BaseRoute]:
+    """Everything that the page's live parts ask for; reading only, nothing here changes a run."""
+    return [
+        Route("/skipscope/assets/{name}", _asset),
+        Route("/skipscope/feed", _feed),
+        Route("/skipscope/job", _job),
+    ]

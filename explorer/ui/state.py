@@ -1,0 +1,277 @@
+"""Everything chosen on the page, to and from the address: the link is the only state there is.
+
+A link reads ``?lanes=plain_56,resnet_v2_56&data=digits&train=one_cycle;steps=500&seed=7``: nets,
+data and training are a name with ``;field=value`` changes. What cannot be read becomes a sentence
+and the default; nothing in a link can crash the page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+from urllib.parse import quote, unquote
+
+from explorer.data.catalog import data_info
+from explorer.errors import SkipscopeError, SpecError
+from explorer.names import spec_of, token_of
+from explorer.specs import (
+    MAX_LANES,
+    RECIPES,
+    DataInfo,
+    DataSpec,
+    ExperimentSpec,
+    NetSpec,
+    Spec,
+    TrainSpec,
+    fit,
+    parse,
+)
+
+Colour = Literal["gradient", "gate", "lesion"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Curve = Literal["error", "loss"]
+GradientOf = Literal["parameters", "outputs"]
+
+DEFAULT_LANES = ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3")
+
+
+@dataclass(frozen=True)
+class PageState:
+    """The choices of one page view.
+
+    Attributes:
+        lanes: Nets, already fitted to the data's shape and classes.
+        deleted: For every lane the indices of its deleted units.
+        run: The experiment that the page follows; None before Play.
+        image: Index into the test images.
+    """
+
+    lanes: tuple[NetSpec, ...]
+    data: DataSpec = DataSpec()
+    training: TrainSpec = RECIPES["one_cycle"]
+    seed: int = 7
+    device: Device = "auto"
+    run: str | None = None
+    deleted: tuple[tuple[int, ...], ...] = ()
+    colour: Colour = "gradient"
+    curve: Curve = "error"
+    gradient_of: GradientOf = "parameters"
+    image: int = 0
+    info: DataInfo = field(default_factory=lambda: data_info(DataSpec()))
+
+    def with_lanes(self, lanes: tuple[NetSpec, ...]) -> PageState:
+        """Other nets: the run that belonged to the old ones is left, their deletions too."""
+        fitted = tuple(fit(n, self.info.input_shape, len(self.info.classes)) for n in lanes)
+        kept = tuple(
+            self.cut(i) if i < len(self.lanes) and self.lanes[i] == net else ()
+            for i, net in enumerate(fitted)
+        )
+        return replace(self, lanes=fitted, deleted=kept, run=None)
+
+    def with_data(self, data: DataSpec) -> PageState:
+        """Other images: every net is fitted to their shape and classes."""
+        info = data_info(data)
+        return replace(self, data=data, info=info, image=0).with_lanes(self.lanes)
+
+    def cut(self, lane: int) -> tuple[int, ...]:
+        return self.deleted[lane] if lane < len(self.deleted) else ()
+
+    def with_cut(self, lane: int, units: tuple[int, ...]) -> PageState:
+        rows = [self.cut(i) for i in range(len(self.lanes))]
+        rows[lane] = tuple(sorted(set(units)))
+        return replace(self, deleted=tuple(rows))
+
+    def experiment(self) -> ExperimentSpec:
+        return ExperimentSpec(
+            lanes=self.lanes,
+            data=self.data,
+            training=self.training,
+            seed=self.seed,
+            device=self.device,
+        )
+
+    def of_experiment(self, spec: ExperimentSpec) -> PageState:
+        """The same view of another experiment."""
+        moved = replace(
+            self,
+            lanes=spec.lanes,
+            data=spec.data,
+            training=spec.training,
+            seed=spec.seed,
+            device=spec.device,
+            info=data_info(spec.data),
+        )
+        return moved if spec.lanes == self.lanes else replace(moved, deleted=())
+
+
+# ------------------------------------------------------------------------------------ tokens
+
+
+def _token(name: str, spec: Spec, base: Spec, leave_out: tuple[str, ...]) -> str:
+    own, usual = spec.model_dump(mode="json"), base.model_dump(mode="json")
+    parts = [name]
+    for key, value in own.items():
+        if key not in leave_out and value != usual[key]:
+            written = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+            parts.append(f"{key}={quote(written, safe='/.,[]')}")
+    return ";".join(parts)
+
+
+def _changes(token: str) -> tuple[str, dict[str, Any]]:
+    name, *parts = token.split(";")
+    changes: dict[str, Any] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise SpecError(f"{part!r} in {token!r} should read field=value.")
+        text = unquote(value)
+        try:
+            changes[key] = json.loads(text)
+        except ValueError:
+            changes[key] = text
+    return name, changes
+
+
+def data_token(data: DataSpec) -> str:
+    return _token(data.name, data, DataSpec(), ("name",))
+
+
+def parse_data(token: str) -> DataSpec:
+    name, changes = _changes(token)
+    return parse(DataSpec, {**changes, "name": name})
+
+
+def training_token(training: TrainSpec) -> str:
+    base = RECIPES.get(training.recipe, RECIPES["one_cycle"])
+    return _token(base.recipe, training, base, ("recipe",))
+
+
+def parse_training(token: str) -> TrainSpec:
+    name, changes = _changes(token)
+    if name not in RECIPES:
+        raise SpecError(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.")
+    return parse(TrainSpec, {**RECIPES[name].model_dump(), **changes, "recipe": name})
+
+
+# -------------------------------------------------------------------------------------- link
+
+
+def to_query(state: PageState) -> dict[str, str]:
+    """The address's parameters; what is at its default is left out, but never the lanes."""
+    query = {"lanes": ",".join(token_of(net) for net in state.lanes)}
+    usual = PageState(lanes=state.lanes)
+    if state.data != usual.data:
+        query["data"] = data_token(state.data)
+    if state.training != usual.training:
+        query["train"] = training_token(state.training)
+    for key in ("seed", "device", "colour", "curve", "gradient_of", "image"):
+        value = getattr(state, key)
+        if value != getattr(usual, key):
+            query[key] = str(value)
+    if any(state.deleted):
+        query["cut"] = "|".join(
+            f"{lane}:{'.'.join(map(str, units))}"
+            for lane, units in enumerate(state.deleted)
+            if units
+        )
+    if state.run:
+        query["run"] = state.run
+    return query
+
+
+def default_state() -> PageState:
+    info = data_info(DataSpec())
+    nets = tuple(fit(spec_of(name), info.input_shape, len(info.classes)) for name in DEFAULT_LANES)
+    return PageState(lanes=nets, info=info)
+
+
+def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
+    """The page that a link describes, and one sentence for each thing it could not use."""
+    problems: list[str] = []
+    state = default_state()
+
+    def attempt(key: str, read: Any) -> Any:
+        """``read(text)`` of one parameter; None, with a sentence noted, where it fails."""
+        if key not in query:
+            return None
+        try:
+            return read(query[key])
+        except SkipscopeError as error:
+            problems.append(f"The link's {key!r} was left out: {error}")
+        return None
+
+    training = attempt("train", parse_training)
+    seed = attempt("seed", lambda text: _integer(text, "seed", 0, 2**31 - 1))
+    device = attempt("device", lambda text: _one_of(text, "device", get_args(Device)))
+    state = replace(
+        state,
+        training=training or state.training,
+        seed=state.seed if seed is None else seed,
+        device=device or state.device,
+    )
+    data = attempt("data", lambda text: (parse_data(text), data_info(parse_data(text)))[0])
+    if data is not None:
+        state = state.with_data(data)
+    if "lanes" in query:
+        state = _read_lanes(state, query["lanes"], problems)
+    colour = attempt("colour", lambda text: _one_of(text, "colour", get_args(Colour)))
+    curve = attempt("curve", lambda text: _one_of(text, "curve", get_args(Curve)))
+    of = attempt("gradient_of", lambda text: _one_of(text, "gradient_of", get_args(GradientOf)))
+    image = attempt("image", lambda text: _integer(text, "image", 0, 10_000_000))
+    state = replace(
+        state,
+        colour=colour or state.colour,
+        curve=curve or state.curve,
+        gradient_of=of or state.gradient_of,
+        image=image or 0,
+        run=query.get("run") or None,
+    )
+    cuts = attempt("cut", _read_cuts)
+    for lane, units in (cuts or {}).items():
+        if lane < len(state.lanes):
+            state = state.with_cut(lane, units)
+    return state, problems
+
+
+def _read_lanes(state: PageState, text: str, problems: list[str]) -> PageState:
+    nets: list[NetSpec] = []
+    tokens = [token for token in text.split(",") if token.strip()]
+    if len(tokens) > MAX_LANES:
+        problems.append(f"The link names {len(tokens)} nets; the first {MAX_LANES} are shown.")
+    for token in tokens[:MAX_LANES]:
+        try:
+            net = spec_of(token.strip())
+            nets.append(fit(net, state.info.input_shape, len(state.info.classes)))
+        except SkipscopeError as error:
+            problems.append(f"The net {token.strip()!r} was left out: {error}")
+    return replace(state, lanes=tuple(nets), deleted=()) if nets else state
+
+
+def _integer(text: str, name: str, least: int, most: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise SpecError(f"{name} must be a whole number, not {text[:40]!r}.") from None
+    if not least <= value <= most:
+        raise SpecError(f"{name} must lie between {least} and {most}, not {value}.")
+    return value
+
+
+def _one_of(text: str, name: str, allowed: tuple[str, ...]) -> str:
+    if text not in allowed:
+        raise SpecError(f"{name} must be one of {', '.join(allowed)}, not {text[:40]!r}.")
+    return text
+
+
+def _read_cuts(text: str) -> dict[int, tuple[int, ...]]:
+    cuts: dict[int, tuple[int, ...]] = {}
+    for part in text.split("|"):
+        lane, colon, units = part.partition(":")
+        if not colon:
+            raise SpecError(f"{part[:40]!r} should read LANE:BLOCK.BLOCK, such as 1:3.12.")
+        cuts[_integer(lane, "lane", 0, MAX_LANES - 1)] = tuple(
+            _integer(unit, "block", 0, 10_000) for unit in units.split(".") if unit
+        )
+    return cuts

@@ -1,0 +1,91 @@
+"""What one lane has to show, whatever it comes from: shipped weights, a run, or a fresh net."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from explorer.blueprint import Blueprint
+from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
+
+
+@dataclass(frozen=True)
+class LaneView:
+    """One lane at one moment.
+
+    Attributes:
+        index: Lane number from 0; decides colour, dash and marker.
+        source: Where jobs find this net (see :mod:`explorer.runs`).
+        origin: A few words on what was measured: "shipped weights", "step 120", "untrained".
+        progress: Share of the training done, in [0, 1].
+        note: A sentence that needs reading, such as divergence; or None.
+        program: The latest answer to this lane's watched deletions: (key, accuracy, n, step).
+    """
+
+    index: int
+    name: str
+    blueprint: Blueprint
+    source: dict[str, Any]
+    origin: str
+    progress: float = 0.0
+    note: str | None = None
+    curves: TrainingCurves | None = None
+    gradients: LayerGradients | None = None
+    gates: GateMeans | None = None
+    lesions: LesionCurve | None = None
+
+    @property
+    def unit_names(self) -> tuple[str, ...]:
+        return tuple(unit.name for unit in self.blueprint.units)
+
+
+def unit_quantities(view: LaneView) -> dict[str, dict[str, Any]]:
+    """Values in [0, 1] and words by unit, with which the block graph is coloured.
+
+    Gradients are placed on a log scale between the lane's smallest and largest; a gate and the
+    accuracy that a deletion costs are shown as they are.
+    """
+    quantities: dict[str, dict[str, Any]] = {}
+    if view.gradients is not None:
+        values = view.gradients.output_rms
+        positive = values[values > 0]
+        if len(positive):
+            low, high = np.log10(positive.min()), np.log10(positive.max())
+            span = max(high - low, 1.0)  # a flat profile looks flat
+            shown = (np.log10(np.maximum(values, positive.min())) - high) / span + 1
+            quantities["gradient"] = {
+                "title": "gradient (log)",
+                "values": _rounded(view.gradients.units, 0.08 + 0.87 * np.clip(shown, 0, 1)),
+                "labels": {
+                    name: f"RMS of ∂ℓ/∂y: {value:.2g}"
+                    for name, value in zip(view.gradients.units, values, strict=True)
+                },
+            }
+    if view.gates is not None:
+        quantities["gate"] = {
+            "title": "transform gate",
+            "values": _rounded(view.gates.units, 0.05 + 0.9 * view.gates.mean),
+            "labels": {
+                name: f"T(x) = {value:.3f}"
+                for name, value in zip(view.gates.units, view.gates.mean, strict=True)
+            },
+        }
+    if view.lesions is not None:
+        cost = np.clip(view.lesions.baseline_accuracy - view.lesions.accuracy, 0, 1)
+        known = np.isfinite(cost)
+        names = [name for name, k in zip(view.lesions.units, known, strict=True) if k]
+        quantities["lesion"] = {
+            "title": "cost of deletion",
+            "values": _rounded(names, 0.05 + 0.9 * cost[known]),
+            "labels": {
+                name: f"without it: {accuracy:.1%}"
+                for name, accuracy in zip(names, view.lesions.accuracy[known], strict=True)
+            },
+        }
+    return quantities
+
+
+def _rounded(names: Any, values: Any) -> dict[str, float]:
+    return {name: round(float(v), 3) for name, v in zip(names, values, strict=True)}
