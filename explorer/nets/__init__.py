@@ -1,0 +1,41 @@
+"""The nets in torch: :func:`create_net` builds one from a spec, a name or a token."""
+
+from __future__ import annotations
+
+import torch
+
+from explorer import names
+from explorer.blueprint import blueprint
+from explorer.nets.init import initialise
+from explorer.nets.net import Net, Unit
+from explorer.specs import NetSpec, fit
+
+__all__ = ["Net", "Unit", "create_net"]
+
+
+def create_net(
+    name_or_spec: str | NetSpec,
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    seed: int | None = None,
+) -> Net:
+    """A freshly initialised net in training mode.
+
+    Args:
+        name_or_spec: A spec, or a name or token such as ``resnet_v2_56;width=8``.
+        input_shape: (channels, height, width), where it differs from the spec's.
+        classes: Number of answers, where it differs from the spec's.
+        seed: Decides the initial weights; None draws it from torch's global generator.
+    """
+    spec = names.spec_of(name_or_spec) if isinstance(name_or_spec, str) else name_or_spec
+    if input_shape is not None or classes is not None:
+        spec = fit(spec, input_shape or spec.input_shape, classes or spec.classes)
+    if seed is None:
+        seed = int(torch.randint(2**31 - 1, ()))
+    # On the meta device torch's own initialisation neither costs time nor draws random numbers.
+    with torch.device("meta"):
+        net = Net(blueprint(spec))
+    net.to_empty(device="cpu")
+    initialise(net, seed)
+    return net

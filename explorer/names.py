@@ -1,0 +1,440 @@
+"""Names of nets: the papers' rows, patterns for any depth, and the short tokens of links.
+
+A token is a name and what differs from it: ``resnet_v2_56;width=8;batch_norm=false``. The image
+shape and the classes are never part of one; they come from the data (:func:`explorer.specs.fit`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from explorer.errors import SpecError
+from explorer.specs import (
+    DenseSpec,
+    HighwaySpec,
+    NetSpec,
+    Order,
+    ResidualSpec,
+    Shortcut,
+    parse_net,
+)
+
+Paper = Literal["He15", "He16", "SGS15", "Huang16"]
+PAPERS: dict[Paper, str] = {
+    "He15": "Deep Residual Learning for Image Recognition (arXiv 1512.03385)",
+    "He16": "Identity Mappings in Deep Residual Networks (arXiv 1603.05027)",
+    "SGS15": "Highway Networks; Training Very Deep Networks (arXiv 1505.00387, 1507.06228)",
+    "Huang16": "Densely Connected Convolutional Networks (arXiv 1608.06993)",
+}
+_FROM_DATA = ("input_shape", "classes")
+
+
+@dataclass(frozen=True)
+class NetRow:
+    """A net of the papers.
+
+    Attributes:
+        paper: Where it comes from; a key of ``PAPERS``.
+        summary: One line for a list.
+        error: The paper's own test error on CIFAR-10 in percent, with its usual augmentation;
+            None where the paper prints none, or reports that training failed.
+        source: Table or figure of ``error`` or of the net.
+    """
+
+    name: str
+    spec: NetSpec
+    paper: Paper
+    summary: str
+    error: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Names of any depth, such as ``plain_N``; ``fields`` is what the name stands for."""
+
+    text: str
+    regex: re.Pattern[str]
+    fields: dict[str, Any]
+
+    def match(self, name: str) -> dict[str, Any] | None:
+        """The fields of a net of this name; None where the name is not of this pattern."""
+        found = self.regex.fullmatch(name)
+        if found is None:
+            return None
+        numbers = {key: int(value) for key, value in found.groupdict().items()}
+        fields = {**self.fields, **numbers}
+        if fields["family"] == "residual" and "layout" not in fields:
+            basic = (fields["depth"] - 2) % 6 == 0 or (fields["depth"] - 2) % 9 != 0
+            fields["unit"] = "basic" if basic else "bottleneck"
+        return fields
+
+
+def _pattern(text: str, **fields: Any) -> Pattern:
+    source = text.replace("N", r"(?P<depth>[0-9]{1,6})").replace(
+        "K", r"(?P<growth_rate>[0-9]{1,6})"
+    )
+    return Pattern(text, re.compile(source), fields)
+
+
+_FC = {"layout": "fc", "batch_norm": False}
+PATTERNS: tuple[Pattern, ...] = (
+    _pattern("plain_N", family="plain"),
+    _pattern("resnet_v1_N", family="residual", order="original"),
+    _pattern("resnet_v2_N", family="residual", order="full_preact"),
+    _pattern("highway_N", family="highway"),
+    _pattern("densenet_N_kK", family="dense"),
+    _pattern("densenet_bc_N_kK", family="dense", bottleneck=True, compression=0.5),
+    # SGS15 §3.1: widths for which a plain and a highway layer have about 5,000 parameters each
+    _pattern("fc_plain_N", family="plain", width=71, **_FC),
+    _pattern("fc_residual_N", family="residual", width=71, **_FC),
+    _pattern("fc_highway_N", family="highway", width=50, **_FC),
+)
+
+
+# --------------------------------------------------------------------------------- the rows
+
+NETS: dict[str, NetRow] = {}
+
+
+def register(row: NetRow) -> None:
+    """Add a row to ``NETS``; a name that is taken is an error."""
+    if row.name in NETS:
+        raise ValueError(f"the net {row.name!r} is registered twice")
+    NETS[row.name] = row
+
+
+def _add(
+    paper: Paper,
+    name: str,
+    summary: str,
+    error: float | None = None,
+    source: str = "",
+    like: str | None = None,
+    **changes: Any,
+) -> None:
+    fields = _pattern_fields(like or name)
+    assert fields is not None, name
+    register(NetRow(name, parse_net({**fields, **changes}), paper, summary, error, source))
+
+
+def _pattern_fields(name: str) -> dict[str, Any] | None:
+    return next((f for pattern in PATTERNS if (f := pattern.match(name)) is not None), None)
+
+
+for _depth in (20, 32, 44, 56, 110):
+    _add("He15", f"plain_{_depth}", f"{_depth} layers without shortcuts", source="Fig 6 left")
+for _depth, _error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (110, 6.43), (1202, 7.93)):
+    _add(
+        "He15",
+        f"resnet_v1_{_depth}",
+        f"{_depth} layers, an identity shortcut every two",
+        _error,
+        "Table 6",
+    )
+
+for _depth in (20, 32, 44, 56):
+    _add("He16", f"resnet_v2_{_depth}", f"{_depth} layers, full pre-activation", source="Fig 4e")
+_add("He16", "resnet_v2_110", "110 layers, full pre-activation", 6.37, "Table 2")
+_BOTTLENECK = {"unit": "bottleneck"}
+_add("He16", "resnet_v1_164", "164 layers in bottlenecks", 5.93, "Table 2", **_BOTTLENECK)
+_add(
+    "He16",
+    "resnet_v2_164",
+    "164 layers in bottlenecks, full pre-activation",
+    5.46,
+    "Table 2",
+    **_BOTTLENECK,
+)
+_add("He16", "resnet_v1_1001", "1001 layers in bottlenecks", 7.61, "Table 3")
+_add("He16", "resnet_v2_1001", "1001 layers in bottlenecks, full pre-activation", 4.92, "Table 3")
+for _order, _where, _error in (
+    ("bn_after_addition", "batch norm after the addition", 8.17),
+    ("relu_before_addition", "ReLU before the addition", 7.84),
+    ("relu_only_preact", "ReLU-only pre-activation", 6.71),
+):
+    _add(
+        "He16",
+        f"resnet_110_{_order}",
+        f"110 layers, {_where}",
+        _error,
+        "Table 2",
+        like="resnet_v1_110",
+        order=_order,
+    )
+_FAILED = "Table 1: training failed (error over 20 %)"
+_add(
+    "He16",
+    "resnet_110_constant_scaling",
+    "110 layers, shortcut × 0.5 and F × 0.5",
+    12.35,
+    "Table 1",
+    like="resnet_v1_110",
+    shortcut="constant_scaling",
+)
+_add(
+    "He16",
+    "resnet_110_scaled_shortcut",
+    "110 layers, shortcut × 0.5 and F × 1",
+    None,
+    _FAILED,
+    like="resnet_v1_110",
+    shortcut="constant_scaling",
+    residual_scale=1,
+)
+_add(
+    "He16",
+    "resnet_110_exclusive_gating",
+    "110 layers, shortcut × (1 − g) and F × g, gate bias −6",
+    8.70,
+    "Table 1",
+    like="resnet_v1_110",
+    shortcut="exclusive_gating",
+)
+_add(
+    "He16",
+    "resnet_110_shortcut_only_gating",
+    "110 layers, shortcut × (1 − g), gate bias −6",
+    6.91,
+    "Table 1",
+    like="resnet_v1_110",
+    shortcut="shortcut_only_gating",
+)
+_add(
+    "He16",
+    "resnet_110_conv1x1",
+    "110 layers, a 1×1 convolution on every shortcut",
+    12.22,
+    "Table 1",
+    like="resnet_v1_110",
+    shortcut="conv1x1",
+)
+_add(
+    "He16",
+    "resnet_110_dropout",
+    "110 layers, dropout 0.5 on every shortcut",
+    None,
+    _FAILED,
+    like="resnet_v1_110",
+    shortcut="dropout",
+)
+
+for _depth in (10, 20, 50, 100):
+    _add(
+        "SGS15", f"fc_plain_{_depth}", f"{_depth} fully connected layers of width 71", None, "Fig 1"
+    )
+for _depth in (10, 20, 50, 100):
+    _add(
+        "SGS15",
+        f"fc_highway_{_depth}",
+        f"{_depth} fully connected layers of width 50, gated",
+        None,
+        "Fig 1",
+    )
+_add("SGS15", "fc_residual_50", "50 fully connected layers of width 71, x + act(Wx + b)")
+for _depth in (19, 25, 40):
+    _add("SGS15", f"highway_{_depth}", f"{_depth} layers, convolutional highway units")
+
+for _name, _error in (
+    ("densenet_40_k12", 5.24),
+    ("densenet_100_k12", 4.10),
+    ("densenet_bc_100_k12", 4.51),
+    ("densenet_bc_250_k24", 3.62),
+    ("densenet_bc_190_k40", 3.46),
+):
+    _depth, _growth = re.findall(r"\d+", _name)
+    _kind = ", bottlenecks and compression 0.5" if "_bc_" in _name else ""
+    _add(
+        "Huang16",
+        _name,
+        f"{_depth} layers, growth rate {_growth}{_kind}",
+        _error,
+        "Table 2",
+    )
+
+
+# ------------------------------------------------------------------------------------ tokens
+
+
+def spec_of(token: str) -> NetSpec:
+    """The net of a name or token.
+
+    Raises:
+        SpecError: One sentence: what is unknown or impossible, and what is nearest or allowed.
+    """
+    name, *changes = (part.strip() for part in token.split(";"))
+    fields = _fields_of(name)
+    if fields is None:
+        raise SpecError(_unknown(name))
+    given: dict[str, str] = {}
+    for change in changes:
+        key, equals, value = (part.strip() for part in change.partition("="))
+        if not equals or not key:
+            raise SpecError(
+                f"{change!r} in {token!r} is not a change: write field=value after each "
+                f"semicolon, such as {name};width=8."
+            )
+        if key in given:
+            raise SpecError(f"{key!r} is given twice in {token!r}; leave one out.")
+        if key in _FROM_DATA or key == "family":
+            source = "from the name" if key == "family" else "from the data"
+            raise SpecError(f"{key!r} in {token!r} cannot be chosen there: it comes {source}.")
+        given[key] = value
+    return parse_net({**fields, **given})
+
+
+def token_of(spec: NetSpec) -> str:
+    """The shortest token of a net: ``spec_of(token_of(spec))`` differs at most in what comes
+    from the data, its ``input_shape`` and ``classes``."""
+    wanted = _choices(spec)
+    tokens = []
+    for name in _candidates(spec):
+        try:
+            base = _choices(spec_of(name))
+        except SpecError:  # a pattern that has no net of this depth
+            continue
+        if base["family"] == wanted["family"]:
+            changes = [f"{k}={_text(v)}" for k, v in wanted.items() if base[k] != v]
+            tokens.append(";".join([name, *changes]))
+    return min(tokens, key=lambda token: (len(token), token))
+
+
+def _fields_of(name: str) -> dict[str, Any] | None:
+    row = NETS.get(name)
+    return row.spec.model_dump() if row else _pattern_fields(name)
+
+
+def _choices(spec: NetSpec) -> dict[str, Any]:
+    return spec.model_dump(exclude=set(_FROM_DATA))
+
+
+def _candidates(spec: NetSpec) -> list[str]:
+    """Names that may stand for ``spec``: patterns at its depth, and rows of its depth."""
+    growth = str(spec.growth_rate) if isinstance(spec, DenseSpec) else ""
+    names = {p.text.replace("N", str(spec.depth)).replace("K", growth) for p in PATTERNS}
+    rows = {n for n, row in NETS.items() if row.spec.depth == spec.depth}
+    layout = "fc_" if spec.layout == "fc" else ""
+    return sorted(n for n in names | rows if n.startswith("fc_") == bool(layout))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(value)
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name.lower(), NETS, n=1, cutoff=0.5)
+    ways = ", ".join(pattern.text for pattern in PATTERNS)
+    hint = f"did you mean {near[0]!r}?" if near else f"names are {ways} (N the depth)."
+    shown = name if len(name) <= 60 else name[:57] + "…"
+    return f"There is no net named {shown!r}: {hint}"
+
+
+# ------------------------------------------------------------------------------------ titles
+
+_ORDER_TITLES: dict[Order, str] = {
+    "original": "v1",
+    "full_preact": "v2",
+    "bn_after_addition": "BN after addition",
+    "relu_before_addition": "ReLU before addition",
+    "relu_only_preact": "ReLU-only pre-activation",
+}
+_SHORTCUT_TITLES: dict[Shortcut, str] = {
+    "B": "option B",
+    "C": "option C",
+    "constant_scaling": "scaled shortcut",
+    "exclusive_gating": "exclusive gating",
+    "shortcut_only_gating": "shortcut-only gating",
+    "conv1x1": "1×1 conv shortcut",
+    "dropout": "dropout shortcut",
+}
+
+
+def title_of(spec: NetSpec) -> str:
+    """A short title: ``ResNet v2 56``, ``Plain 56, width 8``, ``Highway 50, fully connected``."""
+    if isinstance(spec, DenseSpec):
+        title, extras = _dense_title(spec)
+    elif isinstance(spec, ResidualSpec) and spec.layout == "cifar":
+        title, extras = _resnet_title(spec)
+    else:
+        family = {"plain": "Plain", "residual": "Residual", "highway": "Highway"}[spec.family]
+        title, extras = f"{family} {spec.depth}", []
+    fully_connected = spec.layout == "fc"
+    if fully_connected:
+        extras.append("fully connected")
+    extras += _shared_extras(spec, fully_connected=fully_connected)
+    return ", ".join([title, *extras])
+
+
+def _dense_title(spec: DenseSpec) -> tuple[str, list[str]]:
+    kind = "B" if spec.bottleneck else ""
+    kind += "C" if spec.compression < 1 else ""
+    title = f"DenseNet{'-' if kind else ''}{kind} {spec.depth}"
+    extras = [f"k = {spec.growth_rate}"]
+    if spec.compression not in (0.5, 1):
+        extras.append(f"θ = {spec.compression:g}")
+    return title, extras
+
+
+def _resnet_title(spec: ResidualSpec) -> tuple[str, list[str]]:
+    version = _ORDER_TITLES[spec.order]
+    named = version in ("v1", "v2")
+    title = f"ResNet {version} {spec.depth}" if named else f"ResNet {spec.depth}"
+    extras = [] if named else [version]
+    if spec.shortcut in _SHORTCUT_TITLES:
+        extras.append(_SHORTCUT_TITLES[spec.shortcut])
+    # Deep bottleneck nets are the papers' own; only where both exist does it need saying.
+    default = spec_of(f"resnet_v2_{spec.depth}")
+    if isinstance(default, ResidualSpec) and spec.unit != default.unit:
+        extras.append("bottlenecks" if spec.unit == "bottleneck" else "two-layer units")
+    if spec.shortcut == "constant_scaling":
+        extras.append(f"λ = {spec.shortcut_scale:g}")
+        if spec.residual_scale != 1:
+            extras.append(f"F × {spec.residual_scale:g}")
+    if "gating" in spec.shortcut and spec.gate_bias != -6:
+        extras.append(f"gate bias {spec.gate_bias:g}".replace("-", "−"))
+    if spec.shortcut == "dropout" and spec.shortcut_dropout != 0.5:
+        extras.append(f"rate {spec.shortcut_dropout:g}")
+    return title, extras
+
+
+def _shared_extras(spec: NetSpec, *, fully_connected: bool) -> list[str]:
+    extras = []
+    if not isinstance(spec, DenseSpec):
+        usual = {"highway": 50}.get(spec.family, 71) if fully_connected else 16
+        if spec.width != usual:
+            extras.append(f"width {spec.width}")
+        if spec.activation != "relu":
+            extras.append(spec.activation)
+    if isinstance(spec, HighwaySpec) and spec.transform_bias != -2:
+        extras.append(f"bias {spec.transform_bias:g}".replace("-", "−"))
+    if isinstance(spec, ResidualSpec) and spec.survival_prob < 1:
+        extras.append(f"survival {spec.survival_prob:g}")
+        if spec.survival_decay != "linear":
+            extras.append("uniform")
+    if spec.batch_norm and fully_connected:
+        extras.append("batch norm")
+    if not spec.batch_norm and not fully_connected:
+        extras.append("no batch norm")
+    if spec.init != "he":
+        extras.append({"xavier": "Xavier", "zero_last_scale": "last scale 0"}[spec.init])
+    return extras
+
+
+__all__ = [
+    "NETS",
+    "PAPERS",
+    "PATTERNS",
+    "NetRow",
+    "Paper",
+    "register",
+    "spec_of",
+    "title_of",
+    "token_of",
+]

@@ -1,0 +1,51 @@
+"""Initial weights: He or Glorot, drawn layer by layer so that twins start alike."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import nn
+
+from explorer.nets.layers import Gate
+from explorer.nets.net import Net
+from explorer.nets.residual import ResidualUnit
+from explorer.specs import Initialisation
+
+
+def initialise(net: Net, seed: int) -> None:
+    """Fill every parameter and buffer of ``net``; the global random state is left alone.
+
+    Each layer draws from a generator of its own, seeded by ``seed`` and the layer's position:
+    its place in the depth as the paper counts it, or its name for projections and gates. So a
+    plain net and its residual twin start from the same convolutions, whatever else differs.
+    """
+    modules = dict(net.named_modules())
+    for layer in net.blueprint.layers:
+        module = modules.get(layer.name)
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            position = layer.name if layer.depth_index is None else str(layer.depth_index)
+            _draw(module.weight, net.spec.init, _generator(seed, position))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.reset_parameters()  # scale 1, shift 0, running mean 0 and variance 1
+    for module in modules.values():
+        if isinstance(module, Gate):
+            nn.init.constant_(module.bias, module.initial_bias)
+        elif isinstance(module, ResidualUnit) and net.spec.init == "zero_last_scale":
+            *_, last = (m for m in module.residual.children() if isinstance(m, nn.BatchNorm2d))
+            nn.init.zeros_(last.weight)
+
+
+def _generator(seed: int, position: str) -> torch.Generator:
+    digest = hashlib.blake2b(f"{seed}/{position}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def _draw(weight: torch.Tensor, kind: Initialisation, generator: torch.Generator) -> None:
+    """He: N(0, 2 / fan-in), forward responses keep their size through ReLUs; or Glorot."""
+    if kind == "xavier":
+        nn.init.xavier_normal_(weight, generator=generator)
+    else:
+        nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)

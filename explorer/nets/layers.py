@@ -1,0 +1,126 @@
+"""The small modules that the families share."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from explorer.specs import Activation
+
+
+def conv(inputs: int, maps: int, kernel: int, *, stride: int = 1, bias: bool) -> nn.Conv2d:
+    """A convolution that keeps the size (divides it by ``stride``, rounding up)."""
+    return nn.Conv2d(inputs, maps, kernel, stride=stride, padding=kernel // 2, bias=bias)
+
+
+def activation(kind: Activation) -> nn.Module:
+    """A fresh module: no two calls of a net share one, so that hooks tell them apart."""
+    return nn.Tanh() if kind == "tanh" else nn.ReLU()
+
+
+def named(layers: Iterable[tuple[str, nn.Module]]) -> nn.Sequential:
+    """A chain whose members have names; an empty one passes its input on."""
+    return nn.Sequential(OrderedDict(layers))
+
+
+def fully_connected(
+    inputs: int, width: int, kind: Activation, *, batch_norm: bool
+) -> list[tuple[str, nn.Module]]:
+    """act(Wx + b), or act(BN(Wx)): (N, inputs) → (N, width)."""
+    layers: list[tuple[str, nn.Module]] = [
+        ("linear", nn.Linear(inputs, width, bias=not batch_norm))
+    ]
+    if batch_norm:
+        layers.append(("bn", nn.BatchNorm1d(width)))
+    return [*layers, ("act", activation(kind))]
+
+
+def conv_step(
+    inputs: int,
+    maps: int,
+    kind: Activation,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    batch_norm: bool,
+    number: str = "",
+) -> list[tuple[str, nn.Module]]:
+    """conv, BN, activation: (N, inputs, H, W) → (N, maps, ⌈H / stride⌉, ⌈W / stride⌉)."""
+    layers: list[tuple[str, nn.Module]] = [
+        (f"conv{number}", conv(inputs, maps, kernel, stride=stride, bias=not batch_norm))
+    ]
+    if batch_norm:
+        layers.append((f"bn{number}", nn.BatchNorm2d(maps)))
+    return [*layers, (f"act{number}", activation(kind))]
+
+
+class ZeroPad(nn.Module):
+    """Option A (He15 §3.3): take every ``stride``-th pixel, append maps of zeros.
+
+    (N, C, H, W) → (N, C + extra, ⌈H / stride⌉, ⌈W / stride⌉); no parameters.
+    """
+
+    def __init__(self, extra: int, stride: int) -> None:
+        super().__init__()
+        self.extra = extra
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
+
+    def extra_repr(self) -> str:
+        return f"extra={self.extra}, stride={self.stride}"
+
+
+class Scale(nn.Module):
+    """Multiplies by a constant (He16 Eq 7)."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+    def extra_repr(self) -> str:
+        return f"{self.factor:g}"
+
+
+class Survival(nn.Module):
+    """Stochastic depth (SD16 Eqs 2 and 5): b·F with b ~ Bernoulli(p) in training, p·F in testing.
+
+    One b for the whole batch. The branch is computed either way, so that a dropped unit has
+    gradients of zero, not none.
+    """
+
+    def __init__(self, prob: float) -> None:
+        super().__init__()
+        self.prob = prob
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return self.prob * x
+        return (torch.rand((), device=x.device) < self.prob).to(x.dtype) * x
+
+    def extra_repr(self) -> str:
+        return f"prob={self.prob:.3g}"
+
+
+class Gate(nn.Sequential):
+    """σ(W x + b), (N, C, H, W) or (N, features) → the same shape, values in (0, 1)."""
+
+    def __init__(self, name: str, weight_layer: nn.Conv2d | nn.Linear, bias: float) -> None:
+        super().__init__(OrderedDict([(name, weight_layer), ("sigmoid", nn.Sigmoid())]))
+        self.initial_bias = bias
+
+    @property
+    def bias(self) -> Tensor:
+        """b, one value per map or feature."""
+        layer = self[0]
+        assert isinstance(layer, (nn.Conv2d, nn.Linear))
+        assert layer.bias is not None
+        return layer.bias

@@ -1,0 +1,125 @@
+"""The skeleton of every net: a stem, units in stages, a head; forward is a fold over the units."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+from torch import Tensor, nn
+
+from explorer.blueprint import ORDERS, Blueprint, UnitPlan
+from explorer.nets import dense, highway, plain, residual
+from explorer.nets.layers import activation, conv, conv_step, fully_connected, named
+from explorer.specs import DenseSpec, HighwaySpec, NetSpec, PlainSpec, ResidualSpec
+
+
+class Unit(Protocol):
+    """What every unit but a transition offers."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def bypass(self, x: Tensor) -> Tensor:
+        """What remains when the unit is deleted."""
+        ...
+
+
+class Stage(nn.Module):
+    """Units at one resolution, and the transition that ends the stage, if any."""
+
+    def __init__(self, units: list[nn.Module], transition: nn.Module | None) -> None:
+        super().__init__()
+        self.units = nn.ModuleList(units)
+        self.transition = transition
+
+    def forward(self, x: Tensor) -> Tensor:
+        for unit in self.units:
+            x = unit(x)
+        return x if self.transition is None else self.transition(x)
+
+
+class Net(nn.Module):
+    """logits = head(unit_n(… unit_1(stem(x)))).
+
+    Attributes:
+        spec: What was chosen.
+        blueprint: What it amounts to; names there are paths of modules here.
+        stem, stages, head: Modules; ``stages[i].units[j]`` is the unit ``stages.i.units.j``.
+    """
+
+    def __init__(self, plan: Blueprint) -> None:
+        super().__init__()
+        self.blueprint = plan
+        self.spec: NetSpec = plan.spec
+        self.stem = _stem(plan)
+        self.stages = nn.ModuleList()
+        for index in range(len(plan.stage_names)):
+            inside = [unit for unit in plan.units if unit.stage == index]
+            units = [_unit(plan.spec, unit) for unit in inside if unit.kind != "transition"]
+            ends = [_unit(plan.spec, unit) for unit in inside if unit.kind == "transition"]
+            self.stages.append(Stage(units, ends[0] if ends else None))
+        self.head = _head(plan)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, height, width), normalised → (N, classes) logits."""
+        x = self.stem(x)
+        for unit in self.units:
+            x = unit(x)
+        return cast(Tensor, self.head(x))
+
+    @property
+    def units(self) -> tuple[nn.Module, ...]:
+        """All units in forward order, transitions included."""
+        found: list[nn.Module] = []
+        for stage in self.stages:
+            assert isinstance(stage, Stage)
+            found.extend(stage.units)
+            if stage.transition is not None:
+                found.append(stage.transition)
+        return tuple(found)
+
+    @property
+    def unit_names(self) -> tuple[str, ...]:
+        """Names of :attr:`units`, in the same order: paths of modules."""
+        return tuple(unit.name for unit in self.blueprint.units)
+
+
+def _unit(spec: NetSpec, plan: UnitPlan) -> nn.Module:
+    if isinstance(spec, PlainSpec):
+        return plain.build(spec, plan)
+    if isinstance(spec, ResidualSpec):
+        return residual.build(spec, plan)
+    transition = plan.kind == "transition"
+    if isinstance(spec, HighwaySpec):
+        return (highway.build_transition if transition else highway.build)(spec, plan)
+    return (dense.build_transition if transition else dense.build)(spec, plan)
+
+
+def _stem(plan: Blueprint) -> nn.Sequential:
+    spec = plan.spec
+    channels = spec.input_shape[0]
+    maps = plan.stem[-1].output_shape[0]
+    if isinstance(spec, DenseSpec):
+        return named([("conv", conv(channels, maps, 3, bias=not spec.batch_norm))])
+    if spec.layout == "fc":
+        flat = plan.stem[0].output_shape[0]
+        layer = fully_connected(flat, maps, spec.activation, batch_norm=spec.batch_norm)
+        return named([("flatten", nn.Flatten()), *layer])
+    return named(conv_step(channels, maps, spec.activation, batch_norm=spec.batch_norm))
+
+
+def _head(plan: Blueprint) -> nn.Sequential:
+    """The classifier; pre-activation and dense nets open it with the activation still due."""
+    spec = plan.spec
+    features = plan.head[0].input_shape[0]
+    classifier = ("linear", nn.Linear(features, spec.classes))
+    if spec.layout == "fc":
+        return named([classifier])
+    opening: list[tuple[str, nn.Module]] = []
+    due = ORDERS[spec.order].start if isinstance(spec, ResidualSpec) else ()
+    due = ("bn", "act") if isinstance(spec, DenseSpec) else due
+    if "bn" in due and spec.batch_norm:
+        opening.append(("bn", nn.BatchNorm2d(features)))
+    if "act" in due:
+        kind = "relu" if isinstance(spec, DenseSpec) else spec.activation
+        opening.append(("act", activation(kind)))
+    pool = ("pool", nn.AdaptiveAvgPool2d(1))
+    return named([*opening, pool, ("flatten", nn.Flatten()), classifier])
