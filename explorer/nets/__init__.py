@@ -8,9 +8,10 @@ from explorer import names
 from explorer.blueprint import blueprint
 from explorer.nets.init import initialise
 from explorer.nets.net import Net, Unit
+from explorer.nets.weights import load_pretrained, load_weights, save_weights
 from explorer.specs import NetSpec, fit
 
-__all__ = ["Net", "Unit", "create_net"]
+__all__ = ["Net", "Unit", "create_net", "load_pretrained", "load_weights", "save_weights"]
 
 
 def create_net(

@@ -1,0 +1,117 @@
+"""Weights to disk and back: safetensors with a JSON card, never a pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from explorer.blueprint import blueprint
+from explorer.errors import WeightsError
+from explorer.nets.net import Net
+from explorer.shipped import Card, card_path, read_card, shipped_path
+
+
+def save_weights(net: Net, path: Path | str, card: Card) -> Path:
+    """Write ``path`` (``.safetensors``) and the card beside it; returns the weights' path.
+
+    Raises:
+        WeightsError: The card is another net's, or the folder cannot be written to.
+    """
+    file = Path(path).with_suffix(".safetensors")
+    if card.spec != net.spec:
+        raise WeightsError("The card describes another net; make it from net.spec.")
+    tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, file, {"spec": card.spec.model_dump_json()})
+        card_path(file).write_text(card.model_dump_json(indent=1) + "\n", "utf-8")
+    except OSError as error:
+        raise WeightsError(f"The weights cannot be saved as {file}: {error}.") from None
+    return file
+
+
+def load_weights(net: Net, path: Path | str) -> None:
+    """Fill ``net`` from a safetensors file that has exactly its tensors.
+
+    The net is changed only once everything has been checked.
+
+    Raises:
+        WeightsError: One sentence: not safetensors, damaged, or what differs from the net.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise WeightsError(f"There is no weights file {file}; check the path.")
+    own = net.state_dict()
+    try:
+        with safe_open(file, framework="pt") as stored:
+            shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+            _compare(file.name, {name: tuple(value.shape) for name, value in own.items()}, shapes)
+            loaded = {name: stored.get_tensor(name) for name in shapes}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{file.name} is not a safetensors file, or is damaged ({error}); only safetensors "
+            "files are read, never pickles (.pt, .pth, .bin): save the weights with "
+            "safetensors.torch.save_file."
+        ) from None
+    _refuse_other_kinds(file.name, own, loaded)
+    net.load_state_dict(loaded)
+
+
+def load_pretrained(name: str) -> Net:
+    """A shipped net with its trained weights, in eval mode.
+
+    Raises:
+        WeightsError: The name is unknown (the sentence lists the shipped ones), or the file is
+            missing or damaged.
+    """
+    file = shipped_path(name)
+    with torch.device("meta"):
+        net = Net(blueprint(read_card(file).spec))
+    net.to_empty(device="cpu")
+    load_weights(net, file)
+    return net.eval()
+
+
+def _compare(
+    file: str, wanted: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]
+) -> None:
+    advice = "choose the net that these weights were saved from."
+    missing = [name for name in wanted if name not in given]
+    unexpected = [name for name in given if name not in wanted]
+    if missing or unexpected:
+        parts = [f"it lacks {_some(missing)}"] if missing else []
+        parts += [f"it has {_some(unexpected)}, which the net lacks"] if unexpected else []
+        raise WeightsError(f"{file} is not this net's: {' and '.join(parts)}; {advice}")
+    other = [name for name in wanted if wanted[name] != given[name]]
+    if other:
+        first = other[0]
+        more = f" (and {len(other) - 1} more)" if len(other) > 1 else ""
+        raise WeightsError(
+            f"{file} is not this net's: {first} has the shape {given[first]} instead of "
+            f"{wanted[first]}{more}; {advice}"
+        )
+
+
+def _refuse_other_kinds(
+    file: str, own: dict[str, torch.Tensor], loaded: dict[str, torch.Tensor]
+) -> None:
+    for name, value in loaded.items():
+        if value.is_floating_point() != own[name].is_floating_point():
+            raise WeightsError(
+                f"{file} is not this net's: {name} holds {value.dtype} instead of "
+                f"{own[name].dtype}; save the net again."
+            )
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise WeightsError(
+                f"{file} cannot be used: {name} has values that are not finite, as after a "
+                "training that diverged; train again with a lower learning rate."
+            )
+
+
+def _some(names: Iterable[str]) -> str:
+    first, *rest = names
+    return f"{first} and {len(rest)} more tensors" if rest else first

@@ -1,0 +1,100 @@
+"""Cards of trained weights, and the list of those that ship with the program. No torch."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from explorer.errors import WeightsError
+from explorer.specs import DataSpec, NetSpec, Spec, TrainSpec, explain
+
+PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
+
+
+class Card(Spec):
+    """What is known of a set of weights; lies beside ``NAME.safetensors`` as ``NAME.json``.
+
+    Attributes:
+        recipe: How the net was trained.
+        accuracy: Share of correct answers on the test images, in [0, 1].
+        n_images: Number of those images.
+        versions: Of python, torch and this program.
+        created: ISO 8601 time.
+        command: The shell command that makes these weights again.
+        results: Results of instruments by name, as their ``to_json`` gives them.
+        records: The training's records by kind.
+    """
+
+    format: Literal["skipscope-weights-1"] = "skipscope-weights-1"
+    name: str
+    spec: NetSpec
+    data: DataSpec
+    recipe: TrainSpec
+    seed: int
+    accuracy: float = Field(ge=0, le=1)
+    n_images: int = Field(ge=1)
+    versions: dict[str, str] = Field(default_factory=dict)
+    created: str = ""
+    licence: str = ""
+    command: str = ""
+    results: dict[str, Any] = Field(default_factory=dict)
+    records: dict[str, Any] = Field(default_factory=dict)
+
+
+def card_path(weights: Path) -> Path:
+    """Where the card of a weights file lies."""
+    return weights.with_suffix(".json")
+
+
+def read_card(path: Path | str) -> Card:
+    """The card at ``path``, which may also be its weights file.
+
+    Raises:
+        WeightsError: One sentence: missing, damaged, or not a card.
+    """
+    file = Path(path)
+    file = card_path(file) if file.suffix == ".safetensors" else file
+    try:
+        return Card.model_validate_json(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"There is no card {file.name} beside the weights; put the JSON file that was saved "
+            "with them in the same folder."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"The card {file.name} cannot be read: {error}.") from None
+    except ValidationError as error:
+        raise WeightsError(f"{file.name} is not a card of weights: {explain(error)}") from None
+
+
+@lru_cache(maxsize=1)
+def shipped() -> dict[str, Card]:
+    """Cards of the weights that ship with the program, by name; those with both files."""
+    found = {}
+    for file in sorted(PRETRAINED.glob("*.json")):
+        if file.with_suffix(".safetensors").is_file():
+            found[file.stem] = read_card(file)
+    return found
+
+
+def shipped_path(name: str) -> Path:
+    """The weights file of a shipped net.
+
+    Raises:
+        WeightsError: There is no such net; the sentence lists those that there are.
+    """
+    if name not in shipped():
+        known = ", ".join(shipped()) or "none in this installation"
+        raise WeightsError(f"There are no shipped weights named {name!r}; there are: {known}.")
+    return PRETRAINED / f"{name}.safetensors"
+
+
+def shipped_for(spec: NetSpec, data_name: str) -> Card | None:
+    """The card of the shipped weights for this very net and data set, if any."""
+    for card in shipped().values():
+        if card.data.name == data_name and card.spec == spec:
+            return card
+    return None
