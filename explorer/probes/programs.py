@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -24,7 +25,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from explorer.blueprint import Blueprint, Layer, UnitPlan
+from explorer.data.dataset import Dataset
 from explorer.errors import Cancelled, NotApplicableError
+from explorer.nets import Net, Unit
+from explorer.probes.select import data_name, net_name, some_images
 from explorer.results import Floats, ProgramResult
 
 Program = Sequence[str | int]
@@ -188,27 +192,25 @@ class Engine:
     """A net made ready for programs: a copy in evaluation mode, batch norms folded.
 
     Args:
-        precision: ``float32`` for numbers that are kept; ``bfloat16`` to look quickly.
+        precision: ``float32`` computes as the net is; ``bfloat16`` is for a quick look.
         fold: Merge each batch norm that directly follows a convolution or linear map into it.
     """
 
-    def __init__(
-        self, net: nn.Module, *, precision: Precision = "float32", fold: bool = True
-    ) -> None:
-        self.plan: Blueprint = net.blueprint  # type: ignore[assignment]
-        self.device = next(net.parameters()).device
-        copied = copy.deepcopy(net).eval().requires_grad_(False)
+    def __init__(self, net: Net, *, precision: Precision = "float32", fold: bool = True) -> None:
+        self.plan = net.blueprint
+        # The copy shares the plan and the spec, which never change.
+        shared: dict[int, object] = {id(net.blueprint): net.blueprint, id(net.spec): net.spec}
+        copied = copy.deepcopy(net, shared).eval().requires_grad_(False)
         if fold:
-            fold_batch_norms(copied, self.plan)
-        self.dtype = next(copied.parameters()).dtype
+            fold_batch_norms(copied)
         if precision == "bfloat16":
-            self.dtype = torch.bfloat16
-            copied.to(self.dtype)
-        self.images_are_maps = len(self.plan.units[0].input_shape) == 3
-        if self.images_are_maps:
-            copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._net = copied
-        self._units: list[nn.Module] = list(copied.units)  # type: ignore[arg-type]
+            copied.to(torch.bfloat16)
+        self._maps = len(self.plan.units[0].input_shape) == 3
+        if self._maps:
+            copied.to(memory_format=torch.channels_last)
+        weight = next(copied.parameters())
+        self.device, self.dtype = weight.device, weight.dtype
+        self._net, self._units = copied, cast(tuple[Unit, ...], copied.units)
 
     @torch.inference_mode()
     def logits(
@@ -216,51 +218,45 @@ class Engine:
         images: Tensor,
         programs: Sequence[tuple[Step, ...]],
         *,
-        rows: int | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Tensor:
-        """Logits of each program: (programs, N, classes), in float32 or the net's own precision.
+        """Logits of each program, (programs, N, classes), of one chunk of images.
 
         Args:
             images: (N, C, H, W), normalised.
-            rows: Most examples (images × states) in one call of a unit.
+            programs: From :func:`compile_program`.
             cancelled: Asked before each unit.
+
+        Raises:
+            Cancelled: As soon as ``cancelled`` says so.
         """
-        schedule = _schedule(programs)
-        return self._run(images, schedule, rows or self.rows_per_call(), cancelled)
+        return self._run(images, _schedule(programs), cancelled)
 
-    def rows_per_call(self) -> int:
-        """Examples that go through a unit at once: enough to be efficient, few enough to cache."""
-        if self.device.type != "cpu":
-            return max(64, _ACCELERATOR_CALL_BYTES // self._bytes_per_example())
-        return max(16, _CALL_BYTES // self._bytes_per_example())
+    def images_at_once(self, programs: Sequence[tuple[Step, ...]]) -> int:
+        """Images of one chunk, such that all states alive at once fit the memory set aside."""
+        room = _STATE_BYTES if self.device.type == "cpu" else _ACCELERATOR_STATE_BYTES
+        states = _schedule(programs).widest
+        return max(1, room // (states * self._bytes_per_example()))
 
-    def images_per_chunk(self, schedule_width: int) -> int:
-        """Images of one chunk, such that all states alive at once fit in memory."""
-        room = _STATE_BYTES if self.device.type == "cpu" else 8 * _STATE_BYTES
-        return max(1, room // (schedule_width * self._bytes_per_example()))
+    def _states_at_once(self, images: int) -> int:
+        """States in one call of a unit: enough to be efficient, few enough to stay in cache."""
+        room = _CALL_BYTES if self.device.type == "cpu" else _ACCELERATOR_CALL_BYTES
+        return max(1, room // (images * self._bytes_per_example()))
 
     def _bytes_per_example(self) -> int:
-        widest = max(
-            int(np.prod(shape))
-            for u in self.plan.units
-            for shape in (u.input_shape, u.output_shape)
-        )
-        return widest * torch.finfo(self.dtype).bits // 8
+        shapes = [shape for u in self.plan.units for shape in (u.input_shape, u.output_shape)]
+        entries: int = max(math.prod(shape) for shape in shapes)
+        return entries * self.dtype.itemsize
 
     def _run(
-        self,
-        images: Tensor,
-        schedule: _Schedule,
-        rows: int,
-        cancelled: Callable[[], bool] | None,
+        self, images: Tensor, schedule: _Schedule, cancelled: Callable[[], bool] | None
     ) -> Tensor:
         n = len(images)
         x = images.to(self.device, self.dtype)
-        if self.images_are_maps:
+        if self._maps:
             x = x.contiguous(memory_format=torch.channels_last)
-        blocks = [_Block(self._net.stem(x), (0,))]  # type: ignore[operator]
-        at_once = max(1, rows // n)
+        blocks = [_Block(self._net.stem(x), (0,))]
+        at_once = self._states_at_once(n)
         for moves in schedule.levels:
             if cancelled is not None and cancelled():
                 raise Cancelled("The measurement was stopped before its end.")
@@ -269,28 +265,23 @@ class Engine:
                 for move in moves
                 for block in _gather(blocks, move, n, at_once)
             ]
-        out: list[Tensor | None] = [None] * schedule.widest
+        answers: dict[int, Tensor] = {}
         for block in blocks:
-            answer: Tensor = self._net.head(block.x)  # type: ignore[operator]
+            logits = self._net.head(block.x)
             for k, state in enumerate(block.states):
-                out[state] = answer[k * n : (k + 1) * n]
-        logits = torch.stack([_present(out[leaf]) for leaf in schedule.leaves])
-        return logits.float() if logits.dtype == torch.bfloat16 else logits
+                answers[state] = logits[k * n : (k + 1) * n]
+        stacked = torch.stack([answers[leaf] for leaf in schedule.leaves])
+        return stacked.float() if stacked.dtype == torch.bfloat16 else stacked
 
     def _step(self, step: Step, x: Tensor) -> Tensor:
         unit = self._units[step.unit]
-        result: Tensor = unit.bypass(x) if step.bypass else unit(x)  # type: ignore[operator]
-        return result
+        return unit.bypass(x) if step.bypass else unit(x)
 
 
 _CALL_BYTES = 4 << 20
 _ACCELERATOR_CALL_BYTES = 256 << 20
 _STATE_BYTES = 256 << 20
-
-
-def _present(value: Tensor | None) -> Tensor:
-    assert value is not None  # every leaf of the trie is some block's state
-    return value
+_ACCELERATOR_STATE_BYTES = 4 << 30
 
 
 def _gather(blocks: list[_Block], move: _Move, n: int, at_once: int) -> Iterator[_Block]:
@@ -326,28 +317,135 @@ def _rows(x: Tensor, places: list[int], n: int) -> Tensor:
     return torch.cat([x[k * n : (k + 1) * n] for k in places])
 
 
-def fold_batch_norms(net: nn.Module, plan: Blueprint) -> int:
-    """Merge, in place, every batch norm whose input is just a convolution's or linear map's output.
+def fold_batch_norms(net: Net) -> int:
+    """Merge, in place, every batch norm that takes just a convolution's or linear map's output.
 
-    In evaluation mode batch norm is an affine map, so W' = (γ/√(σ²+ε))·W, and the norm becomes
-    an identity. Returns how many were merged. The first norm of a pre-activation unit follows
-    the addition and stays.
+    In evaluation mode batch norm is an affine map, so W' = γ/√(σ²+ε)·W, and the norm becomes an
+    identity. Returns how many were merged. The first norm of a pre-activation unit follows the
+    addition and stays.
     """
     merged = 0
+    plan = net.blueprint
     for part in (plan.stem, *(unit.layers for unit in plan.units), plan.head):
         branches: dict[str, list[Layer]] = {}
         for layer in part:
             branches.setdefault(layer.branch, []).append(layer)
         for layers in branches.values():
-            for before, norm in pairwise(layers):
-                if norm.kind == "batch_norm" and before.kind in ("conv", "linear"):
-                    weight, bn = net.get_submodule(before.name), net.get_submodule(norm.name)
-                    fused: nn.Module
-                    if isinstance(weight, nn.Conv2d):
-                        fused = fuse_conv_bn_eval(weight, bn)  # type: ignore[type-var]
-                    else:
-                        fused = fuse_linear_bn_eval(weight, bn)  # type: ignore[type-var]
-                    net.set_submodule(before.name, fused)
-                    net.set_submodule(norm.name, nn.Identity())
-                    merged += 1
+            for before, after in pairwise(layers):
+                if after.kind != "batch_norm" or before.kind not in ("conv", "linear"):
+                    continue
+                weight, norm = net.get_submodule(before.name), net.get_submodule(after.name)
+                assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))
+                if isinstance(weight, nn.Conv2d):
+                    net.set_submodule(before.name, fuse_conv_bn_eval(weight, norm))
+                elif isinstance(weight, nn.Linear):
+                    net.set_submodule(before.name, fuse_linear_bn_eval(weight, norm))
+                net.set_submodule(after.name, nn.Identity())
+                merged += 1
     return merged
+
+
+# --------------------------------------------------------------------------------- the answers
+
+
+def count_correct(
+    net: Net,
+    dataset: Dataset,
+    programs: Sequence[tuple[Step, ...]],
+    *,
+    n_images: int | None,
+    precision: Precision = "float32",
+    on_progress: OnProgress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> tuple[Floats, Floats]:
+    """Correct answers (programs, classes), and how many images there were of each class.
+
+    An answer that is not finite is wrong. ``on_progress`` gets (images done, images in all,
+    counts so far) after each chunk.
+    """
+    images, labels = some_images(net, dataset, n_images)
+    classes = len(dataset.info.classes)
+    engine = Engine(net, precision=precision)
+    correct = np.zeros((len(programs), classes))
+    chunk = engine.images_at_once(programs)
+    for start in range(0, len(labels), chunk):
+        end = min(start + chunk, len(labels))
+        truth = labels[start:end]
+        logits = engine.logits(dataset.normalise(images[start:end]), programs, cancelled=cancelled)
+        right = (logits.argmax(-1) == truth.to(logits.device)) & logits.isfinite().all(-1)
+        np.add.at(correct.T, truth.cpu().numpy(), right.T.cpu().numpy())
+        if on_progress is not None:
+            on_progress(end, len(labels), correct)
+    return correct, np.bincount(labels.cpu().numpy(), minlength=classes).astype(np.float64)
+
+
+def evaluate_programs(
+    net: Net,
+    dataset: Dataset,
+    programs: Sequence[Program],
+    *,
+    n_images: int | None = None,
+    name: str | None = None,
+    precision: Precision = "float32",
+    on_progress: OnProgress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[ProgramResult]:
+    """Accuracy of each program on the same test images.
+
+    Args:
+        n_images: A fixed, class-balanced choice of so many test images; None takes all.
+        name: What the results call the net; None takes its token.
+        precision: ``bfloat16`` is for a quick look only: it shifts accuracies by up to a point.
+        on_progress: Called with (images done, images in all, accuracy of each program so far).
+        cancelled: Asked before each unit and chunk of images.
+
+    Raises:
+        NotApplicableError: A program that is not possible; see :func:`compile_program`.
+        DataError: The images do not fit the net.
+        Cancelled: ``cancelled`` said so.
+    """
+    steps = [compile_program(net.blueprint, program) for program in programs]
+    label = net_name(net) if name is None else name
+
+    def tell(done: int, total: int, correct: Floats) -> None:
+        if on_progress is not None:
+            on_progress(done, total, correct.sum(1) / done)
+
+    correct, of_class = count_correct(
+        net,
+        dataset,
+        steps,
+        n_images=n_images,
+        precision=precision,
+        on_progress=tell,
+        cancelled=cancelled,
+    )
+    n = int(of_class.sum())
+    with np.errstate(invalid="ignore"):
+        per_class = correct / of_class  # 0 / 0: NaN for a class without images
+    return [
+        ProgramResult(
+            net=label,
+            data=data_name(dataset),
+            n_images=n,
+            program=tuple(net.blueprint.units[s.unit].name for s in row if not s.bypass),
+            accuracy=float(right.sum() / n),
+            per_class=shares,
+        )
+        for row, right, shares in zip(steps, correct, per_class, strict=True)
+    ]
+
+
+def evaluate_program(
+    net: Net,
+    dataset: Dataset,
+    program: Program,
+    *,
+    n_images: int | None = None,
+    name: str | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> ProgramResult:
+    """Accuracy of one program; see :func:`evaluate_programs`."""
+    return evaluate_programs(
+        net, dataset, [program], n_images=n_images, name=name, cancelled=cancelled
+    )[0]

@@ -71,7 +71,9 @@ def tap(
                 # On the tensor, not the module: a full backward hook wraps the module's inputs
                 # and outputs, and costs more.
                 handles.append(
-                    output.register_hook(lambda grad: keep(record.gradients, name, grad))
+                    output.register_hook(  # type: ignore[no-untyped-call]
+                        lambda grad: keep(record.gradients, name, grad)
+                    )
                 )
 
         return after
