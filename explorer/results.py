@@ -235,6 +235,11 @@ class Prediction:
             "true_class": self.true_class,
         }
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Prediction:
+        probabilities = np.asarray(value["probabilities"], dtype=np.float64)
+        return cls(value["net"], probabilities, value["true_class"])
+
 
 @dataclass(frozen=True)
 class Record:

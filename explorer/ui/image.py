@@ -2,78 +2,96 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
-from dataclasses import replace
+from html import escape
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
-from explorer.blueprint import blueprint
 from explorer.charts import probability_figure
-from explorer.errors import SkipscopeError
+from explorer.names import title_of
 from explorer.results import Prediction
 from explorer.runs.service import RunService
-from explorer.ui import choices, feed
+from explorer.ui import feed
 from explorer.ui.state import PageState
 from explorer.ui.style import theme
 
 
-def image_section(
-    service: RunService,
-    state: PageState,
-    update: Callable[[Callable[[PageState], PageState]], None],
-) -> None:
-    """The image picker and the bars; redrawn on its own while jobs are under way."""
+@st.fragment
+def image_section(service: RunService, state: PageState, set_image: Callable[[int], None]) -> None:
+    """The image picker and the bars. A fragment: choosing an image redraws nothing else."""
+    index = int(st.session_state.get("image", state.image))
     with st.container(key="card-image", border=True, gap="small"):
         st.html('<h4 class="sk-title">One image through every net</h4>')
-        left, right = st.columns([1, 3], gap="medium")
+        left, right = st.columns([1, 4], gap="medium")
+        job = service.submit("predict", _payload(service, state, index))
+        with right, st.spinner("Computing…", show_time=False):
+            result = job.wait(20)
         with left:
-            st.session_state["image"] = state.image
+            st.session_state["image"] = index
             st.number_input(
                 "Test image",
                 min_value=0,
                 key="image",
-                help="Its number in the test set.",
-                on_change=lambda: update(
-                    lambda s: replace(s, image=int(st.session_state["image"]))
-                ),
+                help="Its number in the test set, from 0.",
+                on_change=lambda: set_image(int(st.session_state["image"])),
             )
-        _answers(service, state, left, right)
-
-
-def _answers(service: RunService, state: PageState, left: Any, right: Any) -> None:
-    job = service.submit("predict", _payload(service, state), priority=0)
-    result = job.wait(0.25)
-    if result is None and job.error is None:
+            if result is not None:
+                _picture(result)
         with right:
-            _later(job.id)
-        return
-    _draw(state, result, job.error, left, right)
+            if result is None:
+                st.warning(job.error or "This takes longer than 20 seconds; change the image to ask again.")
+            else:
+                _bars(state, result)
 
 
-def _payload(service: RunService, state: PageState) -> dict[str, Any]:
-    nets = []
+def _payload(service: RunService, state: PageState, index: int) -> dict[str, Any]:
+    cuts = []
     for lane, net in enumerate(state.lanes):
-        names = [unit.name for unit in blueprint(net).units]
-        cut = [names[i] for i in state.cut(lane) if i < len(names)]
-        nets.append({**feed.lane_source(service, state, lane), "deleted": cut})
-    return {"nets": nets, "data": state.data.model_dump(mode="json"), "image": {"test": state.image}}
+        units = feed.plan_of(net).units
+        cuts.append([units[i].name for i in state.cut(lane) if i < len(units) and units[i].deletable])
+    return {
+        "nets": [feed.lane_source(service, state, lane) for lane in range(len(state.lanes))],
+        "data": state.data.model_dump(mode="json"),
+        "index": index,
+        "deleted": cuts,
+    }
 
 
-@st.fragment(run_every=0.5)
-def _later(job_id: str) -> None:
-    job = get_job(job_id)
-    if job is None or job.wait(0) is not None or job.error is not None:
-        st.rerun()
-    st.caption("Computing…")
+def _picture(result: dict[str, Any]) -> None:
+    true = result["true_class"]
+    name = result["classes"][true] if true is not None else None
+    alt = f"Test image of the class {name}" if name else "The image"
+    st.html(
+        f'<img class="sk-picture" alt="{escape(alt)}" src="data:image/png;base64,{result["image"]}">'
+    )
+    if name:
+        st.caption(f"True class: **{name}**")
 
 
-def get_job(job_id: str) -> Any:
-    from explorer.runs.service import get_service
-
-    try:
-        return get_service().job(job_id)
-    except SkipscopeError:
-        return None
+def _bars(state: PageState, result: dict[str, Any]) -> None:
+    lanes = [
+        (lane, title_of(net), Prediction.from_json(prediction))
+        for lane, (net, prediction) in enumerate(
+            zip(state.lanes, result["predictions"], strict=True)
+        )
+    ]
+    answers = []
+    for _, name, prediction in lanes:
+        best = int(prediction.probabilities.argmax())
+        answers.append(
+            f"{name}: {result['classes'][best]} ({prediction.probabilities[best] * 100:.0f} %)"
+        )
+    words = "; ".join(answers)
+    cut = any(state.cut(lane) for lane in range(len(state.lanes)))
+    st.html(
+        f'<p class="sk-caption">{escape(words)}.'
+        f"{' With the deleted blocks left out.' if cut else ''}</p>"
+    )
+    st.plotly_chart(
+        probability_figure(lanes, result["classes"], theme=theme()),
+        key="chart.probabilities",
+        theme=None,
+        config={"displayModeBar": False},
+        alt=f"Class probabilities. {words}",
+    )

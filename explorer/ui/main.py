@@ -7,11 +7,9 @@ from explorer.ui.style import apply_style
 
 st.set_page_config(page_title="Skipscope", page_icon="🔭", layout="wide")
 apply_style()
-page = st.navigation(
-    [
-        st.Page(compare.page, title="Compare", url_path="compare", default=True),
-        st.Page(runs.page, title="Runs", url_path="runs"),
-    ],
-    position="top",
-)
-page.run()
+pages = {
+    "compare": st.Page(compare.page, title="Compare", url_path="compare", default=True),
+    "runs": st.Page(runs.page, title="Runs", url_path="runs"),
+}
+st.session_state["pages"] = pages  # for links from page to page
+st.navigation(list(pages.values()), position="top").run()

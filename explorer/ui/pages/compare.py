@@ -14,8 +14,7 @@ from explorer.errors import SkipscopeError
 from explorer.graph import to_svg
 from explorer.names import spec_of
 from explorer.runs.service import RunService, get_service
-from explorer.specs import MAX_LANES, NetSpec, parse
-from explorer.specs import TrainSpec as TrainSpec
+from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
 from explorer.ui import choices, feed
 from explorer.ui.components import lane_graph, live_chart, transport_bar
 from explorer.ui.image import image_section
@@ -67,7 +66,7 @@ def page() -> None:
     )
     _lanes(service, state, query)
     _charts(state, query)
-    image_section(service, state, _update)
+    image_section(service, state, lambda i: _update(lambda s: replace(s, image=i)))
 
 
 # ------------------------------------------------------------------------------ state changes

@@ -1,0 +1,351 @@
+"""What the page's live parts poll: transport, lanes, figures and captions as one JSON text.
+
+A feed is named by its link: ``run=ID`` follows an experiment, ``lanes=…`` shows nets at rest (the
+shipped weights where there are some for exactly these choices, else a fresh net's gradients). An
+answer is built once a version, theme and set of charts, and shared by everyone who looks.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from explorer.blueprint import Blueprint, blueprint
+from explorer.charts import Theme
+from explorer.errors import SkipscopeError
+from explorer.names import title_of
+from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
+from explorer.runs.service import JobHandle, RunService, get_service
+from explorer.shipped import Card, shipped_for
+from explorer.specs import HighwaySpec, NetSpec, ResidualSpec
+from explorer.ui.figures import drawn
+from explorer.ui.runview import run_views
+from explorer.ui.state import PageState, from_query
+from explorer.ui.views import LaneView, unit_quantities
+
+POLL_LIVE_MS = 500
+POLL_REST_MS = 2500
+ALIVE = ("queued", "starting", "running", "paused")
+
+_cache: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
+_cache_lock = threading.Lock()
+_CACHED = 64
+
+
+@lru_cache(maxsize=256)
+def plan_of(net: NetSpec) -> Blueprint:
+    return blueprint(net)
+
+
+# ---------------------------------------------------------------------------------- the feed
+
+
+def answer(query: Mapping[str, str]) -> bytes:
+    """The JSON text for one poll; only ``version`` and ``poll_ms`` if ``have`` is up to date."""
+    service = get_service()
+    theme: Theme = "dark" if query.get("theme") == "dark" else "light"
+    charts = tuple(name for name in query.get("charts", "").split(",") if name)
+    run = query.get("run")
+    if run:
+        return _run_answer(service, run, charts, theme, query.get("have", ""))
+    return _rest_answer(service, query, charts, theme)
+
+
+def _remembered(key: tuple[str, ...], build: Any) -> bytes:
+    with _cache_lock:
+        if key in _cache:
+            _cache.move_to_end(key)
+            return _cache[key]
+    body = json.dumps(build(), separators=(",", ":")).encode()
+    with _cache_lock:
+        _cache[key] = body
+        while len(_cache) > _CACHED:
+            _cache.popitem(last=False)
+    return body
+
+
+def _unchanged(version: str, poll_ms: int) -> bytes:
+    return json.dumps({"version": version, "poll_ms": poll_ms}).encode()
+
+
+def _run_answer(
+    service: RunService, run: str, charts: Sequence[str], theme: Theme, have: str
+) -> bytes:
+    try:
+        service.watch(run)
+        version = f"{run}.{service.version(run)}"
+    except SkipscopeError as error:
+        return json.dumps(_gone(str(error))).encode()
+    alive_now = service.experiment(run).status in ALIVE
+    poll = POLL_LIVE_MS if alive_now else POLL_REST_MS
+    if version == have:
+        return _unchanged(version, poll)
+
+    def build() -> dict[str, Any]:
+        views, transport, programs, steps_total = run_views(service, run)
+        return _page(version, poll, views, transport, programs, charts, theme, steps_total)
+
+    return _remembered((version, ",".join(charts), theme), build)
+
+
+def _gone(sentence: str) -> dict[str, Any]:
+    return {
+        "version": "gone",
+        "poll_ms": 10_000,
+        "transport": {**_idle_transport(0.1), "text": "This run is gone", "reason": sentence},
+        "lanes": [],
+        "figures": {},
+        "captions": {},
+    }
+
+
+def _rest_answer(
+    service: RunService, query: Mapping[str, str], charts: Sequence[str], theme: Theme
+) -> bytes:
+    state, _ = from_query(query)
+    views, waiting = rest_views(service, state)
+    known = "".join("1" if v.gradients is not None else "0" for v in views)
+    identity = "&".join(f"{k}={query[k]}" for k in ("lanes", "data", "train", "seed") if k in query)
+    version = f"rest.{known}"
+    poll = 400 if waiting else 60_000
+    if version == query.get("have"):
+        return _unchanged(version, poll)
+
+    def build() -> dict[str, Any]:
+        transport = _idle_transport(state.training.learning_rate)
+        trained = [v for v in views if v.curves is not None]
+        if trained and len(trained) == len(views):
+            transport["text"] = "Shipped weights, trained on the digits. Play trains them anew."
+        else:
+            transport["text"] = f"Ready: {state.training.steps:,} steps"
+        return _page(version, poll, views, transport, {}, charts, theme, None)
+
+    return _remembered((version, identity, ",".join(charts), theme), build)
+
+
+def _page(
+    version: str,
+    poll_ms: int,
+    views: Sequence[LaneView],
+    transport: dict[str, Any],
+    programs: Mapping[int, dict[str, str]],
+    charts: Sequence[str],
+    theme: Theme,
+    steps_total: int | None,
+) -> dict[str, Any]:
+    lanes = []
+    for view in views:
+        headline, label = headline_of(view)
+        lanes.append(
+            {
+                "headline": headline,
+                "label": label,
+                "note": view.note,
+                "quantities": unit_quantities(view),
+                "program": programs.get(view.index),
+            }
+        )
+    return {
+        "version": version,
+        "poll_ms": poll_ms,
+        "transport": transport,
+        "lanes": lanes,
+        **drawn(charts, views, theme=theme, steps_total=steps_total),
+    }
+
+
+def headline_of(view: LaneView) -> tuple[str, str]:
+    """The lane's big number and what it is."""
+    if view.curves is not None and len(view.curves.test_error):
+        error = float(view.curves.test_error[-1])
+        if np.isfinite(error):
+            return f"{error:.1%}".replace("%", " %"), f"test error · {view.origin}"
+    return "–", view.origin
+
+
+def _idle_transport(learning_rate: float) -> dict[str, Any]:
+    return {
+        "status": "rest",
+        "text": "",
+        "reason": None,
+        "fraction": 0.0,
+        "play": "▶ Play",
+        "slow": False,
+        "learning_rate": f"{learning_rate:g}",
+        "can": {"play": True, "step": True, "slow": True, "stop": False, "learning_rate": True},
+    }
+
+
+# ------------------------------------------------------------------------------ nets at rest
+
+
+def rest_views(service: RunService, state: PageState) -> tuple[list[LaneView], bool]:
+    """Lanes before Play, and whether some measurement is still under way."""
+    views, waiting = [], False
+    for lane, net in enumerate(state.lanes):
+        card = shipped_for(net, state.data.name)
+        if card is not None:
+            views.append(_shipped_view(lane, net, card))
+            continue
+        view = LaneView(
+            index=lane,
+            name=title_of(net),
+            blueprint=plan_of(net),
+            source=_fresh_source(net, state.seed),
+            origin="not trained yet",
+        )
+        # Only digits are there at once; other data would start a download nobody asked for.
+        if state.data.name == "digits":
+            gradients = _measured(service, "gradients", view, state)
+            gates = _measured(service, "gates", view, state) if has_gates(net) else None
+            waiting |= gradients is None or (has_gates(net) and gates is None)
+            view = replace(
+                view,
+                gradients=LayerGradients.from_json(gradients) if gradients else None,
+                gates=GateMeans.from_json(gates) if gates else None,
+            )
+        views.append(view)
+    return views, waiting
+
+
+def has_gates(net: NetSpec) -> bool:
+    """Whether the gates instrument means something for this net."""
+    return isinstance(net, HighwaySpec) or (
+        isinstance(net, ResidualSpec)
+        and net.shortcut in ("exclusive_gating", "shortcut_only_gating")
+    )
+
+
+def _fresh_source(net: NetSpec, seed: int) -> dict[str, Any]:
+    return {"source": "fresh", "spec": net.model_dump(mode="json"), "seed": seed}
+
+
+_fresh_jobs: OrderedDict[str, JobHandle] = OrderedDict()
+
+
+def _measured(
+    service: RunService, kind: str, view: LaneView, state: PageState
+) -> dict[str, Any] | None:
+    """A fresh net's measurement; None until it is there (asked for once, then remembered)."""
+    payload = {"net": view.source, "data": state.data.model_dump(mode="json")}
+    key = kind + json.dumps(payload, sort_keys=True)
+    with _cache_lock:
+        job = _fresh_jobs.get(key)
+        if job is None:
+            job = _fresh_jobs[key] = service.submit(kind, payload)
+            while len(_fresh_jobs) > 4 * _CACHED:
+                _fresh_jobs.popitem(last=False)
+    return job.wait(0)
+
+
+def _shipped_view(lane: int, net: NetSpec, card: Card) -> LaneView:
+    results, records = card.results, card.records
+    step, evals = records.get("step", {}), records.get("eval", {})
+    gates = results.get("gates")
+    return LaneView(
+        index=lane,
+        name=title_of(net),
+        blueprint=plan_of(net),
+        source={"source": "shipped", "name": card.name},
+        origin=f"{card.n_images} images · shipped weights",
+        progress=1.0,
+        curves=TrainingCurves(
+            name=title_of(net),
+            step=column(step, "step"),
+            batch_loss=column(step, "loss"),
+            batch_error=column(step, "error"),
+            eval_step=column(evals, "step"),
+            train_loss=column(evals, "train_loss"),
+            train_error=column(evals, "train_error"),
+            test_loss=column(evals, "test_loss"),
+            test_error=column(evals, "test_error"),
+            n_train=int(evals.get("n_train", 0)),
+            n_test=card.n_images,
+        ),
+        gradients=LayerGradients.from_json(results["gradients"]),
+        gates=GateMeans.from_json(gates) if gates else None,
+        lesions=LesionCurve.from_json(results["lesions"]),
+    )
+
+
+def column(table: Mapping[str, Any], name: str) -> Any:
+    """A column of recorded numbers as an array; null is NaN."""
+    return np.asarray([np.nan if v is None else v for v in table.get(name, ())], np.float64)
+
+
+# ------------------------------------------------------------------------- runs and clicks
+
+
+def alive(service: RunService, run: str) -> bool:
+    """Whether the run still obeys the transport bar."""
+    try:
+        return service.experiment(run).status in ALIVE
+    except SkipscopeError:
+        return False
+
+
+def lane_source(service: RunService, state: PageState, lane: int) -> dict[str, Any]:
+    """Where a job finds the net that the lane shows now."""
+    if state.run is not None:
+        return {"source": "run", "experiment": state.run, "lane": lane}
+    net = state.lanes[lane]
+    card = shipped_for(net, state.data.name)
+    if card is not None:
+        return {"source": "shipped", "name": card.name}
+    return _fresh_source(net, state.seed)
+
+
+def cut_answer(
+    service: RunService, state: PageState, lane: int, cut: Sequence[str]
+) -> dict[str, str]:
+    """What the lane's deletions do to its accuracy: the sentence, or the job that will say it."""
+    payload = {
+        "net": lane_source(service, state, lane),
+        "data": state.data.model_dump(mode="json"),
+        "deleted": list(cut),
+    }
+    try:
+        job = service.submit("evaluate", payload)
+    except SkipscopeError as error:
+        return {"key": ".".join(cut), "text": str(error)}
+    deadline = time.monotonic() + 0.6
+    while job.wait(0.05) is None and job.error is None and time.monotonic() < deadline:
+        pass
+    answer = {"key": ".".join(cut), "job": job.id}
+    said = sentence(job)
+    return {**answer, "text": said} if said else answer
+
+
+def sentence(job: JobHandle) -> str | None:
+    """A finished evaluation in words; None while it runs."""
+    if job.error is not None:
+        return job.error
+    result = job.wait(0)
+    return None if result is None else program_sentence(result)
+
+
+def program_sentence(result: Mapping[str, Any]) -> str:
+    """ "34.2 % right without 2 blocks, 98.6 % intact (360 images)"."""
+    deleted = len(result["deleted"])
+    blocks = "1 block" if deleted == 1 else f"{deleted} blocks"
+    return (
+        f"{result['accuracy'] * 100:.1f} % right without {blocks}, "
+        f"{result['baseline_accuracy'] * 100:.1f} % intact ({result['n_images']:,} images)"
+    )
+
+
+def job_answer(job_id: str) -> dict[str, str]:
+    """The route's answer: ``text`` as soon as there is something to say."""
+    try:
+        said = sentence(get_service().job(job_id))
+    except SkipscopeError as error:
+        return {"text": str(error)}
+    return {"text": said} if said else {}
