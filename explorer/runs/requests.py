@@ -73,7 +73,10 @@ class LesionsRequest(OneNet):
 
 
 class EvaluateRequest(OneNet):
-    """Accuracy with these units in this order, or with some deleted: a ProgramResult."""
+    """Accuracy with these units in this order, or with some deleted: a ProgramResult.
+
+    The result also holds ``deleted`` and the intact net's ``baseline_accuracy`` on the same images.
+    """
 
     program: tuple[str, ...] | None = None
     deleted: tuple[str, ...] = ()
@@ -98,12 +101,16 @@ class PredictRequest(Spec):
 
     The result holds ``predictions`` (a Prediction for each net), ``classes`` (their names),
     ``true_class`` (of a test image) and ``image`` (the picture as the nets see it, PNG, base64).
+
+    Attributes:
+        deleted: For every net the units to leave out; may be left away.
     """
 
     nets: tuple[Source, ...] = Field(min_length=1, max_length=8)
     data: DataSpec | None = None
     index: int | None = Field(None, ge=0)
     image_path: str | None = None
+    deleted: tuple[tuple[str, ...], ...] = ()
 
     @property
     def sources(self) -> tuple[Source, ...]:
