@@ -1,0 +1,124 @@
+"""Checkpoints: one safetensors file whose header holds the rest as JSON; nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from explorer.data.dataset import Dataset
+from explorer.errors import RunError
+
+_HEADER = "skipscope"
+_FORMAT = 1
+
+
+def write(path: str | Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Write a file beside ``path`` and rename it, so that readers see the old one or the new.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    header = {_HEADER: json.dumps({"format": _FORMAT, **state}, allow_nan=False)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial, metadata=header)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(
+            f"The file {str(path)!r} cannot be written ({error}): free some space, or choose "
+            "another folder."
+        ) from None
+
+
+def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and state of a checkpoint.
+
+    Raises:
+        RunError: No such file, not a checkpoint, or a damaged one.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = json.loads((file.metadata() or {})[_HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunError(
+            f"There is no checkpoint {str(path)!r}: start the run anew, or give another file."
+        ) from None
+    except (OSError, SafetensorError, KeyError, ValueError):
+        raise RunError(
+            f"The file {str(path)!r} is not a whole checkpoint: start the run anew, or give "
+            "another file."
+        ) from None
+    if state.get("format") != _FORMAT or "step" not in state:
+        raise RunError(
+            f"The file {str(path)!r} is no checkpoint of this version of Skipscope: start the "
+            "run anew."
+        )
+    return tensors, state
+
+
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def load_net(net: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Load weights and buffers; raises :class:`RunError` where they are another net's."""
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError:
+        raise RunError(
+            f"The checkpoint {str(path)!r} holds the weights of other nets than its "
+            "experiment names: start the run anew."
+        ) from None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Momenta, counters and the like as ``POSITION.NAME``."""
+    return {
+        f"{position}.{name}": value.detach().cpu().contiguous()
+        for position, entries in optimizer.state_dict()["state"].items()
+        for name, value in entries.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """The inverse of :func:`optimizer_tensors`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        position, name = key.split(".", 1)
+        state.setdefault(int(position), {})[name] = value
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+
+
+def fingerprint(dataset: Dataset) -> dict[str, Any]:
+    """What tells a data set from one that has changed since."""
+    return {
+        "n_train": len(dataset.train_labels),
+        "n_test": len(dataset.test_labels),
+        "classes": list(dataset.info.classes),
+        "mean": dataset.mean.tolist(),
+        "std": dataset.std.tolist(),
+    }
+
+
+def check_fingerprint(saved: dict[str, Any], dataset: Dataset, path: str | Path) -> None:
+    """Raises :class:`RunError` where the data is not what the checkpoint was trained on."""
+    if saved != fingerprint(dataset):
+        raise RunError(
+            f"The data has changed since {str(path)!r} was written ({dataset.info.title} then had "
+            f"{saved['n_train']} training images): restore it, or start the run anew."
+        )

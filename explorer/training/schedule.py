@@ -1,0 +1,60 @@
+"""The recipe in numbers: the rate of every step, and the optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from explorer.errors import SpecError
+from explorer.specs import TrainSpec
+
+ONE_CYCLE_RISE = 0.3  # share of the steps during which the rate rises
+WARMUP_FACTOR = 0.1  # He15 §4.2: 0.01 instead of 0.1
+
+
+def learning_rate(spec: TrainSpec, step: int, steps_per_epoch: int) -> float:
+    """Learning rate of the update number ``step``, counted from 0."""
+    if step < spec.warmup_steps:
+        return WARMUP_FACTOR * spec.learning_rate
+    return spec.learning_rate * _shape(spec, step, steps_per_epoch)
+
+
+def _shape(spec: TrainSpec, step: int, steps_per_epoch: int) -> float:
+    """Share of the peak rate, in [0, 1]."""
+    if spec.schedule == "one_cycle":
+        rise = ONE_CYCLE_RISE * spec.steps
+        if step < rise:
+            return (step + 1) / (rise + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / (spec.steps - rise)))
+    if spec.schedule == "milestones":
+        passed = sum(step >= share * spec.steps for share in spec.milestones)
+        return float(0.1**passed)
+    if spec.schedule == "exponential":
+        return float(spec.decay_rate ** (step // steps_per_epoch))
+    return 1.0
+
+
+def make_optimizer(spec: TrainSpec, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser of a recipe; the loop sets its rate before every step."""
+    rate, decay = spec.learning_rate, spec.weight_decay
+    if spec.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, foreach=True)
+    if spec.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, foreach=True)
+    nesterov = spec.optimizer == "nesterov"
+    if nesterov and spec.momentum == 0:
+        raise SpecError(
+            "The optimizer 'nesterov' needs a momentum above 0 (0.9 is usual): set one, or "
+            "choose 'sgd'."
+        )
+    return torch.optim.SGD(
+        parameters,
+        lr=rate,
+        momentum=spec.momentum,
+        weight_decay=decay,
+        nesterov=nesterov,
+        foreach=True,
+    )
