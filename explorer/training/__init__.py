@@ -1,4 +1,5 @@
-"""Training: the lock-step loop, its checkpoints, and the shipped weights' recipes.
+"""Training: the lock-step loop, its checkpoints, and the recipes of the shipped weights."""
 
-The modules are imported by name (``explorer.training.loop``), so that this package costs nothing.
-"""
+from explorer.training.loop import Session
+
+__all__ = ["Session"]

@@ -2,7 +2,8 @@
 
 At every step all lanes see the same batch. The loop knows no threads, no screens and no store:
 not asking for the next record is a pause, closing the generator is a stop, and a checkpoint
-taken between two records resumes to the same curve, bit for bit on the CPU.
+taken between two records resumes to the same curve, bit for bit on the CPU. A worker that obeys
+commands between steps calls :meth:`Session.advance` instead.
 
 ``step`` of a record is the number of updates done when it was measured: the loss at step 0 is
 that of the fresh net on the first batch.
@@ -53,8 +54,8 @@ class Session:
     def __init__(
         self,
         experiment: ExperimentSpec,
-        *,
         dataset: Dataset | None = None,
+        *,
         threads: int | None = None,
         layers_every: int = LAYERS_EVERY,
         progress: Progress | None = None,
@@ -94,7 +95,6 @@ class Session:
         self.learning_rates: list[tuple[int, float | None]] = []
         self._layers_every = layers_every
         self._layers_at: int | None = None
-        self._evaluated_at: int | None = None
         self._pending: deque[Record] = deque()
 
     @property
@@ -111,18 +111,32 @@ class Session:
 
     @property
     def finished(self) -> bool:
-        """Whether no record is left: all steps done, or all lanes diverged."""
-        return not self._pending and not self._has_work
+        """Whether nothing is left to do: all steps are done, or all lanes have diverged."""
+        return self.step >= self.steps_total or not self._active
 
     # ----------------------------------------------------------------------------- running
 
     def records(self) -> Iterator[Record]:
-        """Train; each record as soon as it is measured. May be called again after a stop."""
-        while self._pending or self._has_work:
+        """Train; each record in turn. May be called again after it was closed, to go on."""
+        while self._pending or not self.finished:
             if not self._pending:
-                self._advance()
+                self._pending.extend(self.advance())
             while self._pending:
                 yield self._pending.popleft()
+
+    def advance(self) -> list[Record]:
+        """One step of all lanes, with the evaluation that is due before it (or at the end).
+
+        Returns an empty list once :attr:`finished`.
+        """
+        if self.finished:
+            return []
+        every = self.experiment.training.eval_every or self.steps_per_epoch
+        records = self._evaluate_all() if self.step % every == 0 else []
+        records += self._train_step()
+        if self.step == self.steps_total:
+            records += self._evaluate_all()
+        return records
 
     def set_learning_rate(self, rate: float | None) -> None:
         """Use this rate from the next step on, whatever the schedule says; None: the schedule.
@@ -143,27 +157,12 @@ class Session:
         return learning_rate(self.experiment.training, self.step, self.steps_per_epoch)
 
     @property
-    def _has_work(self) -> bool:
-        evaluated = self._evaluated_at == self.step
-        return bool(self._active) and not (self.step >= self.steps_total and evaluated)
-
-    @property
     def _active(self) -> list[_Lane]:
         return [lane for lane in self._lanes if lane.diverged is None]
 
-    def _advance(self) -> None:
-        """One evaluation of all lanes, or one step of all lanes; its records become pending."""
-        every = self.experiment.training.eval_every or self.steps_per_epoch
-        due = self.step % every == 0 or self.step >= self.steps_total
-        if due and self._evaluated_at != self.step:
-            self._pending.extend(self._evaluate(lane) for lane in self._active)
-            self._evaluated_at = self.step
-        else:
-            self._train_step()
-
-    def _train_step(self) -> None:
+    def _train_step(self) -> list[Record]:
         images, labels = self.batches.at(self.step)
-        if self._lanes[0].channels_last:
+        if any(lane.channels_last for lane in self._lanes):
             images = images.contiguous(memory_format=torch.channels_last)
         rate = self.learning_rate
         probing = self._layers_at is None or self.step - self._layers_at >= self._layers_every
@@ -171,12 +170,14 @@ class Session:
         measured = [self._forward_backward(lane, images, labels, probing) for lane in lanes]
         # One transfer to the host for all numbers of all lanes.
         values = torch.cat(measured).tolist()
+        records: list[Record] = []
         for lane, numbers in zip(lanes, measured, strict=True):
             mine, values = values[: len(numbers)], values[len(numbers) :]
-            self._pending.extend(self._finish_step(lane, mine, rate, probing))
+            records += self._finish_step(lane, mine, rate, probing)
         if probing:
             self._layers_at = self.step
         self.step += 1
+        return records
 
     def _forward_backward(
         self, lane: _Lane, images: Tensor, labels: Tensor, probing: bool
@@ -217,6 +218,9 @@ class Session:
             records.extend(lane.probe_records(self.step, rest))
         return records
 
+    def _evaluate_all(self) -> list[Record]:
+        return [self._evaluate(lane) for lane in self._active]
+
     def _evaluate(self, lane: _Lane) -> Record:
         data = self.dataset
         train = (data.train_images[self._subset], data.train_labels[self._subset])
@@ -249,7 +253,6 @@ class Session:
             "experiment": self.experiment.model_dump(mode="json"),
             "data": checkpoint.fingerprint(self.dataset),
             "step": self.step,
-            "evaluated_at": self._evaluated_at,
             "layers_at": self._layers_at,
             "layers_every": self._layers_every,
             "learning_rates": self.learning_rates,
@@ -288,7 +291,6 @@ class Session:
             lane.diverged = diverged
         session.step = state["step"]
         session.learning_rates = [(step, rate) for step, rate in state["learning_rates"]]
-        session._evaluated_at = state["evaluated_at"]
         session._layers_at = state["layers_at"]
         session._pending.extend(Record.from_json(record) for record in state["pending"])
         return session
