@@ -87,13 +87,13 @@ class NetBase(Spec):
     batch_norm: bool = True
     init: Initialisation = "he"
 
-    def _depth_rule(self) -> tuple[int, int, int] | None:
-        """(step, offset, least) of the possible depths; None where every depth is."""
+    def depth_rule(self) -> tuple[int, int, int] | None:
+        """(step, offset, least) of the possible depths; None where every depth is possible."""
         raise NotImplementedError
 
     @model_validator(mode="after")
     def _possible_depth(self) -> NetBase:
-        rule = self._depth_rule()
+        rule = self.depth_rule()
         if rule is None:
             return self
         step, offset, least = rule
@@ -126,7 +126,7 @@ class PlainSpec(NetBase):
     width: int = Field(16, ge=1, le=2048)
     activation: Activation = "relu"
 
-    def _depth_rule(self) -> tuple[int, int, int] | None:
+    def depth_rule(self) -> tuple[int, int, int] | None:
         return None if self.layout == "fc" else (6, 2, 8)
 
     @model_validator(mode="after")
@@ -173,7 +173,7 @@ class ResidualSpec(NetBase):
     def _alias(cls, value: object) -> object:
         return ORDER_ALIASES.get(value, value) if isinstance(value, str) else value
 
-    def _depth_rule(self) -> tuple[int, int, int] | None:
+    def depth_rule(self) -> tuple[int, int, int] | None:
         if self.layout == "fc":
             return None
         return (9, 2, 11) if self.unit == "bottleneck" else (6, 2, 8)
@@ -214,7 +214,7 @@ class HighwaySpec(NetBase):
     transform_bias: float = Field(-2.0, ge=-20, le=20)
     activation: Activation = "relu"
 
-    def _depth_rule(self) -> tuple[int, int, int] | None:
+    def depth_rule(self) -> tuple[int, int, int] | None:
         return None if self.layout == "fc" else (3, 4, 7)
 
     @model_validator(mode="after")
@@ -242,7 +242,7 @@ class DenseSpec(NetBase):
     bottleneck: bool = False
     compression: float = Field(1.0, gt=0, le=1)
 
-    def _depth_rule(self) -> tuple[int, int, int] | None:
+    def depth_rule(self) -> tuple[int, int, int] | None:
         return (6, 4, 10) if self.bottleneck else (3, 4, 7)
 
     @model_validator(mode="after")

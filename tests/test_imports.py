@@ -55,9 +55,7 @@ def imported_at_the_top(path: Path) -> set[str]:
                 if "TYPE_CHECKING" not in ast.unparse(node.test):
                     visit(node.body)
                 visit(node.orelse)
-            elif isinstance(node, ast.Try):
-                visit(node.body)
-            elif isinstance(node, ast.ClassDef):
+            elif isinstance(node, (ast.Try, ast.ClassDef)):
                 visit(node.body)
 
     visit(ast.parse(path.read_text()).body)

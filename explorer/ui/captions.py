@@ -22,9 +22,7 @@ def error_caption(lanes: Sequence[LaneView]) -> str:
     text = f"Solid: {n:,} test images. Dotted: training batches."
     stuck = [v.name for v in measured if _stuck(v)]
     if stuck:
-        text += (
-            f" {_and(stuck)}: high on training images too, so this is not overfitting."
-        )
+        text += f" {_and(stuck)}: high on training images too, so this is not overfitting."
     return text
 
 
@@ -69,9 +67,7 @@ def gate_caption(lanes: Sequence[LaneView]) -> str:
         shut = int(np.sum(view.gates.mean < OPEN_GATE))
         parts.append(f"{view.name}: {shut} of {len(view.gates.units)} blocks below {OPEN_GATE:g}")
     n = gated[0].gates.n_images if gated[0].gates else 0
-    return (
-        f"Mean over {n:,} images; near 0 a block passes its input on. {'; '.join(parts)}."
-    )
+    return f"Mean over {n:,} images; near 0 a block passes its input on. {'; '.join(parts)}."
 
 
 def lesion_caption(lanes: Sequence[LaneView]) -> str:

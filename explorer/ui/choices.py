@@ -7,7 +7,7 @@ the address always says what is on the screen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -25,6 +25,12 @@ from explorer.specs import (
     parse_net,
 )
 
+KINDS: dict[str, type[PlainSpec | ResidualSpec | HighwaySpec | DenseSpec]] = {
+    "plain": PlainSpec,
+    "residual": ResidualSpec,
+    "highway": HighwaySpec,
+    "dense": DenseSpec,
+}
 FAMILIES = {
     "plain": "Plain",
     "residual": "Residual",
@@ -93,21 +99,18 @@ def changed(net: NetSpec, **fields: Any) -> NetSpec:
         SpecError: No depth makes these choices possible together.
     """
     values = {**net.model_dump(), **fields}
-    kinds = {"plain": PlainSpec, "residual": ResidualSpec, "highway": HighwaySpec, "dense": DenseSpec}
-    kind = kinds[values["family"]]
+    kind = KINDS[values["family"]]
     if values["family"] == "dense":
         values["layout"] = "cifar"
-    moved_layout = values["layout"] != net.layout
-    if moved_layout:
+    if values["layout"] != net.layout:
         # The highway papers' fully connected nets are narrow and have no batch norm.
         fc = values["layout"] == "fc"
         values["batch_norm"] = not fc
         values["width"] = (50 if values["family"] == "highway" else 71) if fc else 16
         if fc and values["family"] == "residual":
             values.update(unit="basic", shortcut="A", order="full_preact")
-    values = {k: v for k, v in values.items() if k in kind.model_fields}
-    bare = kind.model_construct(**{**{k: f.default for k, f in kind.model_fields.items()}, **values})
-    rule = bare._depth_rule()
+    values = {name: value for name, value in values.items() if name in kind.model_fields}
+    rule = kind.model_construct(**values).depth_rule()
     if rule is not None and "depth" not in fields:
         step, offset, least = rule
         values["depth"] = max(least, offset + step * round((values["depth"] - offset) / step))
@@ -115,8 +118,14 @@ def changed(net: NetSpec, **fields: Any) -> NetSpec:
 
 
 def _select(
-    label: str, key: str, options: Any, value: Any, on_change: Callable[[Any], None], *,
-    words: dict[Any, str] | None = None, help: str | None = None,
+    label: str,
+    key: str,
+    options: Any,
+    value: Any,
+    on_change: Callable[[Any], None],
+    *,
+    words: dict[Any, str] | None = None,
+    help: str | None = None,
 ) -> None:
     st.session_state[key] = value
     st.selectbox(
@@ -130,8 +139,16 @@ def _select(
 
 
 def _number(
-    label: str, key: str, value: float, on_change: Callable[[Any], None], *,
-    least: float, most: float, step: float, help: str | None = None, format: str | None = None,
+    label: str,
+    key: str,
+    value: float,
+    on_change: Callable[[Any], None],
+    *,
+    least: float,
+    most: float,
+    step: float,
+    help: str | None = None,
+    format: str | None = None,
 ) -> None:
     whole = isinstance(value, int)
     cast: type = int if whole else float
@@ -148,9 +165,32 @@ def _number(
     )
 
 
-def _toggle(label: str, key: str, value: bool, on_change: Callable[[Any], None], *, help: str | None = None) -> None:
+def _toggle(
+    label: str, key: str, value: bool, on_change: Callable[[Any], None], *, help: str | None = None
+) -> None:
     st.session_state[key] = value
     st.toggle(label, key=key, help=help, on_change=lambda: on_change(st.session_state[key]))
+
+
+def segmented(
+    label: str,
+    key: str,
+    options: dict[str, str],
+    value: str,
+    on_change: Callable[[Any], None],
+    *,
+    label_visibility: Literal["visible", "collapsed"] = "collapsed",
+) -> None:
+    """A row of buttons of which one is chosen; choosing it again changes nothing."""
+    st.session_state[key] = value
+    st.segmented_control(
+        label,
+        list(options),
+        key=key,
+        format_func=lambda option: options[option],
+        label_visibility=label_visibility,
+        on_change=lambda: on_change(st.session_state[key] or value),
+    )
 
 
 def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], None]) -> None:
@@ -183,51 +223,137 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
     )
     if isinstance(net, DenseSpec):
         _number(
-            "Growth rate k", key("growth_rate"), net.growth_rate, field("growth_rate"),
-            least=1, most=256, step=1, help="New feature maps of each block.",
+            "Growth rate k",
+            key("growth_rate"),
+            net.growth_rate,
+            field("growth_rate"),
+            least=1,
+            most=256,
+            step=1,
+            help="New feature maps of each block.",
         )
         _toggle(
-            "Bottleneck (B)", key("bottleneck"), net.bottleneck, field("bottleneck"),
+            "Bottleneck (B)",
+            key("bottleneck"),
+            net.bottleneck,
+            field("bottleneck"),
             help="A 1×1 convolution to 4k maps before each 3×3.",
         )
         _number(
-            "Compression θ", key("compression"), net.compression, field("compression"),
-            least=0.1, most=1.0, step=0.1, help="Share of the maps that a transition keeps.",
+            "Compression θ",
+            key("compression"),
+            net.compression,
+            field("compression"),
+            least=0.1,
+            most=1.0,
+            step=0.1,
+            help="Share of the maps that a transition keeps.",
         )
     else:
         _number(
-            "Width", key("width"), net.width, field("width"), least=1, most=2048, step=1,
+            "Width",
+            key("width"),
+            net.width,
+            field("width"),
+            least=1,
+            most=2048,
+            step=1,
             help="Filters of the first stage (doubled twice), or units of each layer.",
         )
     if isinstance(net, HighwaySpec):
         _number(
-            "Transform bias b_T", key("transform_bias"), net.transform_bias,
-            field("transform_bias"), least=-20.0, most=20.0, step=0.5,
+            "Transform bias b_T",
+            key("transform_bias"),
+            net.transform_bias,
+            field("transform_bias"),
+            least=-20.0,
+            most=20.0,
+            step=0.5,
             help="Below 0 the gates start nearly shut, so that blocks pass their input on.",
         )
     if isinstance(net, ResidualSpec) and net.layout != "fc":
-        _select("Block", key("unit"), ["basic", "bottleneck"], net.unit, field("unit"),
-                words={"basic": "Basic: 3×3, 3×3", "bottleneck": "Bottleneck: 1×1, 3×3, 1×1"})
-        _select("Activation order", key("order"), list(ORDERS), net.order, field("order"),
-                words=ORDERS, help="Where batch norm and ReLU stand (He et al. 2016, Fig 4).")
-        _select("Shortcut", key("shortcut"), list(SHORTCUTS), net.shortcut, field("shortcut"),
-                words=SHORTCUTS, help="He et al. 2015 §3.3 and 2016 Table 1.")
+        _select(
+            "Block",
+            key("unit"),
+            ["basic", "bottleneck"],
+            net.unit,
+            field("unit"),
+            words={"basic": "Basic: 3×3, 3×3", "bottleneck": "Bottleneck: 1×1, 3×3, 1×1"},
+        )
+        _select(
+            "Activation order",
+            key("order"),
+            list(ORDERS),
+            net.order,
+            field("order"),
+            words=ORDERS,
+            help="Where batch norm and ReLU stand (He et al. 2016, Fig 4).",
+        )
+        _select(
+            "Shortcut",
+            key("shortcut"),
+            list(SHORTCUTS),
+            net.shortcut,
+            field("shortcut"),
+            words=SHORTCUTS,
+            help="He et al. 2015 §3.3 and 2016 Table 1.",
+        )
         if net.shortcut == "constant_scaling":
-            _number("λ on the shortcut", key("shortcut_scale"), net.shortcut_scale,
-                    field("shortcut_scale"), least=0.0, most=2.0, step=0.05)
-            _number("μ on F", key("residual_scale"), net.residual_scale,
-                    field("residual_scale"), least=0.0, most=2.0, step=0.05)
+            _number(
+                "λ on the shortcut",
+                key("shortcut_scale"),
+                net.shortcut_scale,
+                field("shortcut_scale"),
+                least=0.0,
+                most=2.0,
+                step=0.05,
+            )
+            _number(
+                "μ on F",
+                key("residual_scale"),
+                net.residual_scale,
+                field("residual_scale"),
+                least=0.0,
+                most=2.0,
+                step=0.05,
+            )
         if net.shortcut in ("exclusive_gating", "shortcut_only_gating"):
-            _number("Gate bias b_g", key("gate_bias"), net.gate_bias, field("gate_bias"),
-                    least=-20.0, most=20.0, step=0.5)
+            _number(
+                "Gate bias b_g",
+                key("gate_bias"),
+                net.gate_bias,
+                field("gate_bias"),
+                least=-20.0,
+                most=20.0,
+                step=0.5,
+            )
         if net.shortcut == "dropout":
-            _number("Drop rate", key("shortcut_dropout"), net.shortcut_dropout,
-                    field("shortcut_dropout"), least=0.0, most=0.95, step=0.05)
-        _number("Survival probability", key("survival_prob"), net.survival_prob,
-                field("survival_prob"), least=0.05, most=1.0, step=0.05,
-                help="Below 1: stochastic depth, the last block survives with this probability.")
-    _toggle("Batch norm", key("batch_norm"), net.batch_norm, field("batch_norm"),
-            help="Without it, gradients depend on depth far more strongly.")
+            _number(
+                "Drop rate",
+                key("shortcut_dropout"),
+                net.shortcut_dropout,
+                field("shortcut_dropout"),
+                least=0.0,
+                most=0.95,
+                step=0.05,
+            )
+        _number(
+            "Survival probability",
+            key("survival_prob"),
+            net.survival_prob,
+            field("survival_prob"),
+            least=0.05,
+            most=1.0,
+            step=0.05,
+            help="Below 1: stochastic depth, the last block survives with this probability.",
+        )
+    _toggle(
+        "Batch norm",
+        key("batch_norm"),
+        net.batch_norm,
+        field("batch_norm"),
+        help="Without it, gradients depend on depth far more strongly.",
+    )
 
 
 def data_choices(data: DataSpec, on_change: Callable[[DataSpec], None]) -> None:
@@ -235,7 +361,7 @@ def data_choices(data: DataSpec, on_change: Callable[[DataSpec], None]) -> None:
 
     def other(name: str) -> None:
         if name != "folder":
-            on_change(DataSpec(name=name))  # type: ignore[arg-type]
+            on_change(parse(DataSpec, {"name": name}))
         else:
             st.session_state["data.wants_folder"] = True
 
@@ -254,7 +380,9 @@ def data_choices(data: DataSpec, on_change: Callable[[DataSpec], None]) -> None:
             ),
         )
     _toggle(
-        "Augment", "data.augment", data.augment,
+        "Augment",
+        "data.augment",
+        data.augment,
         lambda value: on_change(data.model_copy(update={"augment": value})),
         help="Shift by a pad and a random crop; flip where that keeps the class.",
     )
@@ -267,7 +395,10 @@ def training_choices(training: TrainSpec, on_change: Callable[[TrainSpec], None]
         return lambda value: on_change(parse(TrainSpec, {**training.model_dump(), name: value}))
 
     _select(
-        "Recipe", "train.recipe", list(RECIPES), training.recipe,
+        "Recipe",
+        "train.recipe",
+        list(RECIPES),
+        training.recipe,
         lambda value: on_change(RECIPES[value]),
         words={
             "one_cycle": "One cycle: quick, for 8×8 digits",
@@ -277,15 +408,45 @@ def training_choices(training: TrainSpec, on_change: Callable[[TrainSpec], None]
             "adam": "Adam, 0.001",
         },
     )
-    _number("Steps", "train.steps", training.steps, field("steps"), least=1, most=10_000_000, step=10)
-    _number("Batch size", "train.batch_size", training.batch_size, field("batch_size"),
-            least=1, most=65_536, step=16)
-    _number("Learning rate", "train.learning_rate", training.learning_rate,
-            field("learning_rate"), least=1e-8, most=100.0, step=0.01, format="%g")
-    _number("Weight decay", "train.weight_decay", training.weight_decay,
-            field("weight_decay"), least=0.0, most=1.0, step=1e-4, format="%g")
-    _select("Optimiser", "train.optimizer", ["sgd", "nesterov", "adam", "adamw"],
-            training.optimizer, field("optimizer"))
+    _number(
+        "Steps", "train.steps", training.steps, field("steps"), least=1, most=10_000_000, step=10
+    )
+    _number(
+        "Batch size",
+        "train.batch_size",
+        training.batch_size,
+        field("batch_size"),
+        least=1,
+        most=65_536,
+        step=16,
+    )
+    _number(
+        "Learning rate",
+        "train.learning_rate",
+        training.learning_rate,
+        field("learning_rate"),
+        least=1e-8,
+        most=100.0,
+        step=0.01,
+        format="%g",
+    )
+    _number(
+        "Weight decay",
+        "train.weight_decay",
+        training.weight_decay,
+        field("weight_decay"),
+        least=0.0,
+        most=1.0,
+        step=1e-4,
+        format="%g",
+    )
+    _select(
+        "Optimiser",
+        "train.optimizer",
+        ["sgd", "nesterov", "adam", "adamw"],
+        training.optimizer,
+        field("optimizer"),
+    )
 
 
 def title(net: NetSpec) -> str:

@@ -24,7 +24,7 @@ export default function (component) {
 
 _LANE = """
 <div class="sk-lane">
-  <div class="sk-row"><span class="sk-big" aria-live="off">–</span><span class="sk-label"></span></div>
+  <div class="sk-row"><span class="sk-big">–</span><span class="sk-label"></span></div>
   <p class="sk-note" hidden></p>
   <div class="sk-graph"></div>
   <div class="sk-program" hidden>
@@ -52,9 +52,11 @@ _TRANSPORT = """
       <button type="button" class="sk-button sk-slow" aria-pressed="false">Slow</button>
       <button type="button" class="sk-button sk-stop">Stop</button>
     </div>
-    <div class="sk-bar" role="progressbar" aria-label="Steps done" aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"></div>
+    <div class="sk-bar" role="progressbar" aria-label="Steps done"
+      aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"></div>
     <span class="sk-status"></span>
-    <label>Learning rate <input class="sk-rate" type="number" step="any" min="1e-8" max="100"></label>
+    <label>Learning rate
+      <input class="sk-rate" type="number" step="any" min="1e-8" max="100"></label>
     <span class="sk-conditions"></span>
   </div>
   <p class="sk-why" role="status" hidden></p>
@@ -79,7 +81,9 @@ def _mount(part: str, key: str, data: dict[str, Any], **callbacks: Callable[[], 
     _component(part)(key=key, data=data, **callbacks)
 
 
-def lane_graph(key: str, data: dict[str, Any], *, toggle: Callable[[], None], restore: Callable[[], None]) -> None:
+def lane_graph(
+    key: str, data: dict[str, Any], *, toggle: Callable[[], None], restore: Callable[[], None]
+) -> None:
     """A lane's number, clickable block graph and the answer to its deletions."""
     _mount("lane", key, data, on_toggle_change=toggle, on_restore_change=restore)
 

@@ -13,36 +13,29 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from explorer.blueprint import Blueprint, blueprint
 from explorer.charts import Theme
 from explorer.errors import SkipscopeError
 from explorer.names import title_of
 from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
 from explorer.runs.service import JobHandle, RunService, get_service
 from explorer.shipped import Card, shipped_for
-from explorer.specs import HighwaySpec, NetSpec, ResidualSpec
+from explorer.specs import NetSpec
 from explorer.ui.figures import drawn
-from explorer.ui.runview import run_views
+from explorer.ui.plans import has_gates, plan_of
+from explorer.ui.runview import lane_views, transport, watched_programs
 from explorer.ui.state import PageState, from_query
 from explorer.ui.views import LaneView, unit_quantities
+from explorer.ui.words import program_sentence
 
 POLL_LIVE_MS = 500
 POLL_REST_MS = 2500
-ALIVE = ("queued", "starting", "running", "paused")
-
 _cache: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
 _cache_lock = threading.Lock()
 _CACHED = 64
-
-
-@lru_cache(maxsize=256)
-def plan_of(net: NetSpec) -> Blueprint:
-    return blueprint(net)
 
 
 # ---------------------------------------------------------------------------------- the feed
@@ -84,14 +77,22 @@ def _run_answer(
         version = f"{run}.{service.version(run)}"
     except SkipscopeError as error:
         return json.dumps(_gone(str(error))).encode()
-    alive_now = service.experiment(run).status in ALIVE
-    poll = POLL_LIVE_MS if alive_now else POLL_REST_MS
+    poll = POLL_LIVE_MS if service.experiment(run).active else POLL_REST_MS
     if version == have:
         return _unchanged(version, poll)
 
     def build() -> dict[str, Any]:
-        views, transport, programs, steps_total = run_views(service, run)
-        return _page(version, poll, views, transport, programs, charts, theme, steps_total)
+        live = service.live(run)
+        return _page(
+            version,
+            poll,
+            lane_views(live),
+            transport(live.experiment),
+            watched_programs(live),
+            charts,
+            theme,
+            live.experiment.steps_total,
+        )
 
     return _remembered((version, ",".join(charts), theme), build)
 
@@ -120,13 +121,12 @@ def _rest_answer(
         return _unchanged(version, poll)
 
     def build() -> dict[str, Any]:
-        transport = _idle_transport(state.training.learning_rate)
-        trained = [v for v in views if v.curves is not None]
-        if trained and len(trained) == len(views):
-            transport["text"] = "Shipped weights, trained on the digits. Play trains them anew."
+        bar = _idle_transport(state.training.learning_rate)
+        if all(v.curves is not None for v in views):
+            bar["text"] = "Shipped weights, trained on the digits. Play trains them anew."
         else:
-            transport["text"] = f"Ready: {state.training.steps:,} steps"
-        return _page(version, poll, views, transport, {}, charts, theme, None)
+            bar["text"] = f"Ready: {state.training.steps:,} steps"
+        return _page(version, poll, views, bar, {}, charts, theme, None)
 
     return _remembered((version, identity, ",".join(charts), theme), build)
 
@@ -135,8 +135,8 @@ def _page(
     version: str,
     poll_ms: int,
     views: Sequence[LaneView],
-    transport: dict[str, Any],
-    programs: Mapping[int, dict[str, str]],
+    bar: dict[str, Any],
+    programs: Mapping[int, list[dict[str, str]]],
     charts: Sequence[str],
     theme: Theme,
     steps_total: int | None,
@@ -150,13 +150,13 @@ def _page(
                 "label": label,
                 "note": view.note,
                 "quantities": unit_quantities(view),
-                "program": programs.get(view.index),
+                "programs": programs.get(view.index, []),
             }
         )
     return {
         "version": version,
         "poll_ms": poll_ms,
-        "transport": transport,
+        "transport": bar,
         "lanes": lanes,
         **drawn(charts, views, theme=theme, steps_total=steps_total),
     }
@@ -214,14 +214,6 @@ def rest_views(service: RunService, state: PageState) -> tuple[list[LaneView], b
             )
         views.append(view)
     return views, waiting
-
-
-def has_gates(net: NetSpec) -> bool:
-    """Whether the gates instrument means something for this net."""
-    return isinstance(net, HighwaySpec) or (
-        isinstance(net, ResidualSpec)
-        and net.shortcut in ("exclusive_gating", "shortcut_only_gating")
-    )
 
 
 def _fresh_source(net: NetSpec, seed: int) -> dict[str, Any]:
@@ -284,10 +276,18 @@ def column(table: Mapping[str, Any], name: str) -> Any:
 # ------------------------------------------------------------------------- runs and clicks
 
 
+def begin(service: RunService, state: PageState, action: str) -> str:
+    """Starts an experiment with the page's choices: play, or its first step, or slowly."""
+    run = service.create(state.experiment(), start=action != "step")
+    if action != "play":
+        service.control(run, action)
+    return run
+
+
 def alive(service: RunService, run: str) -> bool:
     """Whether the run still obeys the transport bar."""
     try:
-        return service.experiment(run).status in ALIVE
+        return service.experiment(run).active
     except SkipscopeError:
         return False
 
@@ -330,16 +330,6 @@ def sentence(job: JobHandle) -> str | None:
         return job.error
     result = job.wait(0)
     return None if result is None else program_sentence(result)
-
-
-def program_sentence(result: Mapping[str, Any]) -> str:
-    """ "34.2 % right without 2 blocks, 98.6 % intact (360 images)"."""
-    deleted = len(result["deleted"])
-    blocks = "1 block" if deleted == 1 else f"{deleted} blocks"
-    return (
-        f"{result['accuracy'] * 100:.1f} % right without {blocks}, "
-        f"{result['baseline_accuracy'] * 100:.1f} % intact ({result['n_images']:,} images)"
-    )
 
 
 def job_answer(job_id: str) -> dict[str, str]:

@@ -85,9 +85,7 @@ def drawn(
     known = [name for name in charts if name in CHARTS]
     return {
         "figures": {
-            name: json.loads(
-                figure(name, lanes, theme=theme, steps_total=steps_total).to_json()
-            )
+            name: json.loads(figure(name, lanes, theme=theme, steps_total=steps_total).to_json())
             for name in known
         },
         "captions": {name: caption(name, lanes) for name in known},

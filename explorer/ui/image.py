@@ -13,6 +13,7 @@ from explorer.names import title_of
 from explorer.results import Prediction
 from explorer.runs.service import RunService
 from explorer.ui import feed
+from explorer.ui.plans import plan_of
 from explorer.ui.state import PageState
 from explorer.ui.style import theme
 
@@ -40,7 +41,9 @@ def image_section(service: RunService, state: PageState, set_image: Callable[[in
                 _picture(result)
         with right:
             if result is None:
-                st.warning(job.error or "This takes longer than 20 seconds; change the image to ask again.")
+                st.warning(
+                    job.error or "This takes longer than 20 seconds; change the image to ask again."
+                )
             else:
                 _bars(state, result)
 
@@ -48,8 +51,10 @@ def image_section(service: RunService, state: PageState, set_image: Callable[[in
 def _payload(service: RunService, state: PageState, index: int) -> dict[str, Any]:
     cuts = []
     for lane, net in enumerate(state.lanes):
-        units = feed.plan_of(net).units
-        cuts.append([units[i].name for i in state.cut(lane) if i < len(units) and units[i].deletable])
+        units = plan_of(net).units
+        cuts.append(
+            [units[i].name for i in state.cut(lane) if i < len(units) and units[i].deletable]
+        )
     return {
         "nets": [feed.lane_source(service, state, lane) for lane in range(len(state.lanes))],
         "data": state.data.model_dump(mode="json"),
@@ -63,7 +68,8 @@ def _picture(result: dict[str, Any]) -> None:
     name = result["classes"][true] if true is not None else None
     alt = f"Test image of the class {name}" if name else "The image"
     st.html(
-        f'<img class="sk-picture" alt="{escape(alt)}" src="data:image/png;base64,{result["image"]}">'
+        f'<img class="sk-picture" alt="{escape(alt)}" '
+        f'src="data:image/png;base64,{result["image"]}">'
     )
     if name:
         st.caption(f"True class: **{name}**")

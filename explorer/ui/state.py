@@ -49,7 +49,7 @@ class PageState:
     """
 
     lanes: tuple[NetSpec, ...]
-    data: DataSpec = DataSpec()
+    data: DataSpec = field(default_factory=DataSpec)
     training: TrainSpec = RECIPES["one_cycle"]
     seed: int = 7
     device: Device = "auto"

@@ -21,7 +21,7 @@ class LaneView:
         origin: A few words on what was measured: "shipped weights", "step 120", "untrained".
         progress: Share of the training done, in [0, 1].
         note: A sentence that needs reading, such as divergence; or None.
-        program: The latest answer to this lane's watched deletions: (key, accuracy, n, step).
+        lesions_step: Step of the weights whose lesions are shown; None for shipped weights.
     """
 
     index: int
@@ -35,6 +35,7 @@ class LaneView:
     gradients: LayerGradients | None = None
     gates: GateMeans | None = None
     lesions: LesionCurve | None = None
+    lesions_step: int | None = None
 
     @property
     def unit_names(self) -> tuple[str, ...]:

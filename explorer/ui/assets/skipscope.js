@@ -276,9 +276,9 @@ export function lane(component) {
         note.hidden = !mine.note;
         text(note, mine.note ?? "");
         self.quantities = mine.quantities;
-        if (mine.program && self.component.data.program?.key === mine.program.key && !self.job) {
-          self.answer(mine.program.text);
-        }
+        const key = self.component.data.program?.key;
+        const fresh = mine.programs.find((program) => program.key === key);
+        if (fresh && !self.job) self.answer(fresh.text);
         self.paint();
       },
       paint() {

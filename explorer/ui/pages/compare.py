@@ -9,22 +9,32 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from explorer.blueprint import blueprint
 from explorer.errors import SkipscopeError
-from explorer.graph import to_svg
+from explorer.graph import count_text, to_svg
 from explorer.names import spec_of
 from explorer.runs.service import RunService, get_service
 from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
 from explorer.ui import choices, feed
 from explorer.ui.components import lane_graph, live_chart, transport_bar
 from explorer.ui.image import image_section
+from explorer.ui.plans import plan_of
 from explorer.ui.state import PageState, from_query, to_query
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "Plain, residual, highway": ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3"),
-    "Four families": ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3", "densenet_40_k12"),
+    "Four families": (
+        "plain_56",
+        "resnet_v2_56",
+        "fc_highway_50;transform_bias=-3",
+        "densenet_40_k12",
+    ),
     "Plain nets, deeper and deeper": ("plain_8", "plain_20", "plain_32", "plain_56"),
-    "Residual nets, deeper and deeper": ("resnet_v2_8", "resnet_v2_20", "resnet_v2_32", "resnet_v2_56"),
+    "Residual nets, deeper and deeper": (
+        "resnet_v2_8",
+        "resnet_v2_20",
+        "resnet_v2_32",
+        "resnet_v2_56",
+    ),
     "Batch norm off": ("plain_20;batch_norm=false", "resnet_v2_20;batch_norm=false"),
     "Highway: how shut the gates start": (
         "fc_plain_20",
@@ -151,9 +161,11 @@ def _toolbar(state: PageState) -> None:
             placeholder="your own nets",
             width=330,
             on_change=lambda: leave_and(
-                lambda s: s.with_lanes(tokens[st.session_state["preset"]])
-                if st.session_state["preset"]
-                else s
+                lambda s: (
+                    s.with_lanes(tokens[st.session_state["preset"]])
+                    if st.session_state["preset"]
+                    else s
+                )
             ),
         )
         with st.popover("Data"):
@@ -196,15 +208,13 @@ def _seed_and_device(state: PageState, leave_and: Callable[..., None]) -> None:
 
 
 def _colour_choice(state: PageState) -> None:
-    st.session_state["colour"] = state.colour
-    st.segmented_control(
+    choices.segmented(
         "Colour the blocks by",
-        list(COLOURS),
-        key="colour",
-        format_func=COLOURS.__getitem__,
-        on_change=lambda: _update(
-            lambda s: replace(s, colour=st.session_state["colour"] or s.colour)
-        ),
+        "colour",
+        COLOURS,
+        state.colour,
+        lambda value: _update(lambda s: replace(s, colour=value)),
+        label_visibility="visible",
     )
 
 
@@ -227,7 +237,7 @@ def _lanes(service: RunService, state: PageState, query: str) -> None:
 
 
 def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query: str) -> None:
-    plan = blueprint(net)
+    plan = plan_of(net)
     names = [unit.name for unit in plan.units]
     cut = [names[i] for i in state.cut(lane) if i < len(names) and plan.units[i].deletable]
 
@@ -235,7 +245,9 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
         _leave_run(service, state)
         _update(
             lambda s: s.with_lanes(
-                tuple(choices.changed(n, **fields) if i == lane else n for i, n in enumerate(s.lanes))
+                tuple(
+                    choices.changed(n, **fields) if i == lane else n for i, n in enumerate(s.lanes)
+                )
             )
         )
 
@@ -243,7 +255,9 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
         _leave_run(service, state)
         _update(lambda s: s.with_lanes(tuple(n for i, n in enumerate(s.lanes) if i != lane)))
 
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
         st.html(
             f'<h3 class="sk-name"><span class="sk-dot" style="background:var(--sk-lane-{lane})">'
             f"</span>{choices.title(net)}</h3>"
@@ -251,7 +265,9 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
         with st.popover("Change"):
             choices.lane_choices(lane, net, change)
             st.button(
-                "Remove this net", key=f"lane{lane}.remove", disabled=len(state.lanes) == 1,
+                "Remove this net",
+                key=f"lane{lane}.remove",
+                disabled=len(state.lanes) == 1,
                 on_click=remove,
             )
 
@@ -267,7 +283,10 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
             "feed": query,
             "lane": lane,
             "svg": to_svg(plan, deleted=tuple(cut)),
-            "counts": f"{_short(plan.parameters)} parameters · {_short(plan.multiply_adds)} multiply-adds",
+            "counts": (
+                f"{count_text(plan.parameters)} parameters · "
+                f"{count_text(plan.multiply_adds)} multiply-adds"
+            ),
             "colour": state.colour,
             "program": feed.cut_answer(service, state, lane, cut) if cut else None,
         },
@@ -276,20 +295,13 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
     )
 
 
-def _short(value: int) -> str:
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return str(value)
-
-
 # ------------------------------------------------------------------------------------- charts
 
 
 def _charts(state: PageState, query: str) -> None:
     left, right = st.columns(2, gap="small")
     with left, st.container(key="card-error", border=True, gap="xsmall"):
-        _switch("curve", {"error": "Error", "loss": "Loss"}, state.curve)
+        _curve_choice(state)
         live_chart(
             "chart.error",
             feed=query,
@@ -297,9 +309,7 @@ def _charts(state: PageState, query: str) -> None:
             title="Error" if state.curve == "error" else "Loss",
         )
     with right, st.container(key="card-gradient", border=True, gap="xsmall"):
-        _switch(
-            "gradient_of", {"parameters": "of weights", "outputs": "of outputs"}, state.gradient_of
-        )
+        _gradient_choice(state)
         live_chart(
             "chart.gradient",
             feed=query,
@@ -309,27 +319,39 @@ def _charts(state: PageState, query: str) -> None:
         )
     left, right = st.columns(2, gap="small")
     with left, st.container(key="card-lesion", border=True, gap="xsmall"):
-        live_chart("chart.lesion", feed=query, chart="lesion", title="Accuracy after deleting one block")
+        live_chart(
+            "chart.lesion", feed=query, chart="lesion", title="Accuracy after deleting one block"
+        )
     with right, st.container(key="card-gate", border=True, gap="xsmall"):
         live_chart("chart.gate", feed=query, chart="gate", title="Transform gate T(x)")
 
 
-def _switch(key: str, options: dict[str, str], value: str) -> None:
-    st.session_state[key] = value
-    st.segmented_control(
-        key,
-        list(options),
-        key=key,
-        format_func=options.__getitem__,
-        label_visibility="collapsed",
-        on_change=lambda: _update(
-            lambda s: replace(s, **{key: st.session_state[key] or value})  # type: ignore[arg-type]
-        ),
+def _curve_choice(state: PageState) -> None:
+    choices.segmented(
+        "Curve",
+        "curve",
+        {"error": "Error", "loss": "Loss"},
+        state.curve,
+        lambda value: _update(lambda s: replace(s, curve=value)),
+    )
+
+
+def _gradient_choice(state: PageState) -> None:
+    choices.segmented(
+        "Gradient of",
+        "gradient_of",
+        {"parameters": "of weights", "outputs": "of outputs"},
+        state.gradient_of,
+        lambda value: _update(lambda s: replace(s, gradient_of=value)),
     )
 
 
 def _feed_query(state: PageState) -> str:
     if state.run is not None:
         return urlencode({"run": state.run})
-    query = to_query(replace(state, deleted=(), image=0, curve="error", gradient_of="parameters", colour="gradient"))
+    query = to_query(
+        replace(
+            state, deleted=(), image=0, curve="error", gradient_of="parameters", colour="gradient"
+        )
+    )
     return urlencode(query)

@@ -11,18 +11,8 @@ import streamlit as st
 from explorer.errors import SkipscopeError
 from explorer.names import title_of
 from explorer.runs.service import get_service
+from explorer.ui.runview import STATUS_WORDS
 from explorer.ui.state import default_state, to_query
-
-STATUS_WORDS = {
-    "queued": "waiting",
-    "starting": "starting",
-    "running": "training",
-    "paused": "paused",
-    "finished": "finished",
-    "stopped": "stopped",
-    "failed": "failed",
-    "interrupted": "cut short",
-}
 
 
 def page() -> None:
@@ -45,10 +35,14 @@ def page() -> None:
             "seed": [e.spec.seed for e in experiments],
             "status": [STATUS_WORDS[e.status] for e in experiments],
             "step": [f"{e.step:,} of {e.steps_total:,}" for e in experiments],
-            "begun": [datetime.fromtimestamp(e.created).strftime("%Y-%m-%d %H:%M") for e in experiments],
+            "begun": [
+                datetime.fromtimestamp(e.created).strftime("%Y-%m-%d %H:%M") for e in experiments
+            ],
         }
     )
-    st.html('<p class="sk-lead">Choose a row to open it on the Compare page, rename or delete it.</p>')
+    st.html(
+        '<p class="sk-lead">Choose a row to open it on the Compare page, rename or delete it.</p>'
+    )
     chosen = st.dataframe(
         table,
         hide_index=True,

@@ -1,0 +1,26 @@
+"""Numbers in words, the same everywhere on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def duration(seconds: float) -> str:
+    """ "9 s", "4 min", "1.5 h": one number, one unit."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def program_sentence(result: Mapping[str, Any], *, step: int | None = None) -> str:
+    """ "34.2 % right without 2 blocks, 98.6 % intact (360 images, step 120)"."""
+    deleted = len(result["deleted"])
+    blocks = "1 block" if deleted == 1 else f"{deleted} blocks"
+    when = f", step {step:,}" if step is not None else ""
+    return (
+        f"{result['accuracy'] * 100:.1f} % right without {blocks}, "
+        f"{result['baseline_accuracy'] * 100:.1f} % intact ({result['n_images']:,} images{when})"
+    )
