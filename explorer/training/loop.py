@@ -238,7 +238,7 @@ class Session:
 
     def snapshot(self, lane: int, path: str | Path) -> None:
         """Write one lane's weights (safetensors), whole or not at all."""
-        checkpoint.write(path, _cpu_state(self._lanes[lane].net), {})
+        checkpoint.write(path, _cpu_state(self._lanes[lane].net), {"step": self.step})
 
     def save(self, path: str | Path) -> None:
         """Write everything that the rest of the curve depends on, into one safetensors file."""
