@@ -1,0 +1,98 @@
+"""The link is the page's only state: it round-trips, and rubbish in it is a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from explorer.names import spec_of
+from explorer.specs import RECIPES, DataSpec
+from explorer.ui.choices import changed, depths_of
+from explorer.ui.state import PageState, default_state, from_query, to_query
+
+
+def rich_state() -> PageState:
+    state = default_state().with_lanes(
+        (spec_of("resnet_v1_20;width=8;shortcut=B"), spec_of("densenet_22_k12"))
+    )
+    training = RECIPES["adam"].model_copy(update={"steps": 44, "milestones": (0.25, 0.5)})
+    state = replace(
+        state, training=training, seed=123, device="cpu", run="abc123", image=17, colour="lesion"
+    )
+    return state.with_cut(0, (3, 1)).with_cut(1, (0,))
+
+
+def test_everything_chosen_is_in_the_link() -> None:
+    state = rich_state()
+    again, problems = from_query(to_query(state))
+    assert problems == []
+    assert again == state
+
+
+def test_a_link_without_anything_is_the_first_screen() -> None:
+    state, problems = from_query({})
+    assert (state, problems) == (default_state(), [])
+
+
+def test_the_link_is_short_enough_to_paste() -> None:
+    query = to_query(rich_state())
+    assert len("&".join(f"{k}={v}" for k, v in query.items())) < 300
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [
+        ({"lanes": "plain_55"}, "56"),
+        ({"lanes": "resnet_v9_20"}, "resnet_v2_20"),
+        ({"lanes": "plain_20;gate=3"}, "gate"),
+        ({"lanes": "plain_20,plain_20,plain_20,plain_20,plain_20"}, "first 4"),
+        ({"train": "he99"}, "he15"),
+        ({"train": "one_cycle;steps=-5"}, "steps"),
+        ({"train": "one_cycle;learning_rate=1e9"}, "learning_rate"),
+        ({"train": "one_cycle;nonsense"}, "field=value"),
+        ({"seed": "abc"}, "whole number"),
+        ({"seed": "-1"}, "between"),
+        ({"device": "tpu"}, "cuda"),
+        ({"data": "imagenet"}, "digits"),
+        ({"data": "folder;path=/nowhere/at/all"}, "/nowhere/at/all"),
+        ({"cut": "x"}, "LANE"),
+        ({"cut": "0:a"}, "whole number"),
+        ({"colour": "red"}, "gradient"),
+        ({"image": "1e99"}, "whole number"),
+    ],
+)
+def test_rubbish_in_a_link_is_one_sentence(query: dict[str, str], word: str) -> None:
+    state, problems = from_query(query)
+    assert len(problems) == 1
+    assert word in problems[0]
+    assert problems[0].endswith((".", "?"))
+    assert "\n" not in problems[0]
+    assert state.lanes
+
+
+def test_other_data_refits_every_net() -> None:
+    state = default_state().with_data(DataSpec(name="cifar100"))
+    assert {(net.input_shape, net.classes) for net in state.lanes} == {((3, 32, 32), 100)}
+    assert state.run is None
+
+
+def test_a_changed_net_keeps_its_neighbours_deletions() -> None:
+    state = default_state().with_cut(0, (1,)).with_cut(1, (2,))
+    state = state.with_lanes((state.lanes[0], spec_of("resnet_v2_20")))
+    assert (state.cut(0), state.cut(1)) == ((1,), ())
+
+
+@pytest.mark.parametrize("start", ["plain_56", "resnet_v2_56", "highway_25", "densenet_40_k12"])
+@pytest.mark.parametrize("family", ["plain", "residual", "highway", "dense"])
+def test_every_family_can_follow_every_other(start: str, family: str) -> None:
+    net = changed(spec_of(start), family=family)
+    assert net.family == family
+    assert abs(net.depth - spec_of(start).depth) <= 4
+
+
+@pytest.mark.parametrize("name", ["plain_56", "fc_highway_50", "densenet_40_k12", "highway_25"])
+def test_every_depth_offered_is_possible(name: str) -> None:
+    net = spec_of(name)
+    for depth in depths_of(net):
+        assert changed(net, depth=depth).depth == depth
