@@ -1,0 +1,432 @@
+"""Block graphs: blueprint → Graphviz DOT, and → the SVG that the page makes clickable. No torch.
+
+Node ids and ``data-unit`` are the names of the units, which are paths of modules of the net.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby, pairwise
+
+from graphviz import Digraph
+
+from explorer.blueprint import Blueprint, Layer, Shape, UnitPlan
+from explorer.errors import SpecError
+from explorer.names import title_of
+
+# ------------------------------------------------------------------------------------ words
+
+
+def shape_text(shape: Shape) -> str:
+    """``16×8×8``, or ``50`` where there is no image."""
+    return "×".join(str(n) for n in shape)
+
+
+def count_text(value: int) -> str:
+    """Three significant digits: ``853 k``, ``12.5 M``."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return str(value)
+
+
+def unit_label(plan: Blueprint, index: int, *, deleted: bool = False) -> str:
+    """What a unit is called aloud: ``Block 12 of 27, stage 2: residual, 32→32, deletable``."""
+    unit = plan.units[index]
+    state = "deletable" if unit.deletable else "not deletable"
+    return (
+        f"Block {index + 1} of {len(plan.units)}, {plan.stage_names[unit.stage]}: {unit.kind}, "
+        f"{unit.input_shape[0]}→{unit.output_shape[0]}, {'deleted' if deleted else state}"
+    )
+
+
+def why_not_deletable(unit: UnitPlan) -> str:
+    """Why the net cannot compute without this unit, as a sentence."""
+    what = "transition" if unit.kind == "transition" else f"{unit.kind} block"
+    return (
+        f"This {what} changes the shape from {shape_text(unit.input_shape)} to "
+        f"{shape_text(unit.output_shape)}, so the net cannot compute without it."
+    )
+
+
+# -------------------------------------------------------------------------------------- DOT
+
+
+def to_dot(plan: Blueprint, opened: str | None = None) -> str:
+    """The net as Graphviz source; the same blueprint gives the same text.
+
+    Neighbours that are alike are one node, ``Unit × 18``, with the name of the first.
+
+    Args:
+        opened: Name of one unit that is drawn layer by layer.
+
+    Raises:
+        SpecError: There is no unit of that name.
+    """
+    names = [unit.name for unit in plan.units]
+    if opened is not None and opened not in names:
+        raise SpecError(
+            f"There is no unit {opened!r} in this net: units are named {names[0]} to {names[-1]}."
+        )
+    graph = Digraph(
+        name=title_of(plan.spec),
+        graph_attr={"rankdir": "TB", "label": title_of(plan.spec), "labelloc": "t"},
+        node_attr={"shape": "box", "style": "rounded", "fontname": "sans-serif"},
+    )
+    graph.node("stem", _end_text("Stem", plan.stem))
+    previous = "stem"
+    for group in _repeats(plan.units, opened):
+        unit = group[0]
+        if unit.name == opened:
+            previous = _opened_unit(graph, unit, previous)
+            continue
+        graph.node(unit.name, _unit_text(group), style=_dot_style(unit))
+        graph.edge(previous, unit.name)
+        if unit.kind != "transition" and unit.shortcut != "none":
+            line = "dashed" if unit.shortcut in ("projection", "zero_pad") else "solid"
+            graph.edge(
+                previous, unit.name, label=unit.shortcut.replace("_", " "), style=line, dir="none"
+            )
+        previous = unit.name
+    graph.node("head", _end_text("Head", plan.head))
+    graph.edge(previous, "head")
+    source: str = graph.source
+    return source
+
+
+def _repeats(units: Sequence[UnitPlan], opened: str | None) -> Iterator[list[UnitPlan]]:
+    """Runs of neighbours that differ in nothing but their names."""
+
+    def likeness(unit: UnitPlan) -> tuple[object, ...]:
+        layers = tuple((layer.name.removeprefix(unit.name), layer.detail) for layer in unit.layers)
+        mine = unit.name if unit.name == opened else None
+        return (mine, unit.kind, unit.stage, unit.input_shape, unit.output_shape, layers)
+
+    for _, group in groupby(units, likeness):
+        yield list(group)
+
+
+def _end_text(title: str, layers: Sequence[Layer]) -> str:
+    inner = "\n".join(_layer_text(layer) for layer in layers)
+    return f"{title}\n{inner}"
+
+
+def _unit_text(group: Sequence[UnitPlan]) -> str:
+    unit = group[0]
+    times = f" × {len(group)}" if len(group) > 1 else ""
+    return (
+        f"{unit.kind.capitalize()}{times}\n"
+        f"{shape_text(unit.input_shape)} → {shape_text(group[-1].output_shape)}\n"
+        f"{count_text(sum(u.parameters for u in group))} parameters"
+    )
+
+
+def _layer_text(layer: Layer) -> str:
+    kind = layer.kind.replace("_", " ")
+    return f"{kind} {layer.detail}".strip()
+
+
+def _dot_style(unit: UnitPlan) -> str:
+    return "rounded,dashed" if unit.kind == "transition" else "rounded"
+
+
+def _opened_unit(graph: Digraph, unit: UnitPlan, previous: str) -> str:
+    """Draw a unit's layers in a box; returns the node that the next unit follows.
+
+    Branches leave the same node, run side by side, and meet in the join; where no layer stands
+    on the shortcut (highway, dense), the input itself arrives there.
+    """
+    with graph.subgraph(name=f"cluster_{unit.name}") as box:
+        box.attr(label=unit.name, style="rounded")
+        box.node(unit.name, label="", shape="point")
+        graph.edge(previous, unit.name)
+        at = unit.name  # where the next layer goes on, and the branches begin
+        ends: dict[str, str] = {}
+        for layer in unit.layers:
+            box.node(layer.name, _layer_text(layer))
+            if layer.branch == "main":
+                box.edge(at, layer.name)
+                at = layer.name
+            elif layer.branch == "join":
+                carried = [at] if not ends or unit.kind in ("highway", "dense") else []
+                for end in [*ends.values(), *carried]:
+                    box.edge(end, layer.name)
+                at, ends = layer.name, {}
+            else:
+                side = "gate" if ".shortcut_gate." in layer.name else layer.branch
+                box.edge(ends.get(side, at), layer.name)
+                ends[side] = layer.name
+    return at
+
+
+# -------------------------------------------------------------------------------------- SVG
+
+WIDTH = 300.0  # of the viewBox
+MARGIN = 9.0  # left and right, where wires turn
+ROW = 40.0  # from one row to the next, arcs included
+LABEL = 13.0  # height of a line of text
+END = (30.0, 12.0)  # size of stem and head
+COLLAPSE_ABOVE = 108  # units; in a longer net the middle of each stage is one box
+EDGE_UNITS = 3  # shown on either side of that box
+LINK_SPANS = (2, 3, 4)  # how far the links reach that hint at concatenation
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One box to be drawn: the unit ``first``, or a run of units up to ``last``."""
+
+    first: int
+    last: int
+
+    @property
+    def slots(self) -> int:
+        return 1 if self.first == self.last else 2
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A cell's rectangle."""
+
+    cell: _Cell
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
+    def middle(self) -> float:
+        return self.y + self.height / 2
+
+
+def to_svg(plan: Blueprint, *, deleted: Collection[str] = (), per_row: int | None = None) -> str:
+    """The net as rows of boxes for the page; colours come from CSS classes alone.
+
+    Classes: ``unit`` (with its kind), ``wire``, ``shortcut`` (with its kind), ``gate``,
+    ``transition``, ``repeat``, ``end``, ``deleted``, ``stage-label``. Every unit is a button
+    with ``data-unit`` (its name), ``data-index``, ``aria-label`` and ``<title>``; one that
+    cannot be deleted has ``aria-disabled`` and says why in ``data-why``. The first is in the tab
+    order; the page moves the focus to the others by arrow keys.
+
+    Args:
+        deleted: Names of the units drawn as deleted.
+        per_row: Boxes in a row; None chooses so that stages fill their rows.
+    """
+    return _Drawing(plan, frozenset(deleted), per_row).svg()
+
+
+def _cells(plan: Blueprint) -> list[list[_Cell]]:
+    """The boxes of every stage."""
+    stages = []
+    for _, group in groupby(range(len(plan.units)), key=lambda i: plan.units[i].stage):
+        inside = list(group)
+        cells = [_Cell(i, i) for i in inside]
+        ends_in_transition = plan.units[inside[-1]].kind == "transition"
+        first, last = EDGE_UNITS, len(inside) - EDGE_UNITS - 1 - ends_in_transition
+        if len(plan.units) > COLLAPSE_ABOVE and first < last:
+            cells[first : last + 1] = [_Cell(inside[first], inside[last])]
+        stages.append(cells)
+    return stages
+
+
+def _slots_in_a_row(stages: Sequence[Sequence[_Cell]]) -> int:
+    """A whole stage where it has at most 13 boxes, else as few rows as 8 to 10 a row allow."""
+    lengths = [sum(cell.slots for cell in stage) for stage in stages]
+    if max(lengths) <= 13:
+        return max(lengths)
+    return min((8, 9, 10), key=lambda n: (sum(math.ceil(length / n) for length in lengths), n))
+
+
+def _path(d: str, css: str) -> str:
+    return f'<path class="{css}" d="{d}"/>'
+
+
+def _n(value: float) -> str:
+    """A coordinate, to a tenth."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+class _Drawing:
+    """Lays the boxes out and writes them down: wires at the back, then shortcuts, then boxes."""
+
+    def __init__(self, plan: Blueprint, deleted: frozenset[str], per_row: int | None) -> None:
+        self.plan = plan
+        self.deleted = deleted
+        self.stages = _cells(plan)
+        self.slots = per_row or _slots_in_a_row(self.stages)
+        self.pitch = (WIDTH - 2 * MARGIN) / max(self.slots, 9)
+        self.gap = min(10.0, self.pitch * 0.32)
+        self.height = min(18.0, (self.pitch - self.gap) * 0.95)
+        self.back: list[str] = []
+        self.arcs: list[str] = []
+        self.front: list[str] = []
+
+    def svg(self) -> str:
+        y = 0.0
+        rows: list[list[_Box]] = []
+        for stage, cells in enumerate(self.stages):
+            self._stage_label(stage, MARGIN + (END[0] + 6 if stage == 0 else 0), y + LABEL - 3)
+            y += LABEL
+            for row in self._rows_of(cells):
+                rows.append(self._row(row, y + ROW - self.height - 6))
+                y += ROW - 6
+            y += 6
+        first, last = rows[0][0], rows[-1][-1]
+        self._stem(first)
+        for before, after in pairwise(rows):
+            self._wire(f"M{_n(before[-1].right)} {_n(before[-1].middle)}h6")
+            self._wire(f"M{_n(after[0].x - 6)} {_n(after[0].middle)}h6")
+        self._head(last, y)
+        title = escape(title_of(self.plan.spec))
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(WIDTH)} '
+            f'{_n(y + END[1] + 1)}" role="group" aria-label="Blocks of {title}">'
+            f"{''.join([*self.back, *self.arcs, *self.front])}</svg>"
+        )
+
+    def _rows_of(self, cells: Sequence[_Cell]) -> Iterator[list[_Cell]]:
+        row: list[_Cell] = []
+        for cell in cells:
+            if row and sum(c.slots for c in row) + cell.slots > self.slots:
+                yield row
+                row = []
+            row.append(cell)
+        yield row
+
+    def _row(self, cells: Sequence[_Cell], y: float) -> list[_Box]:
+        boxes: list[_Box] = []
+        x = MARGIN
+        for cell in cells:
+            width = self.pitch * cell.slots - self.gap
+            if self.plan.units[cell.first].kind == "transition":
+                width = min(9.0, width)
+            boxes.append(_Box(cell, x, y, width, self.height))
+            x += width + self.gap
+        for before, after in pairwise(boxes):
+            self._wire(f"M{_n(before.right)} {_n(before.middle)}H{_n(after.x)}")
+        for i, box in enumerate(boxes):
+            self._shortcut(boxes, i)
+            if box.cell.slots > 1:
+                self._repeat(box)
+            else:
+                self._unit(box)
+        return boxes
+
+    # ------------------------------------------------------------------------ parts
+
+    def _wire(self, d: str) -> None:
+        self.back.append(_path(d, "wire"))
+
+    def _shortcut(self, boxes: Sequence[_Box], i: int) -> None:
+        """The arc over a box; for a dense unit, links to boxes further on in its row."""
+        box = boxes[i]
+        kind = self.plan.units[box.cell.first].shortcut
+        reach = self.gap * 0.45
+        if kind == "concatenate":
+            starts = [(i, box.right + reach)]
+            if i == 0:  # what arrives in the row goes on too
+                starts.append((-1, box.x - reach))
+            for start, x in starts:
+                for end in (start + span for span in LINK_SPANS if start + span < len(boxes)):
+                    self._arc(x, boxes[end].x - reach, box, 3.4 * (end - start), kind)
+        elif kind != "none":
+            self._arc(box.x - reach, box.right + reach, box, 12.0, kind)
+            if kind == "gated":
+                # A cubic curve passes its middle at three quarters of its control points' height.
+                apex = 0.25 * box.middle + 0.75 * (box.y - 12.0)
+                x = _n(box.x + box.width / 2)
+                self.arcs.append(f'<circle class="gate" cx="{x}" cy="{_n(apex)}" r="2.6"/>')
+
+    def _arc(self, left: float, right: float, box: _Box, rise: float, kind: str) -> None:
+        top = _n(box.y - rise)
+        bend = min(4.0, (right - left) / 6)
+        self.arcs.append(
+            _path(
+                f"M{_n(left)} {_n(box.middle)}C{_n(left + bend)} {top} {_n(right - bend)} {top} "
+                f"{_n(right)} {_n(box.middle)}",
+                f"shortcut {kind}",
+            )
+        )
+
+    def _unit(self, box: _Box) -> None:
+        index = box.cell.first
+        unit = self.plan.units[index]
+        deleted = unit.name in self.deleted
+        classes = f"unit {unit.kind}{' deleted' if deleted else ''}"
+        label = unit_label(self.plan, index, deleted=deleted)
+        locked = ""
+        if not unit.deletable:
+            locked = f' aria-disabled="true" data-why="{escape(why_not_deletable(unit))}"'
+        title = (
+            f"{label}. {unit.name}: {count_text(unit.parameters)} parameters, "
+            f"{count_text(unit.multiply_adds)} multiply-adds"
+        )
+        self.front.append(
+            f'<g class="{classes}" role="button" tabindex="{0 if index == 0 else -1}" '
+            f'data-unit="{unit.name}" data-index="{index}" aria-label="{escape(label)}"{locked}>'
+            f"<title>{escape(title)}</title>{_rect(box.x, box.y, box.width, box.height)}</g>"
+        )
+
+    def _repeat(self, box: _Box) -> None:
+        """A run of alike units: a stack with its count, not a button."""
+        inside = self.plan.units[box.cell.first : box.cell.last + 1]
+        cut = sum(unit.name in self.deleted for unit in inside)
+        note = f", {cut} deleted" if cut else ""
+        title = f"{len(inside)} blocks like these: {inside[0].name} to {inside[-1].name}{note}"
+        classes = "repeat deleted" if cut else "repeat"
+        self.front.append(
+            f'<g class="{classes}" role="img" aria-label="{title}"><title>{title}</title>'
+            f"{_rect(box.x + 2, box.y - 2, box.width, box.height)}"
+            f"{_rect(box.x, box.y, box.width, box.height)}"
+            f"{_label(box.x + box.width / 2, box.middle + 3, f'× {len(inside)}', 'middle')}</g>"
+        )
+
+    def _stage_label(self, stage: int, x: float, y: float) -> None:
+        inside = [self.plan.units[cell.last] for cell in self.stages[stage]]
+        shape = [unit for unit in inside if unit.kind != "transition"][-1].output_shape
+        text = f"{self.plan.stage_names[stage]} · {shape_text(shape)}"
+        self.front.append(f'<text class="stage-label" x="{_n(x)}" y="{_n(y)}">{text}</text>')
+
+    def _stem(self, first: _Box) -> None:
+        """At the top left; its wire turns down into the first unit."""
+        self._end("stem", MARGIN, 0.5, self.plan.stem)
+        top, x = 0.5 + END[1] / 2, MARGIN - 7
+        self._wire(
+            f"M{_n(MARGIN)} {_n(top)}H{_n(x + 2)}Q{_n(x)} {_n(top)} {_n(x)} {_n(top + 2)}"
+            f"V{_n(first.middle - 2)}Q{_n(x)} {_n(first.middle)} {_n(x + 2)} {_n(first.middle)}"
+            f"H{_n(first.x)}"
+        )
+
+    def _head(self, last: _Box, y: float) -> None:
+        """Under the last unit; the wire turns down and back."""
+        left = max(MARGIN, last.right - END[0])
+        middle, x = y + END[1] / 2, left + END[0] + 7
+        self._wire(
+            f"M{_n(last.right)} {_n(last.middle)}H{_n(x - 2)}Q{_n(x)} {_n(last.middle)} {_n(x)} "
+            f"{_n(last.middle + 2)}V{_n(middle - 2)}Q{_n(x)} {_n(middle)} {_n(x - 2)} "
+            f"{_n(middle)}H{_n(left + END[0])}"
+        )
+        self._end("head", left, y, self.plan.head)
+
+    def _end(self, name: str, x: float, y: float, layers: Sequence[Layer]) -> None:
+        inner = ", ".join(_layer_text(layer) for layer in layers)
+        parameters = count_text(sum(layer.parameters for layer in layers))
+        title = escape(f"{name.capitalize()}: {inner}; {parameters} parameters")
+        self.front.append(
+            f'<g class="end {name}"><title>{title}</title>{_rect(x, y, *END)}'
+            f"{_label(x + END[0] / 2, y + END[1] / 2 + 2.8, name, 'middle')}</g>"
+        )
+
+
+def _rect(x: float, y: float, width: float, height: float) -> str:
+    return f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" rx="3"/>'
+
+
+def _label(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}">{text}</text>'
