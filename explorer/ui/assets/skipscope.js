@@ -205,6 +205,7 @@ export function lane(component) {
       chart: null,
       update(data) {
         box.style.setProperty("--lane", `var(--sk-lane-${data.lane})`);
+        box.dataset.colour = data.colour;
         if (self.svg !== data.svg) {
           self.svg = data.svg;
           const held = graph.contains(document.activeElement)

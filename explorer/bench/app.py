@@ -1,0 +1,188 @@
+"""``skipscope bench app``: the real server and a real Chromium, timed as a person meets them.
+
+Cases: first content after the server's start (cold) and in a second visit (warm); a click on a
+block until the new accuracy stands there; a change of a control while two lanes train. The last is
+measured twice in the same run, with the project's server settings and with Streamlit's defaults
+(garbage collection after every script run, file watchers for every session): ``ratio`` is
+defaults ÷ ours. For the other cases ``ratio`` is the limit of the design ÷ the median.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from explorer.bench.browser import Server, chromium, serve
+
+LIMITS_MS = {
+    "first content, cold": 3000.0,
+    "first content, warm": 1000.0,
+    "click on a block": 1000.0,
+    "interaction while training": 100.0,
+}
+_DEFAULTS = {
+    "STREAMLIT_RUNNER_POST_SCRIPT_GC": "true",
+    "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "auto",
+}
+# Text of an element under the page's live parts; they sit in the light DOM.
+_FIRST_CONTENT = """() => {
+  const lanes = [...document.querySelectorAll('.sk-lane')];
+  const numbers = lanes.filter(l => /%/.test(l.querySelector('.sk-big')?.textContent ?? ''));
+  return lanes.length > 1 && numbers.length === lanes.length
+      && document.querySelectorAll('.sk-graph [data-unit]').length > 20;
+}"""
+
+
+def bench_app(
+    *, clicks: int = 20, interactions: int = 60, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Rows of (case, ratio, median and worst milliseconds, n) and the conditions."""
+    say = progress or (lambda text: None)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as home, chromium() as browser:
+        with serve(Path(home)) as server:
+            say("first content")
+            cold = _first_content(browser, server, since=server.started)
+            warm = [_first_content(browser, server) for _ in range(5)]
+            rows.append(_row("first content, cold", [cold]))
+            rows.append(_row("first content, warm", warm))
+            say("clicks on blocks")
+            rows.append(_row("click on a block", _clicks(browser, server, clicks)))
+            say("interactions while two lanes train")
+            ours = _interactions(browser, server, interactions)
+            rows.append(_row("interaction while training", ours))
+        say("the same with Streamlit's defaults")
+        with _environment(_DEFAULTS), serve(Path(home)) as server:
+            defaults = _interactions(browser, server, interactions)
+        rows.append(
+            {
+                "case": "interaction while training, against Streamlit's defaults",
+                "ratio": round(statistics.median(defaults) / statistics.median(ours), 2),
+                "median_ms": round(statistics.median(defaults), 1),
+                "worst_ms": round(max(defaults), 1),
+                "n": len(defaults),
+            }
+        )
+        version = browser.version
+    return {"rows": rows, "conditions": _conditions(version)}
+
+
+def _row(case: str, milliseconds: list[float]) -> dict[str, Any]:
+    median = statistics.median(milliseconds)
+    return {
+        "case": case,
+        "ratio": round(LIMITS_MS[case] / median, 2),
+        "limit_ms": LIMITS_MS[case],
+        "median_ms": round(median, 1),
+        "worst_ms": round(max(milliseconds), 1),
+        "n": len(milliseconds),
+    }
+
+
+def _conditions(chromium_version: str) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    return {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "streamlit": version("streamlit"),
+        "torch": version("torch"),
+        "chromium": chromium_version,
+        "server": "real, on 127.0.0.1; torch in worker processes only",
+    }
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _first_content(browser: Any, server: Server, *, since: float | None = None) -> float:
+    """Milliseconds until every lane shows its number and its blocks."""
+    page = browser.new_page()
+    begun = time.monotonic() if since is None else since
+    page.goto(server.url, wait_until="commit")
+    page.wait_for_function(_FIRST_CONTENT, timeout=60_000, polling=20)
+    took = (time.monotonic() - begun) * 1000
+    page.close()
+    return took
+
+
+def _clicks(browser: Any, server: Server, n: int) -> list[float]:
+    """Deletes one more block each time; until the sentence with the new accuracy is there."""
+    page = browser.new_page()
+    page.goto(server.url)
+    page.wait_for_function(_FIRST_CONTENT, timeout=60_000)
+    lane = page.locator(".sk-lane").nth(1)
+    units = lane.locator("[data-unit][aria-disabled='false'], [data-unit]:not([aria-disabled])")
+    took = []
+    for i in range(n + 1):
+        begun = time.monotonic()
+        units.nth(2 + i % 20).click()
+        page.wait_for_function(
+            """([i, said]) => {
+              const answer = document.querySelectorAll('.sk-lane')[1].querySelector('.sk-answer');
+              return /%/.test(answer.textContent) && answer.textContent !== said;
+            }""",
+            arg=[i, lane.locator(".sk-answer").text_content()],
+            polling=10,
+            timeout=30_000,
+        )
+        took.append((time.monotonic() - begun) * 1000)
+        page.wait_for_timeout(150)
+    page.close()
+    return took[1:]  # the first loads the net
+
+
+def _interactions(browser: Any, server: Server, n: int) -> list[float]:
+    """Changes the blocks' colouring to and fro while plain-56 and ResNet-56 train."""
+    page = browser.new_page()
+    link = urlencode({"lanes": "plain_56,resnet_v2_56", "train": "one_cycle;steps=100000"})
+    page.goto(f"{server.url}/?{link}")
+    page.wait_for_function(_FIRST_CONTENT, timeout=60_000)
+    page.locator(".sk-play").click()
+    page.wait_for_function(
+        "() => document.querySelector('.sk-transport').dataset.status === 'running'",
+        timeout=60_000,
+    )
+    page.wait_for_function(
+        "() => /step [1-9]/.test(document.querySelector('.sk-status').textContent)",
+        timeout=60_000,
+    )
+    page.wait_for_timeout(3000)
+    took = []
+    for i in range(n):
+        name = ("gradient", "cost of deletion")[(i + 1) % 2]
+        begun = time.monotonic()
+        page.get_by_role("radio", name=name, exact=True).click()
+        page.wait_for_function(
+            """(name) => [...document.querySelectorAll('.sk-lane')].every(
+              (lane) => lane.dataset.colour === name)""",
+            arg="gradient" if name == "gradient" else "lesion",
+            polling=5,
+            timeout=30_000,
+        )
+        took.append((time.monotonic() - begun) * 1000)
+        page.wait_for_timeout(200)
+    page.locator(".sk-stop").click()
+    page.wait_for_timeout(500)
+    page.close()
+    return took

@@ -1,0 +1,312 @@
+"""The real app in a real Chromium: what a person does, and what must never happen meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlparse
+
+import pytest
+
+from explorer.bench.browser import Server, chromium, find_chromium, serve
+from explorer.errors import SkipscopeError
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
+
+TINY = {"lanes": "plain_8;width=4,resnet_v2_8;width=4", "train": "one_cycle;steps=60"}
+LONG = {"lanes": "plain_8,resnet_v2_14", "train": "one_cycle;steps=20000"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    try:
+        find_chromium()
+    except SkipscopeError as error:
+        if os.environ.get("SKIPSCOPE_REQUIRE_BROWSER"):
+            raise
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("app")
+    with serve(folder / "home", log=folder / "server.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(server: Server) -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+class Visit:
+    """A page that notes what must not happen: foreign requests, console errors."""
+
+    def __init__(self, browser: Any, server: Server, width: int = 1440, height: int = 1000) -> None:
+        self.server = server
+        self.foreign: list[str] = []
+        self.errors: list[str] = []
+        self.page = browser.new_page(viewport={"width": width, "height": height})
+        self.page.on("request", self._request)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _request(self, request: Any) -> None:
+        if urlparse(request.url).hostname not in ("127.0.0.1", None, ""):
+            self.foreign.append(request.url)
+
+    def _console(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def open(self, **query: str) -> Any:
+        link = f"/?{urlencode(query)}" if query else "/"
+        self.page.goto(self.server.url + link)
+        self.page.wait_for_function(
+            "() => document.querySelectorAll('.sk-lane .sk-graph [data-unit]').length > 1"
+        )
+        self.page.wait_for_function("() => document.querySelector('.sk-status').textContent !== ''")
+        return self.page
+
+    def status(self, status: str, timeout: float = 90_000) -> None:
+        self.page.wait_for_function(
+            "(s) => document.querySelector('.sk-transport').dataset.status === s",
+            arg=status,
+            timeout=timeout,
+        )
+
+    def step(self) -> int:
+        words = self.page.locator(".sk-status").text_content().replace(",", "")
+        return int(words.split("step ")[1].split()[0]) if "step " in words else 0
+
+    def wait_step(self, least: int) -> None:
+        self.page.wait_for_function(
+            """(least) => {
+              const m = /step ([\\d,]+)/.exec(document.querySelector('.sk-status').textContent);
+              return m && Number(m[1].replaceAll(',', '')) >= least;
+            }""",
+            arg=least,
+            timeout=90_000,
+        )
+
+
+@pytest.fixture
+def visit(browser: Any, server: Server) -> Iterator[Visit]:
+    opened = Visit(browser, server)
+    yield opened
+    opened.page.close()
+    assert opened.foreign == []
+    assert opened.errors == []
+
+
+def answer_of(page: Any, lane: int, *, other_than: str = "") -> str:
+    page.wait_for_function(
+        """([lane, said]) => {
+          const answer = document.querySelectorAll('.sk-lane')[lane].querySelector('.sk-answer');
+          return /%/.test(answer.textContent) && answer.textContent !== said;
+        }""",
+        arg=[lane, other_than],
+        timeout=60_000,
+    )
+    return str(page.locator(".sk-lane").nth(lane).locator(".sk-answer").text_content())
+
+
+def test_the_first_screen_is_alive_without_a_click(visit: Visit) -> None:
+    page = visit.open()
+    page.wait_for_function(
+        """() => {
+          const numbers = [...document.querySelectorAll('.sk-lane .sk-big')];
+          return numbers.length === 3 && numbers.every((n) => /%/.test(n.textContent));
+        }"""
+    )
+    page.wait_for_function(
+        "() => document.querySelectorAll('.sk-chart .js-plotly-plot .trace').length >= 8",
+        timeout=60_000,
+    )
+    captions = page.locator(".sk-caption").all_text_contents()
+    assert any("360 test images" in text for text in captions)
+    assert any("blocks below" in text for text in captions)
+
+
+def test_two_lanes_are_built_trained_and_cut(visit: Visit) -> None:
+    page = visit.open(**TINY)
+    page.get_by_role("button", name="Change").first.click()
+    page.get_by_label("Width", exact=True).fill("8")
+    page.get_by_label("Width", exact=True).press("Enter")
+    page.wait_for_url("**lanes=plain_8%3Bwidth%3D8**")
+    page.keyboard.press("Escape")
+    page.locator(".sk-play").click()
+    visit.status("finished")
+    assert visit.step() == 60
+    query = parse_qs(urlparse(page.url).query)
+    assert query["run"][0]
+    numbers = page.locator(".sk-big").all_text_contents()
+    assert len(numbers) == 2
+    assert all("%" in number for number in numbers)
+
+    page.locator(".sk-lane").nth(1).locator("[data-unit]").first.click()
+    one = answer_of(page, 1)
+    assert "without 1 block" in one
+    page.wait_for_url("**cut=1%3A0**")
+    page.locator(".sk-lane").nth(1).locator("[data-unit]").nth(2).click()
+    two = answer_of(page, 1, other_than=one)
+    assert "without 2 blocks" in two
+    page.get_by_role("button", name="Restore all").click()
+    page.wait_for_function("() => !document.querySelector('.sk-graph .deleted')")
+
+    # The link holds all of it: another visitor sees the same run.
+    other = Visit(page.context.browser, visit.server)
+    other.page.goto(page.url)
+    other.status("finished")
+    assert other.page.locator(".sk-big").all_text_contents() == numbers
+    other.page.close()
+
+
+def test_zoom_and_legend_survive_new_data_and_a_refresh_attaches_again(visit: Visit) -> None:
+    page = visit.open(**LONG)
+    page.locator(".sk-play").click()
+    visit.status("running")
+    visit.wait_step(30)
+    page.wait_for_function(
+        "() => document.querySelectorAll('.js-plotly-plot')[0]?.data?.length >= 4"
+    )
+    page.evaluate(
+        """() => {
+          const plot = document.querySelectorAll('.js-plotly-plot')[0];
+          Plotly.relayout(plot, {'xaxis.range[0]': 3, 'xaxis.range[1]': 21});
+          Plotly.restyle(plot, {visible: 'legendonly'}, [3]);
+          plot.skipscopeMark = 'same node';
+        }"""
+    )
+    seen = page.evaluate("() => document.querySelectorAll('.js-plotly-plot')[0].dataset.version")
+    page.wait_for_function(
+        "(seen) => document.querySelectorAll('.js-plotly-plot')[0].dataset.version !== seen",
+        arg=seen,
+    )
+    page.wait_for_timeout(1500)
+    kept = page.evaluate(
+        """() => {
+          const plot = document.querySelectorAll('.js-plotly-plot')[0];
+          return [plot.layout.xaxis.range, plot.data[3].visible, plot.skipscopeMark];
+        }"""
+    )
+    assert kept == [[3, 21], "legendonly", "same node"]
+
+    run = parse_qs(urlparse(page.url).query)["run"]
+    page.reload()
+    visit.status("running")
+    assert parse_qs(urlparse(page.url).query)["run"] == run
+    page.locator(".sk-play").click()
+    visit.status("paused")
+    at = visit.step()
+    page.locator(".sk-step").click()
+    visit.wait_step(at + 1)
+    assert visit.step() == at + 1
+    page.locator(".sk-stop").click()
+    visit.status("stopped")
+
+
+def test_a_killed_worker_is_a_failed_run_and_nothing_else(visit: Visit) -> None:
+    page = visit.open(**LONG)
+    page.locator(".sk-play").click()
+    visit.wait_step(5)
+    for worker in training_workers(visit.server.pid):
+        os.kill(worker, signal.SIGKILL)
+    visit.status("failed")
+    assert "SIGKILL" in page.locator(".sk-why").text_content()
+    page.locator(".sk-lane").nth(1).locator("[data-unit]").first.click()
+    assert "without 1 block" in answer_of(page, 1)  # the app goes on
+
+
+def training_workers(server: int) -> list[int]:
+    """The server's busiest worker: the one that trains."""
+    listing = subprocess.run(
+        ["ps", "--ppid", str(server), "-o", "pid=,pcpu=,args="],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    rows = [line.split(None, 2) for line in listing if "explorer.runs.worker" in line]
+    assert rows
+    busy = [int(pid) for pid, _, _ in rows if cpu_grows(int(pid))]
+    assert busy
+    return busy
+
+
+def cpu_grows(pid: int) -> bool:
+    import time
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = ticks()
+    time.sleep(1.0)
+    return ticks() - before > 20
+
+
+def test_the_graph_is_operated_by_keyboard(visit: Visit) -> None:
+    page = visit.open(lanes="resnet_v2_14;width=4")
+    first = page.locator("[data-unit][tabindex='0']").first
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    focused = page.evaluate("() => document.activeElement.dataset.unit")
+    assert focused == "stages.0.units.1"
+    page.keyboard.press("Enter")
+    assert "without 1 block" in answer_of(page, 0)
+    assert page.evaluate("() => document.activeElement.dataset.unit") == focused
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("() => document.activeElement.dataset.unit") == "stages.1.units.1"
+
+
+def test_one_image_goes_through_every_net(visit: Visit) -> None:
+    page = visit.open()
+    page.get_by_text("True class").wait_for(timeout=60_000)
+    said = page.locator(".st-key-card-image .sk-caption").text_content()
+    page.get_by_label("Test image", exact=True).fill("7")
+    page.get_by_label("Test image", exact=True).press("Enter")
+    page.wait_for_function(
+        "(said) => document.querySelector('.st-key-card-image .sk-caption')?.textContent !== said",
+        arg=said,
+    )
+    page.wait_for_url("**image=7**")
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"lanes": "plain_55"}, "depth 55"),
+        ({"run": "nosuchrun"}, "not stored here"),
+        ({"data": "folder;path=/no/such/folder"}, "/no/such/folder"),
+    ],
+)
+def test_a_wrong_link_is_a_sentence_on_a_working_page(
+    visit: Visit, query: dict[str, str], words: str
+) -> None:
+    page = visit.open(**query)
+    assert words in page.locator("[data-testid='stAlert']").first.text_content()
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, server: Server) -> None:
+    phone = Visit(browser, server, width=390, height=844)
+    page = phone.open()
+    page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot').length === 4")
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll('.sk-lane, .sk-chart, .sk-transport')]
+             .filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"""
+    )
+    assert wide == 0
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    assert phone.foreign == []
+    assert phone.errors == []
+    page.close()
+
+
+def test_every_run_is_found_on_the_runs_page(visit: Visit) -> None:
+    page = visit.open(**TINY)
+    page.locator(".sk-play").click()
+    visit.status("finished")
+    page.get_by_role("link", name="Runs").click()
+    page.get_by_role("heading", name="Runs").wait_for()
+    page.get_by_test_id("stDataFrame").wait_for()
