@@ -1,1 +1,107 @@
-"""Skipscope: see why very deep networks train or fail."""
+"""Skipscope: see why very deep networks train or fail.
+
+In a notebook::
+
+    import explorer
+
+    net = explorer.load_pretrained("digits_resnet_v2_56")
+    explorer.lesion_curve(net, "digits").to_frame()
+
+Names are loaded when they are first used: importing this package imports neither torch nor
+pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from explorer.api import (
+        evaluate_program,
+        gate_means,
+        layer_gradients,
+        lesion_curve,
+        load_data,
+        predict,
+        train,
+    )
+    from explorer.blueprint import blueprint
+    from explorer.errors import SkipscopeError
+    from explorer.names import spec_of, title_of, token_of
+    from explorer.nets import create_net
+    from explorer.nets.weights import load_pretrained, load_weights
+    from explorer.specs import (
+        DataSpec,
+        DenseSpec,
+        ExperimentSpec,
+        HighwaySpec,
+        NetSpec,
+        PlainSpec,
+        ResidualSpec,
+        TrainSpec,
+    )
+    from explorer.training.loop import Session
+
+__all__ = [
+    "DataSpec",
+    "DenseSpec",
+    "ExperimentSpec",
+    "HighwaySpec",
+    "NetSpec",
+    "PlainSpec",
+    "ResidualSpec",
+    "Session",
+    "SkipscopeError",
+    "TrainSpec",
+    "blueprint",
+    "create_net",
+    "evaluate_program",
+    "gate_means",
+    "layer_gradients",
+    "lesion_curve",
+    "load_data",
+    "load_pretrained",
+    "load_weights",
+    "predict",
+    "spec_of",
+    "title_of",
+    "token_of",
+    "train",
+]
+
+_HOME = {
+    "Session": "explorer.training.loop",
+    "SkipscopeError": "explorer.errors",
+    "create_net": "explorer.nets",
+    "load_pretrained": "explorer.nets.weights",
+    "load_weights": "explorer.nets.weights",
+    **dict.fromkeys(("spec_of", "title_of", "token_of"), "explorer.names"),
+    **dict.fromkeys((name for name in __all__ if name.endswith("Spec")), "explorer.specs"),
+    **dict.fromkeys(
+        (
+            "evaluate_program",
+            "gate_means",
+            "layer_gradients",
+            "lesion_curve",
+            "load_data",
+            "predict",
+            "train",
+        ),
+        "explorer.api",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "blueprint":
+        return import_module("explorer.blueprint")  # a module that can be called
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

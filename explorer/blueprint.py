@@ -6,10 +6,12 @@ No torch: the server draws graphs and counts from blueprints; tests hold them eq
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
+from types import ModuleType
 from typing import Literal
 
 from explorer.specs import (
@@ -688,3 +690,16 @@ def _fully_connected_unit(
         shortcut="identity" if isinstance(spec, ResidualSpec) else "none",
         survival_prob=p,
     )
+
+
+class _CallableModule(ModuleType):
+    """``explorer.blueprint("plain_20")`` works in a notebook, although this module, which has
+    the same name, is what that attribute holds once it has been imported."""
+
+    def __call__(self, net: NetSpec | str) -> Blueprint:
+        from explorer.names import spec_of
+
+        return blueprint(spec_of(net) if isinstance(net, str) else net)
+
+
+sys.modules[__name__].__class__ = _CallableModule

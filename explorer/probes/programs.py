@@ -27,6 +27,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from explorer.blueprint import Blueprint, Layer, UnitPlan
 from explorer.data.dataset import Dataset
 from explorer.errors import Cancelled, NotApplicableError
+from explorer.graph import shape_text, why_not_deletable
 from explorer.nets import Net, Unit
 from explorer.probes.select import data_name, net_name, some_images
 from explorer.results import Floats, ProgramResult
@@ -110,13 +111,9 @@ def unit_index(plan: Blueprint, unit: str | int) -> int:
 
 
 def _check_deletable(unit: UnitPlan) -> None:
-    if unit.deletable:
-        return
-    raise NotApplicableError(
-        f"Unit {unit.name!r} cannot be deleted: without it nothing turns its input "
-        f"{_shape(unit.input_shape)} into the {_shape(unit.output_shape)} that follows; "
-        "choose a unit that keeps the shape or has a shortcut."
-    )
+    if not unit.deletable:
+        why = why_not_deletable(unit)
+        raise NotApplicableError(f"Unit {unit.name!r} cannot be deleted: {why[0].lower()}{why[1:]}")
 
 
 def _check_swap(unit: UnitPlan, place: UnitPlan) -> None:
@@ -128,12 +125,8 @@ def _check_swap(unit: UnitPlan, place: UnitPlan) -> None:
     )
 
 
-def _shape(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))
-
-
 def _change(unit: UnitPlan) -> str:
-    return f"{_shape(unit.input_shape)} → {_shape(unit.output_shape)}"
+    return f"{shape_text(unit.input_shape)} → {shape_text(unit.output_shape)}"
 
 
 # -------------------------------------------------------------------------------- the schedule

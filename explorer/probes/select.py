@@ -9,6 +9,7 @@ from torch import Tensor
 
 from explorer.data.order import permutation
 from explorer.errors import DataError
+from explorer.graph import shape_text
 from explorer.names import token_of
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def check_fit(net: Net, dataset: Dataset) -> None:
     given = (tuple(dataset.test_images.shape[1:]), len(dataset.info.classes))
     if wanted != given:
         raise DataError(
-            f"The net is for images of {_shape(wanted[0])} and {wanted[1]} classes, and "
-            f"{data_name(dataset)} has {_shape(given[0])} and {given[1]}; choose the data that "
+            f"The net is for images of {shape_text(wanted[0])} and {wanted[1]} classes, and "
+            f"{data_name(dataset)} has {shape_text(given[0])} and {given[1]}; choose the data that "
             "it was trained on, or a net built for these."
         )
 
@@ -73,7 +74,3 @@ def data_name(dataset: Dataset) -> str:
 def net_name(net: Net) -> str:
     """The token of the net: ``resnet_v2_56``, ``highway_25;transform_bias=-3``."""
     return token_of(net.spec)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))

@@ -1,0 +1,131 @@
+"""What ``import explorer`` offers where names must become data or nets first.
+
+Each function is the instrument of the same name with conveniences: data may be a name
+(``"digits"``), a folder, a :class:`DataSpec` or a loaded :class:`Dataset`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from explorer.data import load as loading
+from explorer.data.dataset import Dataset
+from explorer.errors import DataError
+from explorer.names import spec_of
+from explorer.nets import Net
+from explorer.probes import gates, gradients, lesions, programs
+from explorer.probes import predict as prediction
+from explorer.results import Floats, GateMeans, LayerGradients, LesionCurve, ProgramResult, Record
+from explorer.specs import DATASETS, DataSpec, ExperimentSpec, NetSpec, TrainSpec, fit, parse
+from explorer.training.loop import Session
+
+Data = str | Path | DataSpec | Dataset
+
+
+def load_data(data: Data = "digits") -> Dataset:
+    """A data set by name, folder or spec; one that is loaded already is returned as it is.
+
+    Raises:
+        DataError: Neither a known name nor a usable folder, or it cannot be downloaded.
+    """
+    return data if isinstance(data, Dataset) else loading.load_data(_data_spec(data))
+
+
+def lesion_curve(
+    net: Net,
+    data: Data = "digits",
+    *,
+    n_images: int | None = None,
+    name: str | None = None,
+    on_progress: Callable[[LesionCurve, float], None] | None = None,
+) -> LesionCurve:
+    """Accuracy after deleting each unit; see :func:`explorer.probes.lesions.lesion_curve`."""
+    return lesions.lesion_curve(
+        net, load_data(data), n_images=n_images, name=name, on_progress=on_progress
+    )
+
+
+def evaluate_program(
+    net: Net,
+    data: Data,
+    program: programs.Program,
+    *,
+    n_images: int | None = None,
+    name: str | None = None,
+) -> ProgramResult:
+    """Accuracy with these units in this order; see :mod:`explorer.probes.programs`."""
+    return programs.evaluate_program(net, load_data(data), program, n_images=n_images, name=name)
+
+
+def layer_gradients(
+    net: Net, data: Data = "digits", *, n_images: int = 256, seed: int = 0, name: str | None = None
+) -> LayerGradients:
+    """Gradient magnitude by layer; see :func:`explorer.probes.gradients.layer_gradients`."""
+    return gradients.layer_gradients(net, load_data(data), n_images=n_images, seed=seed, name=name)
+
+
+def gate_means(
+    net: Net, data: Data = "digits", *, n_images: int | None = 1000, name: str | None = None
+) -> GateMeans:
+    """Transform gates by unit; see :func:`explorer.probes.gates.gate_means`."""
+    return gates.gate_means(net, load_data(data), n_images=n_images, name=name)
+
+
+def predict(
+    net: Net, images: Tensor, data: Data = "digits", *, program: programs.Program | None = None
+) -> Floats:
+    """Class probabilities (N, classes) of uint8 images (N, C, H, W), normalised as ``data`` is."""
+    return prediction.predict(net, load_data(data).normalise(images), program=program)
+
+
+def train(
+    nets: Sequence[str | NetSpec],
+    data: Data = "digits",
+    training: TrainSpec | None = None,
+    *,
+    seed: int = 7,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    on_record: Callable[[Record], None] | None = None,
+) -> Session:
+    """Train one to four nets in lock-step to the end; the session's ``nets`` are trained.
+
+    To look in between, iterate over ``Session(experiment).records()`` instead.
+
+    Args:
+        nets: Names, tokens or specs; they are fitted to the data.
+    """
+    dataset = load_data(data)
+    shape, classes = dataset.info.input_shape, len(dataset.info.classes)
+    lanes = [fit(spec_of(net) if isinstance(net, str) else net, shape, classes) for net in nets]
+    experiment = parse(
+        ExperimentSpec,
+        {
+            "lanes": lanes,
+            "data": dataset.spec,
+            "training": training or TrainSpec(),
+            "seed": seed,
+            "device": device,
+        },
+    )
+    session = Session(experiment, dataset)
+    for record in session.records():
+        if on_record is not None:
+            on_record(record)
+    return session
+
+
+def _data_spec(data: str | Path | DataSpec) -> DataSpec:
+    if isinstance(data, DataSpec):
+        return data
+    if isinstance(data, str) and data in DATASETS:
+        return parse(DataSpec, {"name": data})
+    if Path(data).expanduser().is_dir():
+        return parse(DataSpec, {"name": "folder", "path": str(Path(data).expanduser())})
+    raise DataError(
+        f"There is no data set or folder {str(data)!r}: give {', '.join(DATASETS)}, or a folder "
+        "with train/CLASS/*.png and test/CLASS/*.png."
+    )

@@ -1,0 +1,34 @@
+"""``skipscope app``: the same as ``streamlit run app.py``, from anywhere."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from explorer.errors import RunError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_app(args: argparse.Namespace) -> None:
+    """Become the Streamlit server, so that stopping this command stops it."""
+    if not (ROOT / "app.py").is_file():
+        raise RunError(
+            f"There is no app.py in {ROOT}: install from a clone with `pip install -e .` and "
+            "start it there."
+        )
+    command = server_command(args.address, args.port, headless=args.no_browser)
+    os.chdir(ROOT)  # where .streamlit/config.toml lies
+    if os.name == "nt":  # there exec would return to the prompt at once
+        raise SystemExit(subprocess.call(command))
+    os.execv(command[0], command)
+
+
+def server_command(address: str, port: int, *, headless: bool) -> list[str]:
+    """The command line of the server."""
+    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
+    command += [f"--server.address={address}", f"--server.port={port}"]
+    return [*command, "--server.headless=true"] if headless else command

@@ -1,0 +1,168 @@
+"""From what was typed to a net, its weights and its data. Only loading imports torch."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer import names, shipped
+from explorer.data.catalog import data_info
+from explorer.errors import DataError, SpecError, WeightsError
+from explorer.specs import DATASETS, DataSpec, NetSpec, fit, parse, parse_net
+
+if TYPE_CHECKING:
+    from explorer.data.dataset import Dataset
+    from explorer.nets import Net
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A net as a person named it.
+
+    Attributes:
+        name: As typed; the token of a spec file's net.
+        card: Of the trained weights that go with the name, if any.
+        weights: Their file.
+    """
+
+    name: str
+    spec: NetSpec
+    card: shipped.Card | None = None
+    weights: Path | None = None
+
+
+def choose(name: str) -> Choice:
+    """A net by name, token, shipped name, spec file (.json) or weights file (.safetensors).
+
+    Raises:
+        SkipscopeError: One sentence with the nearest name, or what is wrong with the file.
+    """
+    name = name.strip()
+    if name.endswith(".safetensors"):
+        card = shipped.read_card(name)
+        return Choice(card.name, card.spec, card, Path(name))
+    if name.endswith(".json"):
+        spec = _spec_file(Path(name))
+        return Choice(names.token_of(spec), spec)
+    if name in shipped.shipped():
+        card = shipped.shipped()[name]
+        return Choice(name, card.spec, card, shipped.shipped_path(name))
+    near = difflib.get_close_matches(name, shipped.shipped(), n=1, cutoff=0.8)
+    try:
+        return Choice(name, names.spec_of(name))
+    except SpecError:
+        if near and ";" not in name:
+            raise SpecError(
+                f"There is no net named {name!r}: did you mean the trained {near[0]!r}?"
+            ) from None
+        raise
+
+
+def _spec_file(path: Path) -> NetSpec:
+    """A spec, or what ``skipscope show --json`` printed."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise SpecError(f"The file {path.name} is not text, so it cannot be a net spec.") from None
+    except OSError as error:
+        raise SpecError(
+            f"The spec file {str(path)!r} cannot be read: {error.strerror or error}."
+        ) from None
+    import json
+
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        return parse_net(text)  # says what is wrong with it
+    if isinstance(value, dict) and "units" in value and isinstance(value.get("spec"), dict):
+        value = value["spec"]
+    return parse_net(value)
+
+
+def data_spec(args: argparse.Namespace, default: DataSpec | None = None) -> DataSpec:
+    """The data that ``--data`` and its companions ask for, else ``default``, else the digits.
+
+    Raises:
+        DataError: Neither a known name nor a folder.
+        SpecError: A limit or size that is not possible.
+    """
+    given: str | None = args.data
+    fields: dict[str, Any]
+    if given is None:
+        fields = (default or DataSpec()).model_dump()
+    elif given in DATASETS:
+        fields = {"name": given}
+    elif Path(given).expanduser().is_dir():
+        fields = {"name": "folder", "path": str(Path(given).expanduser().resolve())}
+    else:
+        near = difflib.get_close_matches(given, DATASETS, n=1, cutoff=0.5)
+        known = f"did you mean {near[0]!r}, or" if near else f"give {', '.join(DATASETS)}, or"
+        raise DataError(
+            f"There is no data set or folder {given!r}: {known} "
+            "a folder with train/CLASS/*.png and test/CLASS/*.png" + ("?" if near else ".")
+        )
+    for field in ("image_size", "train_limit", "augment"):
+        value = getattr(args, field, None)
+        if value is not None:
+            fields[field] = value
+    return parse(DataSpec, fields)
+
+
+def fitted(choice: Choice, data: DataSpec) -> NetSpec:
+    """The net's spec for the images and classes of the data; trained nets stay as they are."""
+    if choice.weights is not None:
+        return choice.spec
+    info = data_info(data)
+    return fit(choice.spec, info.input_shape, len(info.classes))
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A net ready to be measured.
+
+    Attributes:
+        weights: Where its values come from, in words.
+    """
+
+    name: str
+    net: Net
+    dataset: Dataset
+    weights: str
+
+
+def load(args: argparse.Namespace) -> Loaded:
+    """The net, data and weights of a measuring command.
+
+    Raises:
+        SkipscopeError: One sentence.
+    """
+    choice = choose(args.net)
+    data = data_spec(args, choice.card.data if choice.card else None)
+    spec = fitted(choice, data)
+
+    from explorer.cli.text import progress
+    from explorer.data.load import load_data
+    from explorer.nets import create_net
+    from explorer.nets.weights import load_weights
+    from explorer.training.devices import resolve
+
+    device = resolve(args.device)
+    with progress("data") as bar:
+        dataset = load_data(data, lambda text, share: bar(share, text)).to(device)
+    net = create_net(spec, seed=args.seed)
+    file = args.weights or choice.weights
+    if file is None:
+        words = f"untrained, seed {args.seed}"
+    else:
+        if not str(file).endswith(".safetensors"):
+            raise WeightsError(
+                f"Weights are read from .safetensors files only, not from {str(file)!r}; "
+                "save them with safetensors.torch.save_file."
+            )
+        load_weights(net, file)
+        trained = choice.card if args.weights is None else None
+        words = f"trained on {trained.data.name}" if trained else f"from {Path(file).name}"
+    return Loaded(choice.name, net.to(device).eval(), dataset, words)

@@ -1,0 +1,348 @@
+"""Every command and option, with examples. Building it imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from explorer.errors import SkipscopeError
+from explorer.specs import DATASETS, RECIPES
+
+Run = Callable[[argparse.Namespace], None]
+
+
+class UsageError(SkipscopeError):
+    """A command line that cannot be understood."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with sentences: errors are raised, not printed with the usage."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(
+            *args,  # type: ignore[arg-type]
+            **{  # type: ignore[arg-type]
+                "formatter_class": argparse.RawDescriptionHelpFormatter,
+                "allow_abbrev": False,
+                **kwargs,
+            },
+        )
+
+    def error(self, message: str) -> NoReturn:
+        text = message.removeprefix("argument ").rstrip(".")
+        raise UsageError(f"{text[0].upper()}{text[1:]}; see `{self.prog} --help`.")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments, with ``run`` the function of the command (as ``module:function``).
+
+    Raises:
+        UsageError: One sentence with the nearest command or option.
+    """
+    parser, commands = build()
+    argv = argv or ["--help"]
+    first = next((word for word in argv if not word.startswith("-")), None)
+    if first is not None and first not in commands:
+        near = difflib.get_close_matches(first, commands, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(commands)}."
+        raise UsageError(f"There is no command {first!r}: {hint}")
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        command = commands[args.command]
+        options = [flag for action in command._actions for flag in action.option_strings]
+        near = difflib.get_close_matches(unknown[0], options, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"see `{command.prog} --help`."
+        what = "option" if unknown[0].startswith("-") else "further argument"
+        raise UsageError(f"`{command.prog}` takes no {what} {unknown[0]!r}: {hint}")
+    return args
+
+
+def build() -> tuple[Parser, dict[str, Parser]]:
+    """The whole parser, and the parser of each command by name."""
+    parser = Parser(
+        prog="skipscope",
+        description="See why very deep networks train or fail: residual, highway, dense, plain.",
+        epilog="""\
+start here:
+  skipscope app                                open it in the browser
+  skipscope list                               nets, trained nets, data sets, recipes
+  skipscope show resnet_v2_56                  what a net is made of
+  skipscope lesions digits_resnet_v2_56        accuracy after deleting each unit
+  skipscope train plain_20 resnet_v2_20        two nets on the same batches
+
+Every command explains itself: skipscope train --help""",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    made: dict[str, Parser] = {}
+
+    def command(name: str, run: str, summary: str, about: str, examples: str) -> Parser:
+        made[name] = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.\n\n{about}",
+            epilog=f"examples:\n{examples}",
+        )
+        made[name].set_defaults(run=run)
+        return made[name]
+
+    _app(command)
+    _list_and_show(command)
+    _train(command)
+    _instruments(command)
+    _publish_and_bench(command)
+    return parser, made
+
+
+Command = Callable[[str, str, str, str, str], Parser]
+
+
+def _app(command: Command) -> None:
+    app = command(
+        "app",
+        "explorer.cli.app:run_app",
+        "open the program in the browser",
+        "Starts the server of `streamlit run app.py` and opens a browser. Ctrl-C stops it.",
+        """\
+  skipscope app
+  skipscope app --port 8600
+  skipscope app --address 0.0.0.0      let others on the network in""",
+    )
+    app.add_argument("--port", type=_port, default=8501, help="port (default 8501)")
+    app.add_argument(
+        "--address", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine)"
+    )
+    app.add_argument("--no-browser", action="store_true", help="do not open a browser")
+
+
+def _list_and_show(command: Command) -> None:
+    listing = command(
+        "list",
+        "explorer.cli.show:run_list",
+        "list nets, trained nets, data sets and recipes",
+        "The nets are rows of the papers' tables; patterns such as plain_N stand for any depth.",
+        """\
+  skipscope list
+  skipscope list --json""",
+    )
+    _json(listing)
+    show = command(
+        "show",
+        "explorer.cli.show:run_show",
+        "show what a net is made of",
+        "Units in forward order with shapes, parameters and multiply-adds, counted without\n"
+        "building the net.",
+        """\
+  skipscope show resnet_v2_56
+  skipscope show 'resnet_v2_56;width=8' --data digits
+  skipscope show highway_25 --json > highway.json      a spec file: edit and use it as NAME
+  skipscope show plain_20 --dot | dot -Tpng > plain_20.png
+  skipscope show densenet_40_k12 --svg > densenet.svg""",
+    )
+    _net(show)
+    _data(show, "shape the net for this data")
+    how = show.add_mutually_exclusive_group()
+    _json(how)
+    how.add_argument("--dot", action="store_true", help="the block graph as Graphviz source")
+    how.add_argument("--svg", action="store_true", help="the block graph as SVG")
+
+
+def _train(command: Command) -> None:
+    train = command(
+        "train",
+        "explorer.cli.train:run_train",
+        "train one to four nets on the same batches",
+        "All nets see the same batches from the same seed, so their curves can be compared.\n"
+        "--out keeps weights, a card for each, every record and a checkpoint; Ctrl-C saves the\n"
+        "checkpoint, and --resume goes on from it as if nothing had happened.",
+        """\
+  skipscope train plain_20 resnet_v2_20 --data digits
+  skipscope train fc_highway_50 --recipe sgs15 --seed 1
+  skipscope train resnet_v1_20 --data cifar10 --augment --recipe he15 --out runs/he15
+  skipscope train --resume runs/he15
+  skipscope train plain_8 --steps 50 --json | jq .lanes""",
+    )
+    train.add_argument("nets", nargs="*", metavar="NAME", help=_NAME)
+    _data(train, "what to train on (default digits)")
+    train.add_argument("--train-limit", type=_whole, metavar="N", help="use only N images")
+    train.add_argument(
+        "--augment", action="store_const", const=True, help="crop and flip at random"
+    )
+    train.add_argument(
+        "--recipe", default="one_cycle", help=f"one of {', '.join(RECIPES)} (default one_cycle)"
+    )
+    train.add_argument("--steps", type=_whole, help="updates (the recipe's own by default)")
+    train.add_argument("--lr", type=_number, help="learning rate (the recipe's own by default)")
+    train.add_argument("--batch", type=_whole, help="images a step (the recipe's own by default)")
+    train.add_argument("--eval-every", type=_whole, metavar="STEPS", help="default: an epoch")
+    train.add_argument(
+        "--precision", type=_one_of("float32", "bfloat16"), help="float32 or bfloat16 (autocast)"
+    )
+    _seed(train, "of the weights and the order of the images")
+    _device(train)
+    train.add_argument("--out", type=Path, metavar="FOLDER", help="keep everything there")
+    train.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a kept training")
+    _json(train)
+
+
+def _instruments(command: Command) -> None:
+    lesions = command(
+        "lesions",
+        "explorer.cli.measure:run_lesions",
+        "delete each unit in turn and measure the accuracy",
+        "Deleting leaves what goes round the unit: the shortcut of a residual unit, the carried\n"
+        "input of a highway unit, the earlier features of a dense unit. A plain net falls to\n"
+        "chance, a residual net hardly notices (Veit et al. 2016, Fig 3).",
+        """\
+  skipscope lesions digits_resnet_v2_56
+  skipscope lesions digits_plain_56 --json
+  skipscope lesions resnet_v2_20 --data cifar10 --weights lane-1-resnet_v2_20.safetensors
+  skipscope lesions runs/he15/lane-1-resnet_v1_20.safetensors --n 1000""",
+    )
+    gradients = command(
+        "gradients",
+        "explorer.cli.measure:run_gradients",
+        "measure the gradient's magnitude layer by layer",
+        "Root mean square of the loss gradient over each layer's weights, and over each unit's\n"
+        "output, on one batch of training images.",
+        """\
+  skipscope gradients plain_56 --data digits             an untrained net
+  skipscope gradients 'plain_56;batch_norm=false'        what batch norm prevents
+  skipscope gradients digits_resnet_v2_56 --json""",
+    )
+    gates = command(
+        "gates",
+        "explorer.cli.measure:run_gates",
+        "measure the transform gates of a highway net",
+        "Mean of T(x) by unit over test images: near 0 a unit carries its input on, near 1 it\n"
+        "replaces it (Srivastava et al. 2015, Fig 2).",
+        """\
+  skipscope gates 'fc_highway_50;transform_bias=-3'
+  skipscope gates highway_25 --data digits --seed 3 --json""",
+    )
+    for parser, images, default in (
+        (lesions, "test images (default all)", None),
+        (gradients, "training images in the batch (default 256)", 256),
+        (gates, "test images (default 1000)", 1000),
+    ):
+        _net(parser)
+        _data(parser, "measure on this (default: what it was trained on, else digits)")
+        parser.add_argument(
+            "--weights", type=Path, metavar="FILE", help="weights of this net (.safetensors)"
+        )
+        parser.add_argument("--n", type=_whole, default=default, help=images)
+        _seed(parser, "of the fresh weights where there are no trained ones")
+        _device(parser)
+        _json(parser)
+
+
+def _publish_and_bench(command: Command) -> None:
+    publish = command(
+        "publish",
+        "explorer.cli.publish:run_publish",
+        "train the nets that come with the program",
+        "Makes the files of pretrained/ again, with their cards: the same seeds, the same recipes.",
+        """\
+  skipscope publish
+  skipscope publish --only digits_plain_56 --out /somewhere/else""",
+    )
+    publish.add_argument("--out", type=Path, metavar="FOLDER", help="default: pretrained/")
+    publish.add_argument("--only", action="append", metavar="NAME", help="only this one; repeat")
+    bench = command(
+        "bench",
+        "explorer.cli.bench:run_bench",
+        "measure the speed of forward passes or of lesions",
+        "forward: seconds a batch, fp32 as it is against channels_last and bfloat16.\n"
+        "lesions: all single deletions on the program engine against one full forward pass for\n"
+        "each. Medians of repeats; the conditions are printed with the numbers.",
+        """\
+  skipscope bench lesions --net resnet_v2_110 --size 32 --images 64
+  skipscope bench forward --net resnet_v1_20 --size 32 --images 128 --repeats 5 --json""",
+    )
+    bench.add_argument("what", metavar="WHAT", type=_one_of("forward", "lesions"), help="which")
+    bench.add_argument("--net", default="resnet_v2_110", help=_NAME)
+    bench.add_argument("--size", type=_whole, default=32, help="pixels a side (default 32)")
+    bench.add_argument("--images", type=_whole, default=64, help="images (default 64)")
+    bench.add_argument("--repeats", type=_whole, default=3, help="repeats (default 3)")
+    bench.add_argument("--threads", type=_whole, help="threads of torch (default: its own)")
+    _device(bench)
+    _json(bench)
+
+
+# -------------------------------------------------------------------------------- what recurs
+
+_NAME = (
+    "a name or token of `skipscope list`, a trained net's name, a spec file (.json) or weights "
+    "with their card (.safetensors)"
+)
+
+
+def _net(parser: Parser) -> None:
+    parser.add_argument("net", metavar="NAME", help=_NAME)
+
+
+def _data(parser: Parser, what: str) -> None:
+    parser.add_argument(
+        "--data", metavar="DATA", help=f"{what}: {', '.join(DATASETS)}, or a folder of images"
+    )
+    parser.add_argument(
+        "--image-size", type=_whole, metavar="N", help="pixels a side of a folder's images"
+    )
+
+
+def _json(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _seed(parser: Parser, what: str) -> None:
+    parser.add_argument("--seed", type=_seed_value, default=7, help=f"{what} (default 7)")
+
+
+def _device(parser: Parser) -> None:
+    parser.add_argument(
+        "--device",
+        type=_one_of("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="auto, cpu, cuda or mps (default auto)",
+    )
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value in allowed:
+            return value
+        ways = ", ".join(allowed[:-1])
+        raise argparse.ArgumentTypeError(f"choose {ways} or {allowed[-1]}, not {value!r}")
+
+    return check
+
+
+def _whole(value: str) -> int:
+    if value.isascii() and value.isdigit() and 0 < int(value[:12]) < 2**31:
+        return int(value)
+    raise argparse.ArgumentTypeError(f"give a whole number of at least 1, not {value!r}")
+
+
+def _seed_value(value: str) -> int:
+    if value.isascii() and value.isdigit() and len(value) <= 10 and int(value) < 2**31:
+        return int(value)
+    raise argparse.ArgumentTypeError(f"give a whole number from 0 to 2147483647, not {value!r}")
+
+
+def _port(value: str) -> int:
+    if value.isascii() and value.isdigit() and len(value) <= 5 and 1 <= int(value) <= 65_535:
+        return int(value)
+    raise argparse.ArgumentTypeError(f"give a port from 1 to 65535, not {value!r}")
+
+
+def _number(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if math.isfinite(number) and number > 0:
+        return number
+    raise argparse.ArgumentTypeError(f"give a number above 0, not {value!r}")

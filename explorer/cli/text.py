@@ -1,0 +1,99 @@
+"""What the command line writes: aligned tables and JSON on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
+    """Aligned columns under a header.
+
+    Args:
+        right: One letter a column, ``r`` for right-aligned; missing letters mean left.
+    """
+    lines = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    sides = right.ljust(len(header))
+
+    def joined(line: list[str]) -> str:
+        cells = [
+            cell.rjust(width) if side == "r" else cell.ljust(width)
+            for cell, width, side in zip(line, widths, sides, strict=True)
+        ]
+        return "  ".join(cells).rstrip()
+
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([joined(lines[0]), rule, *(joined(line) for line in lines[1:])])
+
+
+def count(value: int) -> str:
+    """``853,018``."""
+    return f"{value:,}"
+
+
+def percent(share: float) -> str:
+    """``98.6 %``."""
+    return f"{100 * share:.1f} %"
+
+
+def scientific(value: float) -> str:
+    """``4.16e-02``, three digits, for values on a log axis."""
+    return f"{value:.2e}"
+
+
+def bar(share: float, width: int = 20) -> str:
+    """A bar of eighths of a character; ``share`` in [0, 1]."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
+
+
+def write(text: str) -> None:
+    """A line on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """A line on stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def write_json(value: Any) -> None:
+    """One JSON document on stdout; what is not a finite number becomes null."""
+    write(json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Bar(Protocol):
+    """What a command tells while it works."""
+
+    def __call__(self, share: float, text: str = "") -> None: ...
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Bar]:
+    """A progress bar on stderr, on a terminal only; it takes the share done, in [0, 1]."""
+    from tqdm import tqdm
+
+    form = "{desc} {bar} {percentage:3.0f} % {elapsed}<{remaining} {postfix}"
+    with tqdm(total=1.0, desc=title, disable=None, leave=False, bar_format=form) as shown:
+
+        def tell(share: float, text: str = "") -> None:
+            if text:
+                shown.set_postfix_str(text, refresh=False)
+            shown.update(max(0.0, share - shown.n))
+
+        yield tell
