@@ -21,11 +21,15 @@ def initialise(net: Net, seed: int) -> None:
     plain net and its residual twin start from the same convolutions, whatever else differs.
     """
     modules = dict(net.named_modules())
+    # He's rule is for rectifiers: drawn by it, a sigmoid gate's answers spread too far, and fully
+    # connected highway nets of 50 layers diverge.
+    gates = {module[0] for module in modules.values() if isinstance(module, Gate)}
     for layer in net.blueprint.layers:
         module = modules.get(layer.name)
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             position = layer.name if layer.depth_index is None else str(layer.depth_index)
-            _draw(module.weight, net.spec.init, _generator(seed, position))
+            kind = "xavier" if module in gates else net.spec.init
+            _draw(module.weight, kind, _generator(seed, position))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
