@@ -120,7 +120,7 @@ def _unit_text(group: Sequence[UnitPlan]) -> str:
     return (
         f"{unit.kind.capitalize()}{times}\n"
         f"{shape_text(unit.input_shape)} → {shape_text(group[-1].output_shape)}\n"
-        f"{count_text(sum(u.parameters for u in group))} parameters"
+        f"{count_text(sum(u.parameters for u in group))} parameters{' in all' if times else ''}"
     )
 
 
@@ -340,8 +340,8 @@ class _Drawing:
             if kind == "gated":
                 # A cubic curve passes its middle at three quarters of its control points' height.
                 apex = 0.25 * box.middle + 0.75 * (box.y - 12.0)
-                x = _n(box.x + box.width / 2)
-                self.arcs.append(f'<circle class="gate" cx="{x}" cy="{_n(apex)}" r="2.6"/>')
+                centre = _n(box.x + box.width / 2)
+                self.arcs.append(f'<circle class="gate" cx="{centre}" cy="{_n(apex)}" r="2.6"/>')
 
     def _arc(self, left: float, right: float, box: _Box, rise: float, kind: str) -> None:
         top = _n(box.y - rise)

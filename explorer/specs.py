@@ -144,8 +144,9 @@ class ResidualSpec(NetBase):
 
     Attributes:
         unit: ``basic`` (two 3×3) or ``bottleneck`` (1×1, 3×3, 1×1, four times as wide outside).
-        shortcut: A, B, C of He15 §3.3, or one of He16 Table 1; those keep option A where the
-            shape changes, except ``conv1x1``, which projects everywhere.
+        shortcut: A, B, C of He15 §3.3, or one of He16 Table 1. Of those, ``conv1x1`` is a bare
+            convolution everywhere; the others keep option A where the shape changes, and only
+            ``constant_scaling`` acts on it there too, as in the product of He16 Eq 8.
         order: Where batch norm and ReLU stand (He16 Fig 4); ``v1`` and ``v2`` are aliases.
         shortcut_scale: λ on the shortcut (He16 Eq 7), for ``constant_scaling``.
         residual_scale: Factor on F, for ``constant_scaling``.
@@ -189,10 +190,16 @@ class ResidualSpec(NetBase):
                 "a fully connected residual net has one layer a unit and identity shortcuts: "
                 "leave unit, shortcut and order at their defaults"
             )
-        if self.init == "zero_last_scale" and self.order == "full_preact":
+        if self.init == "zero_last_scale" and self.layout == "fc":
             raise ValueError(
-                "init 'zero_last_scale' needs a batch norm at the end of F, and full_preact has "
-                "none there: choose another order, or init 'he'"
+                "init 'zero_last_scale' is for convolutional residual nets: choose 'he' or 'xavier'"
+            )
+        # With a ReLU behind it, a scale of 0 would never get a gradient.
+        if self.init == "zero_last_scale" and self.order not in ("original", "relu_only_preact"):
+            raise ValueError(
+                "init 'zero_last_scale' needs a batch norm as the last step of F, and "
+                f"{self.order} has none there: choose order 'original' or 'relu_only_preact', or "
+                "init 'he'"
             )
         if not self.batch_norm and self.order == "bn_after_addition":
             raise ValueError(

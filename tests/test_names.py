@@ -1,0 +1,204 @@
+"""Names, tokens and titles."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from explorer.blueprint import blueprint
+from explorer.errors import SpecError
+from explorer.names import NETS, PAPERS, NetRow, register, spec_of, title_of, token_of
+from explorer.specs import (
+    DenseSpec,
+    HighwaySpec,
+    NetSpec,
+    PlainSpec,
+    ResidualSpec,
+    fit,
+    parse_net,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        ("plain_56", PlainSpec(depth=56)),
+        ("resnet_v1_56", ResidualSpec(depth=56, order="original")),
+        ("resnet_v2_56", ResidualSpec(depth=56, order="full_preact")),
+        ("highway_25", HighwaySpec(depth=25)),
+        ("densenet_40_k12", DenseSpec(depth=40, growth_rate=12)),
+        (
+            "densenet_bc_100_k12",
+            DenseSpec(depth=100, growth_rate=12, bottleneck=True, compression=0.5),
+        ),
+        ("fc_plain_50", PlainSpec(layout="fc", depth=50, width=71, batch_norm=False)),
+        ("fc_residual_50", ResidualSpec(layout="fc", depth=50, width=71, batch_norm=False)),
+        ("fc_highway_50", HighwaySpec(layout="fc", depth=50, width=50, batch_norm=False)),
+        ("resnet_v2_1001", ResidualSpec(depth=1001, unit="bottleneck")),
+        ("resnet_v2_164", ResidualSpec(depth=164, unit="bottleneck")),
+        ("resnet_v2_62", ResidualSpec(depth=62)),
+        ("fc_plain_7", PlainSpec(layout="fc", depth=7, width=71, batch_norm=False)),
+        (
+            "resnet_v2_56;width=8;batch_norm=false",
+            ResidualSpec(width=8, batch_norm=False, depth=56),
+        ),
+        ("resnet_v2_56; order = v1 ", ResidualSpec(depth=56, order="original")),
+        ("fc_highway_50;transform_bias=-3", spec_of("fc_highway_50;transform_bias=-3.0")),
+    ],
+)
+def test_names_stand_for_nets(name: str, spec: NetSpec) -> None:
+    assert spec_of(name) == spec
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_row_is_its_own_token_and_has_a_blueprint(name: str) -> None:
+    row = NETS[name]
+    assert row.name == name
+    assert row.paper in PAPERS
+    assert spec_of(name) == row.spec
+    assert token_of(row.spec) == name
+    assert blueprint(row.spec).parameters > 0
+    assert row.summary.startswith(str(row.spec.depth))
+    assert title_of(row.spec)
+
+
+def test_titles_tell_the_rows_apart() -> None:
+    titles = [title_of(row.spec) for row in NETS.values()]
+    assert len(set(titles)) == len(titles)
+
+
+def test_a_name_that_is_taken_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'plain_56' is registered twice"):
+        register(NetRow("plain_56", PlainSpec(depth=56), "He15", "56 layers"))
+
+
+CHOICES: dict[str, list[Any]] = {
+    "layout": ["cifar", "cifar", "fc"],
+    "depth": [2, 7, 8, 10, 11, 16, 20, 29, 40, 56, 100, 110, 164, 1001, 1202],
+    "batch_norm": [True, False],
+    "init": ["he", "xavier", "zero_last_scale"],
+    "width": [1, 8, 16, 50, 71],
+    "activation": ["relu", "tanh"],
+    "unit": ["basic", "bottleneck"],
+    "shortcut": [
+        "A",
+        "B",
+        "C",
+        "constant_scaling",
+        "exclusive_gating",
+        "shortcut_only_gating",
+        "conv1x1",
+        "dropout",
+    ],
+    "order": [
+        "original",
+        "bn_after_addition",
+        "relu_before_addition",
+        "relu_only_preact",
+        "full_preact",
+    ],
+    "shortcut_scale": [0.5, 1, 0.9, 1e-5],
+    "residual_scale": [0.5, 0, 1 / 3],
+    "gate_bias": [-6, 0, 2.5],
+    "shortcut_dropout": [0.5, 0.25],
+    "survival_prob": [1, 0.5, 0.8],
+    "survival_decay": ["linear", "uniform"],
+    "transform_bias": [-2, -3, 0.125],
+    "growth_rate": [12, 24, 1],
+    "bottleneck": [True, False],
+    "compression": [1, 0.5, 0.3],
+}
+
+
+def random_spec(rng: random.Random) -> NetSpec:
+    """A possible net, by trial."""
+    kinds = {
+        "plain": PlainSpec,
+        "residual": ResidualSpec,
+        "highway": HighwaySpec,
+        "dense": DenseSpec,
+    }
+    while True:
+        family = rng.choice(sorted(kinds))
+        fields = [name for name in kinds[family].model_fields if name in CHOICES]
+        given = {n: rng.choice(CHOICES[n]) for n in fields if n == "depth" or rng.random() < 0.35}
+        if family == "dense":
+            given.pop("layout", None)
+        try:
+            return kinds[family].model_validate(given)
+        except ValidationError:
+            continue
+
+
+def test_tokens_and_json_round_trip() -> None:
+    rng = random.Random(7)
+    seen = set()
+    for _ in range(600):
+        spec = random_spec(rng)
+        token = token_of(spec)
+        seen.add(token)
+        assert spec_of(token) == spec, token
+        assert parse_net(spec.model_dump_json()) == spec
+        assert title_of(spec)
+    assert len(seen) > 350
+
+
+def test_tokens_leave_the_data_out() -> None:
+    spec = fit(spec_of("resnet_v2_20;width=8"), (1, 8, 8), 5)
+    assert token_of(spec) == "resnet_v2_20;width=8"
+
+
+@pytest.mark.parametrize(
+    ("token", "sentence"),
+    [
+        ("resnet_v2_57", "Depth 57 is not possible here: it must be 6n + 2"),
+        ("plain_9", "try 8 and 14"),
+        ("densenet_41_k12", "try 40 and 43"),
+        ("highway_1301", "less than or equal to 1300"),
+        ("resnet2_56", "There is no net named 'resnet2_56': did you mean 'resnet_v2_56'?"),
+        ("ResNet_v2_56", "did you mean 'resnet_v2_56'?"),
+        ("vgg", "names are plain_N, resnet_v1_N"),
+        ("", "There is no net named ''"),
+        ("plain_56;width", "'width' in 'plain_56;width' is not a change: write field=value"),
+        ("plain_56;width=8;width=9", "'width' is given twice"),
+        ("plain_56;width=many", "width: input should be a valid integer"),
+        ("plain_56;colour=red", "There is no field 'colour' here"),
+        ("plain_56;order=v1", "There is no field 'order' here"),
+        ("plain_56;classes=3", "it comes from the data"),
+        ("plain_56;family=dense", "it comes from the name"),
+        ("plain_999999999", "There is no net named"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(token: str, sentence: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        spec_of(token)
+    message = str(caught.value)
+    assert sentence in message
+    assert "\n" not in message
+    assert message.endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("token", "title"),
+    [
+        ("resnet_v2_56", "ResNet v2 56"),
+        ("plain_56", "Plain 56"),
+        ("fc_highway_50", "Highway 50, fully connected"),
+        ("densenet_40_k12", "DenseNet 40, k = 12"),
+        ("densenet_bc_100_k12", "DenseNet-BC 100, k = 12"),
+        ("resnet_v2_56;width=8;batch_norm=false", "ResNet v2 56, width 8, no batch norm"),
+        ("resnet_v1_20;shortcut=B", "ResNet v1 20, option B"),
+        ("resnet_v2_1001", "ResNet v2 1001"),
+        ("resnet_v2_164", "ResNet v2 164"),
+        ("resnet_v2_164;unit=basic", "ResNet v2 164, two-layer units"),
+        ("resnet_v2_20;unit=bottleneck", "ResNet v2 20, bottlenecks"),
+        ("resnet_110_bn_after_addition", "ResNet 110, BN after addition"),
+        ("fc_highway_50;transform_bias=-3", "Highway 50, fully connected, bias −3"),
+        ("resnet_v2_20;init=xavier;survival_prob=0.5", "ResNet v2 20, survival 0.5, Xavier"),
+    ],
+)
+def test_titles(token: str, title: str) -> None:
+    assert title_of(spec_of(token)) == title
