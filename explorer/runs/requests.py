@@ -99,8 +99,9 @@ class GatesRequest(OneNet):
 class PredictRequest(Spec):
     """Class probabilities of one image, a test image by its index or a picture file.
 
-    The result holds ``predictions`` (a Prediction for each net), ``classes`` (their names),
-    ``true_class`` (of a test image) and ``image`` (the picture as the nets see it, PNG, base64).
+    The result holds ``predictions`` (the JSON of a Prediction for each net), ``classes`` (their
+    names), ``true_class`` (of a test image, else null), ``n_test`` (images in the test set) and
+    ``image`` (the picture as the nets see it, PNG, base64).
 
     Attributes:
         deleted: For every net the units to leave out; may be left away.
@@ -120,6 +121,8 @@ class PredictRequest(Spec):
     def _one_image(self) -> PredictRequest:
         if (self.index is None) == (self.image_path is None):
             raise ValueError("give either the index of a test image or an image_path")
+        if self.deleted and len(self.deleted) != len(self.nets):
+            raise ValueError("give the deleted units of every net, or of none")
         return self
 
 

@@ -298,7 +298,10 @@ class Store:
     # ---------------------------------------------------------------------------- records
 
     def append(self, experiment: str, records: Iterable[Record]) -> None:
-        """Keeps a batch of records in one transaction, and moves the experiment's step on."""
+        """Keeps a batch of records in one transaction, and counts the updates done."""
+        records = list(records)
+        if not records:
+            return
         rows = [
             (
                 experiment,
@@ -311,9 +314,6 @@ class Store:
             )
             for record in records
         ]
-        if not rows:
-            return
-        last = max(row[3] for row in rows)
         with self._write() as database:
             database.executemany(
                 "INSERT INTO records (experiment, lane, kind, step, loss, error, payload) "
@@ -322,15 +322,15 @@ class Store:
             )
             database.execute(
                 "UPDATE experiments SET step = max(step, ?), updated = ? WHERE id = ?",
-                (last, time.time(), experiment),
+                (updates_done(records), time.time(), experiment),
             )
 
     def cut(self, experiment: str, step: int) -> None:
-        """Removes what came after ``step``: a run resumed from there records it again."""
+        """Removes what was measured at ``step`` or later: a run resumed there measures it anew."""
         with self._write() as database:
-            for table in ("records", "results"):
+            for table, first in (("records", step), ("results", step + 1)):
                 database.execute(
-                    f"DELETE FROM {table} WHERE experiment = ? AND step > ?", (experiment, step)
+                    f"DELETE FROM {table} WHERE experiment = ? AND step >= ?", (experiment, first)
                 )
             database.execute("UPDATE experiments SET step = ? WHERE id = ?", (step, experiment))
 
@@ -412,6 +412,11 @@ class Store:
             lane: ResultRow(experiment, lane, kind, step, json.loads(payload))
             for lane, step, payload in rows
         }
+
+
+def updates_done(records: Iterable[Record]) -> int:
+    """Updates done once these were recorded: a step is measured just before its update."""
+    return max(record.step + (record.kind == "step") for record in records)
 
 
 def _cause(error: OSError) -> str:

@@ -1,0 +1,134 @@
+"""Training inside a worker: pumps the loop's records out, and obeys between two steps."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from explorer.runs.channel import Channel
+from explorer.runs.protocol import Message, checkpoint_path, snapshot_path
+from explorer.specs import ExperimentSpec, parse
+from explorer.training import Session
+
+CHECKPOINT_SECONDS = 30.0
+
+
+class Training:
+    """One experiment from its start, or its checkpoint, to its end.
+
+    Args:
+        command: The ``train`` command of :mod:`explorer.runs.protocol`.
+    """
+
+    def __init__(self, channel: Channel, command: Message) -> None:
+        self._channel = channel
+        self._task = str(command["task"])
+        self._folder = Path(command["folder"])
+        self._experiment = parse(ExperimentSpec, command["spec"])
+        self._resume = bool(command["resume"])
+        self._paused = bool(command["paused"])
+        self._stopped = False
+        self._steps_left: int | None = None  # before pausing again, when stepping
+        self._steps_per_second: float | None = None
+
+    def run(self) -> None:
+        """Trains; every exit but an exception emits ``done``."""
+        session = self._session = self._open()
+        self._saved = time.monotonic()
+        self._emit("started", steps_total=session.steps_total, device=str(session.device))
+        self._save_weights()
+        self._emit("paused" if self._paused else "running")
+        self._obey(0.0)
+        while not self._stopped and not session.finished:
+            began = time.monotonic()
+            for record in session.advance():
+                self._channel.record(self._task, record)
+            self._after_step(began)
+        self._save_weights()
+        if session.finished:
+            checkpoint_path(self._folder).unlink(missing_ok=True)
+            self._emit("done", status="finished")
+        else:
+            self._save_checkpoint()
+            self._emit("done", status="stopped")
+
+    def _open(self) -> Session:
+        checkpoint = checkpoint_path(self._folder)
+        if self._resume and checkpoint.exists():
+            return Session.resume(checkpoint, progress=self._tell)
+        return Session(self._experiment, progress=self._tell)
+
+    def _tell(self, text: str, share: float) -> None:
+        self._channel.emit({"event": "progress", "task": self._task, "share": share, "text": text})
+
+    def _emit(self, event: str, **fields: object) -> None:
+        message = {"event": event, "task": self._task, "step": self._session.step, **fields}
+        self._channel.emit(message)
+
+    # --------------------------------------------------------------------- between two steps
+
+    def _after_step(self, began: float) -> None:
+        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+            self._save_checkpoint()
+        if self._steps_left is not None:
+            self._steps_left -= 1
+            if self._steps_left <= 0:
+                self._pause()
+        due = 0.0 if self._steps_per_second is None else began + 1 / self._steps_per_second
+        self._obey(due)
+
+    def _obey(self, due: float) -> None:
+        """Carries out what was commanded; returns when the next step is to be taken.
+
+        Args:
+            due: The clock's time (``time.monotonic``) of that step, in slow motion.
+        """
+        while not self._stopped:
+            wait = None if self._paused else max(0.0, due - time.monotonic())
+            command = self._channel.receive(wait)
+            if command is None:
+                return
+            if command["do"] == "control" and command["task"] == self._task:
+                self._control(command["action"], command["value"])
+                if command["action"] in ("step", "slow"):
+                    due = 0.0
+
+    def _control(self, action: str, value: float | None) -> None:
+        match action:
+            case "play":
+                self._steps_left = None
+                if self._paused:
+                    self._paused = False
+                    self._emit("running")
+            case "pause":
+                if not self._paused:
+                    self._pause()
+            case "step":
+                self._steps_left = 1
+                self._paused = False
+            case "slow":
+                self._steps_per_second = value
+            case "stop":
+                self._stopped = True
+            case "learning_rate":
+                assert value is not None  # the service checked it
+                self._session.set_learning_rate(value)
+            case "snapshot":
+                self._save_weights()
+
+    def _pause(self) -> None:
+        self._paused = True
+        self._steps_left = None
+        self._save_weights()
+        self._save_checkpoint()
+        self._emit("paused")
+
+    def _save_weights(self) -> None:
+        for lane in range(len(self._session.nets)):
+            self._session.snapshot(lane, snapshot_path(self._folder, lane))
+            self._emit("snapshot", lane=lane)
+
+    def _save_checkpoint(self) -> None:
+        self._session.save(checkpoint_path(self._folder))
+        self._saved = time.monotonic()
+        self._emit("saved")

@@ -1,0 +1,119 @@
+"""What the run service shows: frozen pictures of an experiment, safe to keep in any thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from explorer.results import LesionCurve, Record, TrainingCurves
+from explorer.runs.store import Status
+from explorer.specs import ExperimentSpec
+
+
+@dataclass(frozen=True)
+class LaneState:
+    """How one lane stands.
+
+    Attributes:
+        message: Why it stopped, where it diverged; else None.
+        learning_rate: Of its latest step; None before the first.
+        snapshot_step: Step of the latest weights that instruments can look at; None before any.
+    """
+
+    name: str
+    diverged: bool
+    message: str | None
+    learning_rate: float | None
+    snapshot_step: int | None
+
+
+@dataclass(frozen=True)
+class ExperimentView:
+    """One experiment at one moment.
+
+    Attributes:
+        reason: A sentence on the status, where it needs one; else empty.
+        queue_position: 1 for the next in the queue; None when not queued.
+        steps_per_second: Over the last seconds; None unless it is running.
+        slow: Most steps a second, in slow motion; else None.
+        kept: Goes on without anybody watching.
+        resumable: Play takes it up again.
+        created, updated: Unix seconds.
+        version: Grows whenever anything shown has changed.
+    """
+
+    id: str
+    name: str
+    spec: ExperimentSpec
+    status: Status
+    reason: str
+    step: int
+    steps_total: int
+    steps_per_second: float | None
+    seconds_left: float | None
+    device: str | None
+    queue_position: int | None
+    slow: float | None
+    kept: bool
+    resumable: bool
+    lanes: tuple[LaneState, ...]
+    created: float
+    updated: float
+    version: int
+
+    @property
+    def active(self) -> bool:
+        """Whether it is on its way, or waits to be."""
+        return self.status in ("queued", "starting", "running", "paused")
+
+
+@dataclass(frozen=True)
+class LesionState:
+    """A lane's lesion curve, on its weights at ``step``; ``share`` below 1 while it is measured."""
+
+    step: int
+    curve: LesionCurve
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class ProgramState:
+    """The accuracy of a lane with some units deleted, on its weights at ``step``.
+
+    Attributes:
+        result: The JSON of a ProgramResult; None where ``error`` says why not.
+    """
+
+    lane: int
+    deleted: tuple[str, ...]
+    step: int
+    result: dict[str, Any] | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class LaneLive:
+    """What is drawn of one lane.
+
+    Attributes:
+        layers: The latest gradients by layer (kind ``layers``), as recorded.
+        gates: The latest transform gates (kind ``gates``).
+    """
+
+    curves: TrainingCurves
+    layers: Record | None
+    gates: Record | None
+    lesions: LesionState | None
+
+
+@dataclass(frozen=True)
+class LiveView:
+    """Everything that the page draws of an experiment."""
+
+    experiment: ExperimentView
+    lanes: tuple[LaneLive, ...]
+    programs: tuple[ProgramState, ...]
+
+    @property
+    def version(self) -> int:
+        return self.experiment.version

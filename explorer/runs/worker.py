@@ -1,0 +1,185 @@
+"""The process that computes: ``python -m explorer.runs.worker``, started by the run service.
+
+Warm (torch and the nets are imported before anything is asked), polite (``nice``), and tied to
+its server: it ends when its standard input does. What it is told and tells: ``protocol``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from explorer.errors import Cancelled, SkipscopeError
+from explorer.runs.channel import Channel
+from explorer.runs.protocol import Message
+
+if TYPE_CHECKING:
+    from explorer.runs.jobs import Shelf
+
+log = logging.getLogger("skipscope.worker")
+
+
+class Worker:
+    """Takes one command after the other; answers clicks in the middle of a sweep.
+
+    Jobs run on the main thread alone. A sweep asks between its steps whether it was cancelled
+    (:meth:`_cancelled`); a click that arrived meanwhile is carried out right there, on the
+    sweep's stack, so that neither waits for the other to end nor shares anything with it.
+    """
+
+    def __init__(self, channel: Channel, shelf: Shelf) -> None:
+        self._channel = channel
+        self._shelf = shelf
+        self._waiting: deque[Message] = deque()
+        self._stack: list[Message] = []  # the jobs being carried out
+        self._cancel: set[str] = set()  # tasks among them
+
+    def serve(self) -> None:
+        """Works for ever; the channel ends the process."""
+        while True:
+            self._take_in()
+            if not self._waiting:
+                self._sort(self._channel.receive(None))
+                continue
+            command = self._waiting.popleft()
+            if command["do"] == "train":
+                self._attempt(command, self._train)
+            else:
+                self._attempt(command, self._job)
+
+    def _take_in(self) -> None:
+        while (command := self._channel.receive()) is not None:
+            self._sort(command)
+
+    def _sort(self, command: Message | None) -> None:
+        """Puts a command where it belongs: what is under way, or what waits."""
+        if command is None:
+            return
+        task = command["task"]
+        if command["do"] == "cancel":
+            if any(job["task"] == task for job in self._stack):
+                self._cancel.add(task)
+            kept = [waiting for waiting in self._waiting if waiting["task"] != task]
+            if len(kept) < len(self._waiting):
+                self._waiting = deque(kept)
+                self._channel.emit({"event": "cancelled", "task": task})
+        elif command["do"] in ("train", "job"):
+            self._waiting.append(command)
+        # A control for a training that has just ended has nothing left to control.
+
+    def _train(self, command: Message) -> None:
+        from explorer.runs.trainer import Training
+
+        Training(self._channel, command).run()
+
+    def _job(self, command: Message) -> None:
+        from explorer.runs.jobs import JOBS, Context
+
+        task = command["task"]
+        self._channel.emit({"event": "started", "task": task})
+        context = Context(
+            shelf=self._shelf,
+            level=len(self._stack) - 1,
+            cancelled=lambda: self._cancelled(task),
+            progress=lambda share, text: self._channel.emit(
+                {"event": "progress", "task": task, "share": share, "text": text}
+            ),
+            partial=lambda value: self._channel.emit(
+                {"event": "partial", "task": task, "value": value}
+            ),
+        )
+        value = JOBS[command["kind"]](context, command["payload"])
+        self._channel.emit({"event": "done", "task": task, "value": value})
+
+    def _cancelled(self, task: str) -> bool:
+        self._take_in()
+        if not any(job.get("click") for job in self._stack):
+            clicks = [command for command in self._waiting if command.get("click")]
+            for click in clicks:
+                self._waiting.remove(click)
+                self._aside(click)
+        return task in self._cancel
+
+    def _aside(self, click: Message) -> None:
+        """Carries a click out in the middle of a sweep, with gradients as at the start."""
+        import torch
+
+        with torch.inference_mode(False), torch.enable_grad():
+            self._attempt(click, self._job)
+
+    def _attempt(self, command: Message, work: Callable[[Message], None]) -> None:
+        """Carries out a command; whatever it raises becomes an event."""
+        task = command["task"]
+        self._stack.append(command)
+        try:
+            work(command)
+        except Cancelled:
+            self._channel.emit({"event": "cancelled", "task": task})
+        except Exception as error:
+            self._channel.emit({"event": "failed", "task": task, **describe(error)})
+        finally:
+            self._stack.pop()
+            self._cancel.discard(task)
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """An exception as data; its traceback goes to the log as well."""
+    text = traceback.format_exc()
+    kind = type(error).__name__
+    if isinstance(error, SkipscopeError):
+        sentence = str(error)
+    elif isinstance(error, MemoryError) or kind == "OutOfMemoryError":
+        sentence = (
+            "The device ran out of memory: take fewer lanes, a smaller batch, or smaller nets."
+        )
+    elif isinstance(error, OSError) and error.filename:
+        sentence = (
+            f"{error.filename} could not be read or written ({error.strerror}): check the disk's "
+            "space and permissions, then try again."
+        )
+    else:
+        first = (str(error).splitlines() or [""])[0]
+        sentence = (
+            f"This stopped with an unexpected error ({kind}: {first[:200]}); the whole report is "
+            "in worker.log, in Skipscope's folder."
+        )
+        log.error("%s", text)
+    return {"kind": kind, "sentence": sentence, "traceback": text}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="explorer.runs.worker", description=__doc__)
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    parser.add_argument("--nice", type=int, default=10, help="how far to stand back (Unix)")
+    options = parser.parse_args(arguments)
+
+    # Whatever prints must not reach the protocol: keep the pipe, point 1 to standard error.
+    events = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when a worker ends
+    if hasattr(os, "nice"):
+        os.nice(options.nice)
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(process)d %(message)s")
+    channel = Channel(sys.stdin.buffer, events)
+
+    import torch
+
+    import explorer.runs.trainer  # noqa: F401  (warm: what a first command would wait for)
+    from explorer.runs.jobs import Shelf
+
+    torch.set_num_threads(options.threads)
+    torch.set_num_interop_threads(1)
+    channel.emit({"event": "ready"})
+    Worker(channel, Shelf()).serve()
+
+
+if __name__ == "__main__":
+    main()
