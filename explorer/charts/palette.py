@@ -60,6 +60,10 @@ def muted(theme: Theme) -> str:
     return _MUTE[theme]
 
 
+def line(theme: Theme) -> str:
+    return _LINE[theme]
+
+
 def base_figure(theme: Theme, *, x: str, y: str, height: int = 300) -> go.Figure:
     """An empty figure with the house's axes, and room that does not change as data arrives."""
     axis: dict[str, Any] = {

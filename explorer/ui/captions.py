@@ -93,7 +93,7 @@ def lesion_caption(lanes: Sequence[LaneView]) -> str:
 
 def _times(ratio: float) -> str:
     if ratio >= 1:
-        return f"{ratio:.3g} ×"
+        return f"{ratio:,.0f} ×" if ratio >= 100 else f"{ratio:.2g} ×"
     return f"1/{1 / ratio:,.0f}" if ratio < 0.1 else f"{ratio:.2g} ×"
 
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from explorer.names import title_of
 from explorer.specs import (
     RECIPES,
     DataSpec,
@@ -447,8 +446,3 @@ def training_choices(training: TrainSpec, on_change: Callable[[TrainSpec], None]
         training.optimizer,
         field("optimizer"),
     )
-
-
-def title(net: NetSpec) -> str:
-    """Short name of a net for its card."""
-    return title_of(net)

@@ -37,7 +37,7 @@ _LANE = """
 
 _CHART = """
 <section class="sk-chart">
-  <h4 class="sk-title"></h4>
+  <h2 class="sk-title"></h4>
   <p class="sk-caption"></p>
   <div class="sk-stage"><div class="sk-plot" role="img"></div><p class="sk-empty" hidden></p></div>
 </section>

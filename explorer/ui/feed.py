@@ -21,13 +21,15 @@ from explorer.charts import Theme
 from explorer.errors import SkipscopeError
 from explorer.names import title_of
 from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
-from explorer.runs.service import JobHandle, RunService, get_service
+from explorer.runs.desk import JobHandle
+from explorer.runs.requests import JobKind
+from explorer.runs.service import Action, RunService, get_service
 from explorer.shipped import Card, shipped_for
 from explorer.specs import NetSpec
 from explorer.ui.figures import drawn
 from explorer.ui.plans import has_gates, plan_of
 from explorer.ui.runview import lane_views, transport, watched_programs
-from explorer.ui.state import PageState, from_query
+from explorer.ui.state import PageState, from_query, read_cuts
 from explorer.ui.views import LaneView, unit_quantities
 from explorer.ui.words import program_sentence
 
@@ -48,7 +50,7 @@ def answer(query: Mapping[str, str]) -> bytes:
     charts = tuple(name for name in query.get("charts", "").split(",") if name)
     run = query.get("run")
     if run:
-        return _run_answer(service, run, charts, theme, query.get("have", ""))
+        return _run_answer(service, run, charts, theme, query)
     return _rest_answer(service, query, charts, theme)
 
 
@@ -70,10 +72,11 @@ def _unchanged(version: str, poll_ms: int) -> bytes:
 
 
 def _run_answer(
-    service: RunService, run: str, charts: Sequence[str], theme: Theme, have: str
+    service: RunService, run: str, charts: Sequence[str], theme: Theme, query: Mapping[str, str]
 ) -> bytes:
+    have, cut = query.get("have", ""), query.get("cut", "")
     try:
-        service.watch(run)
+        service.watch(run, _watched_cuts(service, run, cut))
         version = f"{run}.{service.version(run)}"
     except SkipscopeError as error:
         return json.dumps(_gone(str(error))).encode()
@@ -95,6 +98,21 @@ def _run_answer(
         )
 
     return _remembered((version, ",".join(charts), theme), build)
+
+
+def _watched_cuts(service: RunService, run: str, cut: str) -> dict[int, list[str]]:
+    """Names of the units that this viewer has deleted, by lane; rubbish is nobody's deletion."""
+    try:
+        cuts = read_cuts(cut) if cut else {}
+    except SkipscopeError:
+        return {}
+    named = {}
+    for lane, net in enumerate(service.experiment(run).spec.lanes):
+        units = plan_of(net).units
+        names = [units[i].name for i in cuts.get(lane, ()) if i < len(units)]
+        if names:
+            named[lane] = names
+    return named
 
 
 def _gone(sentence: str) -> dict[str, Any]:
@@ -224,7 +242,7 @@ _fresh_jobs: OrderedDict[str, JobHandle] = OrderedDict()
 
 
 def _measured(
-    service: RunService, kind: str, view: LaneView, state: PageState
+    service: RunService, kind: JobKind, view: LaneView, state: PageState
 ) -> dict[str, Any] | None:
     """A fresh net's measurement; None until it is there (asked for once, then remembered)."""
     payload = {"net": view.source, "data": state.data.model_dump(mode="json")}
@@ -276,7 +294,7 @@ def column(table: Mapping[str, Any], name: str) -> Any:
 # ------------------------------------------------------------------------- runs and clicks
 
 
-def begin(service: RunService, state: PageState, action: str) -> str:
+def begin(service: RunService, state: PageState, action: Action) -> str:
     """Starts an experiment with the page's choices: play, or its first step, or slowly."""
     run = service.create(state.experiment(), start=action != "step")
     if action != "play":
@@ -284,12 +302,13 @@ def begin(service: RunService, state: PageState, action: str) -> str:
     return run
 
 
-def alive(service: RunService, run: str) -> bool:
-    """Whether the run still obeys the transport bar."""
+def obeys(service: RunService, run: str, action: Action) -> bool:
+    """Whether the run takes this action; if not, Play begins a new one."""
     try:
-        return service.experiment(run).active
+        experiment = service.experiment(run)
     except SkipscopeError:
         return False
+    return experiment.active or (experiment.resumable and action in ("play", "step", "slow"))
 
 
 def lane_source(service: RunService, state: PageState, lane: int) -> dict[str, Any]:

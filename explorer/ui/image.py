@@ -23,7 +23,7 @@ def image_section(service: RunService, state: PageState, set_image: Callable[[in
     """The image picker and the bars. A fragment: choosing an image redraws nothing else."""
     index = int(st.session_state.get("image", state.image))
     with st.container(key="card-image", border=True, gap="small"):
-        st.html('<h4 class="sk-title">One image through every net</h4>')
+        st.html('<h2 class="sk-title">One image through every net</h2>')
         left, right = st.columns([1, 4], gap="medium")
         job = service.submit("predict", _payload(service, state, index))
         with right, st.spinner("Computing…", show_time=False):

@@ -3,10 +3,11 @@
 import streamlit as st
 
 from explorer.ui.pages import compare, runs
-from explorer.ui.style import apply_style
+from explorer.ui.style import apply_style, wordmark
 
 st.set_page_config(page_title="Skipscope", page_icon="🔭", layout="wide")
 apply_style()
+st.logo(wordmark(), size="large")
 pages = {
     "compare": st.Page(compare.page, title="Compare", url_path="compare", default=True),
     "runs": st.Page(runs.page, title="Runs", url_path="runs"),

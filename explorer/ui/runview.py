@@ -134,7 +134,13 @@ def transport(experiment: ExperimentView) -> dict[str, Any]:
         "text": " · ".join(words),
         "reason": experiment.reason or None,
         "fraction": experiment.step / max(1, experiment.steps_total),
-        "play": "❚❚ Pause" if running else "▶ Play again" if again else "▶ Play",
+        "play": "❚❚ Pause"
+        if running
+        else "▶ Resume"
+        if experiment.resumable and again
+        else "▶ Play again"
+        if again
+        else "▶ Play",
         "slow": experiment.slow is not None,
         "learning_rate": f"{rate:.4g}",
         "can": {

@@ -228,7 +228,7 @@ def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
         image=image or 0,
         run=query.get("run") or None,
     )
-    cuts = attempt("cut", _read_cuts)
+    cuts = attempt("cut", read_cuts)
     for lane, units in (cuts or {}).items():
         if lane < len(state.lanes):
             state = state.with_cut(lane, units)
@@ -265,7 +265,8 @@ def _one_of(text: str, name: str, allowed: tuple[str, ...]) -> str:
     return text
 
 
-def _read_cuts(text: str) -> dict[int, tuple[int, ...]]:
+def read_cuts(text: str) -> dict[int, tuple[int, ...]]:
+    """Indices of deleted units by lane, from ``1:3.12|2:0``; raises :class:`SpecError`."""
     cuts: dict[int, tuple[int, ...]] = {}
     for part in text.split("|"):
         lane, colon, units = part.partition(":")

@@ -64,6 +64,9 @@ class Feed {
       ["theme", theme],
       ["have", version],
     ]);
+    // Deletions that somebody looks at are measured again as the weights move.
+    const cut = [...this.parts].map((p) => p.cut).filter(Boolean).join("|");
+    if (cut) url.searchParams.set("cut", cut);
     let wait = 1500;
     try {
       const answer = await fetch(url, { cache: "no-store" });
@@ -206,6 +209,7 @@ export function lane(component) {
       update(data) {
         box.style.setProperty("--lane", `var(--sk-lane-${data.lane})`);
         box.dataset.colour = data.colour;
+        self.cut = data.cut.length ? `${data.lane}:${data.cut.join(".")}` : "";
         if (self.svg !== data.svg) {
           self.svg = data.svg;
           const held = graph.contains(document.activeElement)

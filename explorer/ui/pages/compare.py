@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from explorer.errors import SkipscopeError
 from explorer.graph import count_text, to_svg
-from explorer.names import spec_of
-from explorer.runs.service import RunService, get_service
+from explorer.names import spec_of, title_of
+from explorer.runs.service import Action, RunService, get_service
 from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
 from explorer.ui import choices, feed
 from explorer.ui.components import lane_graph, live_chart, transport_bar
@@ -44,6 +44,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
     ),
     "v1 beside v2": ("resnet_v1_56", "resnet_v2_56"),
 }
+ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}
 COLOURS = {"gradient": "gradient", "gate": "gate T(x)", "lesion": "cost of deletion"}
 
 
@@ -114,25 +115,25 @@ def _leave_run(service: RunService, state: PageState) -> None:
 
 def _act(service: RunService, message: str | None) -> None:
     """A button of the transport bar."""
-    action = (message or "").rsplit(":", 1)[0]
+    word, _, value = (message or "").rsplit(":", 1)[0].partition("=")
+    action = ACTIONS.get(word)
     state, _ = from_query(st.query_params.to_dict())
     state, _ = _attach(service, state)
     try:
-        if action.startswith("learning_rate="):
-            rate = float(action.removeprefix("learning_rate="))
-            if state.run is not None and feed.alive(service, state.run):
+        if action == "learning_rate":
+            rate = float(value)
+            if state.run is not None and feed.obeys(service, state.run, "learning_rate"):
                 service.control(state.run, "learning_rate", rate)
             else:
                 training = parse(TrainSpec, {**state.training.model_dump(), "learning_rate": rate})
                 _update(lambda s: replace(s, training=training, run=None))
-        elif action in ("play", "step", "slow") and not (
-            state.run is not None and feed.alive(service, state.run)
-        ):
-            run = feed.begin(service, state, action)
-            st.session_state["started"] = (*st.session_state.get("started", ()), run)
-            _update(lambda s: replace(s, run=run))
-        elif state.run is not None:
-            service.control(state.run, action)
+        elif action is not None:
+            if state.run is not None and feed.obeys(service, state.run, action):
+                service.control(state.run, action)
+            elif action in ("play", "step", "slow"):
+                run = feed.begin(service, state, action)
+                st.session_state["started"] = (*st.session_state.get("started", ()), run)
+                _update(lambda s: replace(s, run=run))
     except (SkipscopeError, ValueError) as error:
         st.session_state["problem"] = str(error)
 
@@ -259,8 +260,7 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
         st.html(
-            f'<h3 class="sk-name"><span class="sk-dot" style="background:var(--sk-lane-{lane})">'
-            f"</span>{choices.title(net)}</h3>"
+            f'<h2 class="sk-name"><span class="sk-dot sk-dot-{lane}"></span>{title_of(net)}</h2>'
         )
         with st.popover("Change"):
             choices.lane_choices(lane, net, change)
@@ -288,6 +288,7 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
                 f"{count_text(plan.multiply_adds)} multiply-adds"
             ),
             "colour": state.colour,
+            "cut": list(state.cut(lane)),
             "program": feed.cut_answer(service, state, lane, cut) if cut else None,
         },
         toggle=toggle,
