@@ -70,7 +70,7 @@ class Series:
         if self._rows == KEPT_POINTS:
             self._keep(merge(self._table, 2))
             self._run *= 2
-        elif self._rows == len(self._table):
+        if self._rows == len(self._table):
             self._table = np.concatenate([self._table, np.empty_like(self._table)])
         self._table[self._rows] = row
         self._rows += 1

@@ -198,7 +198,8 @@ class Store:
             database.execute(
                 "UPDATE experiments SET status = 'interrupted', reason = CASE WHEN step = 0 "
                 "THEN 'The app was closed or killed before its first step.' "
-                "ELSE 'Cut short at step ' || step || ' when the app was closed or killed.' END "
+                "ELSE 'Cut short at step ' || step || ' when the app was closed or killed; Play "
+                "goes on.' END "
                 f"WHERE status IN ({', '.join('?' * len(UNFINISHED))})",
                 UNFINISHED,
             )

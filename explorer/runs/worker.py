@@ -41,6 +41,25 @@ class Worker:
         self._stack: list[Message] = []  # the jobs being carried out
         self._cancel: set[str] = set()  # tasks among them
 
+    def warm_up(self) -> None:
+        """Measures a tiny net once: torch and scikit-learn load half of themselves at first use."""
+        from explorer.names import spec_of
+        from explorer.runs.jobs import JOBS, Context
+        from explorer.specs import DataSpec, fit_to_data
+
+        data = DataSpec()
+        net = fit_to_data(spec_of("plain_8;width=2"), data).model_dump(mode="json")
+        payload = {
+            "net": {"source": "fresh", "spec": net, "seed": 0},
+            "data": data.model_dump(mode="json"),
+            "n_images": 20,
+            "program": None,
+            "deleted": [],
+        }
+        context = Context(self._shelf, 0, lambda: False, lambda *_: None, lambda _: None)
+        for kind in ("gradients", "evaluate"):
+            JOBS[kind](context, payload)
+
     def serve(self) -> None:
         """Works for ever; the channel ends the process."""
         while True:
@@ -177,8 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     torch.set_num_threads(options.threads)
     torch.set_num_interop_threads(1)
+    worker = Worker(channel, Shelf())
+    worker.warm_up()
     channel.emit({"event": "ready"})
-    Worker(channel, Shelf()).serve()
+    worker.serve()
 
 
 if __name__ == "__main__":

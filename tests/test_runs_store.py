@@ -1,0 +1,271 @@
+"""The store: what is kept across a restart, a damaged file, a full disk, another process."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.errors import RunError
+from explorer.results import Record
+from explorer.runs.history import KEPT_POINTS, LaneHistory, Series
+from explorer.runs.store import ResultRow, Status, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+def step(number: int, lane: int = 0, loss: float | None = 1.0) -> Record:
+    values = {"loss": loss, "error": 0.5, "learning_rate": 0.1}
+    return Record("step", lane, number, values)
+
+
+def evaluation(number: int, lane: int = 0, error: float = 0.25) -> Record:
+    values = {"train_loss": 1.0, "train_error": 0.2, "test_loss": 2.0, "test_error": error}
+    return Record("eval", lane, number, values)
+
+
+def test_records_come_back_whole_and_in_order(store: Store) -> None:
+    experiment = store.create("a name", "{}", 10)
+    layers = Record("layers", 1, 0, {"parameter_rms": [0.1, 2e-30], "output_rms": [3.0]})
+    sent = [evaluation(0), step(0), step(0, lane=1, loss=None), layers, step(1)]
+    store.append(experiment, sent[:2])
+    store.append(experiment, sent[2:])
+    rows = store.records(experiment)
+    assert [record for _, record in rows] == sent
+    assert [r for _, r in store.records(experiment, after=rows[2][0])] == sent[3:]
+    assert len(store.records(experiment, limit=2)) == 2
+    row = store.experiment(experiment)
+    assert row is not None
+    assert (row.name, row.status, row.step, row.steps_total) == ("a name", "queued", 2, 10)
+
+
+@pytest.mark.parametrize("status", ["queued", "starting", "running", "paused"])
+def test_a_restart_finds_every_run_and_says_which_were_cut_short(
+    tmp_path: Path, status: Status
+) -> None:
+    before = Store(tmp_path)
+    cut_short = before.create("one", "{}", 10)
+    before.append(cut_short, [step(0), step(1), step(2)])
+    before.update(cut_short, status)
+    finished = before.create("two", "{}", 10)
+    before.update(finished, "finished", step=10)
+    before.close()
+
+    after = Store(tmp_path)
+    rows = {row.id: row for row in after.experiments()}
+    assert rows[cut_short].status == "interrupted"
+    assert rows[cut_short].reason == (
+        "Cut short at step 3 when the app was closed or killed; Play goes on."
+    )
+    assert rows[finished].status == "finished"
+    assert [record for _, record in after.records(cut_short)] == [step(0), step(1), step(2)]
+    after.close()
+
+
+def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from explorer.runs.store import Store; from explorer.results import Record\n"
+        "store = Store(Path(sys.argv[1])); name = store.create('killed', '{}', 9)\n"
+        "store.append(name, [Record('step', 0, s, {'loss': 1.0}) for s in range(5)])\n"
+        "store.update(name, 'running'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)])
+    assert done.returncode != 0
+    store = Store(tmp_path)
+    [row] = store.experiments()
+    assert (row.name, row.status, row.step) == ("killed", "interrupted", 5)
+    assert len(store.records(row.id)) == 5
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["header", "middle"])
+def test_a_damaged_file_is_kept_aside(tmp_path: Path, damage: str) -> None:
+    store = Store(tmp_path)
+    experiment = store.create("lost", "{}", 10)
+    store.append(experiment, [step(number) for number in range(3000)])
+    store.close()
+    content = bytearray(store.path.read_bytes())
+    start = 0 if damage == "header" else len(content) // 2
+    content[start : start + 40_000] = b"\x55" * 40_000
+    store.path.write_bytes(content)
+
+    fresh = Store(tmp_path)
+    assert fresh.notice is not None
+    [aside] = tmp_path.glob("skipscope-damaged-*.sqlite")
+    assert str(aside) in fresh.notice
+    assert aside.read_bytes() == bytes(content)
+    assert fresh.experiments() == []
+    fresh.append(fresh.create("new", "{}", 10), [step(0)])
+    fresh.close()
+    again = Store(tmp_path)
+    assert again.notice is None
+    assert [row.name for row in again.experiments()] == ["new"]
+    again.close()
+
+
+def test_a_full_disk_is_a_sentence_and_loses_nothing(store: Store) -> None:
+    experiment = store.create("full", "{}", 10)
+    store.append(experiment, [step(0)])
+    pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
+    store._writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(RunError, match=r"could not write .* full.*free some space"):
+        store.append(experiment, [step(number) for number in range(1, 5000)])
+    store._writer.execute("PRAGMA max_page_count = 100000")
+    store.append(experiment, [step(1)])
+    assert [record.step for _, record in store.records(experiment)] == [0, 1]
+
+
+def test_a_home_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(RunError, match=r"cannot keep its runs in .*SKIPSCOPE_HOME"):
+        Store(tmp_path / "file" / "home")
+    (tmp_path / "home" / "skipscope.sqlite").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"cannot open .*SKIPSCOPE_HOME"):
+        Store(tmp_path / "home")
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    running = store.create("mine", "{}", 10)
+    store.update(running, "running")
+    with pytest.raises(RunError, match="Another Skipscope is using"):
+        Store(tmp_path)
+    row = store.experiment(running)
+    assert row is not None
+    assert row.status == "running"
+    store.close()
+    Store(tmp_path).close()
+
+
+def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    database = sqlite3.connect(tmp_path / "skipscope.sqlite")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(RunError, match=r"newer Skipscope .format 99"):
+        Store(tmp_path)
+    assert not list(tmp_path.glob("*damaged*"))
+
+
+def test_deleting_takes_records_results_and_files_along(store: Store) -> None:
+    gone, kept = store.create("gone", "{}", 10), store.create("kept", "{}", 10)
+    for experiment in (gone, kept):
+        store.append(experiment, [step(0)])
+        store.add_result(ResultRow(experiment, 0, "lesions", 1, {"step": 1}))
+        (store.folder(experiment) / "lane-0.safetensors").write_bytes(b"weights")
+    store.delete(gone)
+    assert [row.id for row in store.experiments()] == [kept]
+    assert store.records(gone) == []
+    assert store.latest_results(gone, "lesions") == {}
+    assert not store.folder(gone).exists()
+    assert len(store.records(kept)) == 1
+    with pytest.raises(RunError):
+        store.append(gone, [step(1)])
+
+
+def test_the_latest_result_of_each_lane(store: Store) -> None:
+    experiment = store.create("e", "{}", 10)
+    for lane, at in ((0, 1), (1, 1), (0, 5)):
+        store.add_result(ResultRow(experiment, lane, "lesions", at, {"step": at}))
+    store.add_result(ResultRow(experiment, 0, "gates", 9, {"step": 9}))
+    latest = store.latest_results(experiment, "lesions")
+    assert {lane: row.payload["step"] for lane, row in latest.items()} == {0: 5, 1: 1}
+
+
+def test_a_resumed_run_measures_again_from_its_checkpoint(store: Store) -> None:
+    experiment = store.create("e", "{}", 10)
+    store.append(experiment, [evaluation(0), *(step(n) for n in range(4)), evaluation(2)])
+    store.cut(experiment, 2)
+    kept = [(record.kind, record.step) for _, record in store.records(experiment)]
+    assert kept == [("eval", 0), ("step", 0), ("step", 1)]
+    row = store.experiment(experiment)
+    assert row is not None
+    assert row.step == 2
+
+
+# ----------------------------------------------------------------------------------- curves
+
+
+def test_a_curve_read_from_disk_is_the_one_kept_in_memory(store: Store) -> None:
+    experiment = store.create("e", "{}", 500)
+    live = [LaneHistory(), LaneHistory()]
+    generator = np.random.default_rng(0)
+    records = []
+    for number in range(500):
+        for lane in (0, 1):
+            records.append(step(number, lane, loss=float(generator.random())))
+            if number % 100 == 0:
+                records.append(evaluation(number, lane, error=float(generator.random())))
+    records.append(Record("layers", 1, 490, {"parameter_rms": [1.0], "output_rms": [2.0]}))
+    store.append(experiment, records)
+    for record in records:
+        live[record.lane].add(record)
+    stored = store.history(experiment, 2)
+    for lane in (0, 1):
+        for points in (1000, 100):
+            for name, column in live[lane].steps.read(points).items():
+                np.testing.assert_allclose(stored[lane].steps.read(points)[name], column)
+        for name, column in live[lane].evals.read(1000).items():
+            np.testing.assert_allclose(stored[lane].evals.read(1000)[name], column)
+        assert stored[lane].latest == live[lane].latest
+
+
+def test_a_thinned_curve_keeps_the_mean_and_its_old_points_stay() -> None:
+    series = Series(("step", "loss", "error"))
+    losses = np.random.default_rng(1).random(3 * KEPT_POINTS + 17)
+    for number, loss in enumerate(losses):
+        series.append(number, {"loss": loss, "error": 0.5})
+        if number == 2 * KEPT_POINTS + 1000:
+            early = series.read(1000)
+    late = series.read(1000)
+    assert len(late["loss"]) <= 1000
+    run = round(late["step"][1] - late["step"][0])
+    whole = len(losses) // run * run
+    expected = losses[:whole].reshape(-1, run).mean(1)
+    np.testing.assert_allclose(late["loss"][: len(expected)], expected)
+    np.testing.assert_allclose(early["step"][:-2], late["step"][: len(early["step"]) - 2])
+
+
+def test_a_loss_that_is_no_number_stays_a_gap(store: Store) -> None:
+    experiment = store.create("e", "{}", 10)
+    store.append(experiment, [step(0), step(1, loss=None), step(2)])
+    loss = store.history(experiment, 1)[0].steps.read(10)["loss"]
+    np.testing.assert_array_equal(np.isnan(loss), [False, True, False])
+
+
+def test_long_runs_are_quick_to_open_and_to_draw(store: Store) -> None:
+    """100,000 steps of one lane: read in a second at most, drawn in milliseconds."""
+    experiment = store.create("long", "{}", 100_000)
+    payload = json.dumps({"loss": 1.0, "error": 0.5, "learning_rate": 0.1})
+    with store._write() as database:
+        database.executemany(
+            "INSERT INTO records (experiment, lane, kind, step, loss, error, payload) "
+            "VALUES (?, 0, 'step', ?, ?, 0.5, ?)",
+            ((experiment, n, 1 / (n + 1), payload) for n in range(100_000)),
+        )
+    began = time.perf_counter()
+    [history] = store.history(experiment, 1)
+    opened = time.perf_counter() - began
+    began = time.perf_counter()
+    columns = history.steps.read(1000)
+    drawn = time.perf_counter() - began
+    assert 500 <= len(columns["step"]) <= 1000
+    assert columns["step"][0] < 200
+    assert columns["step"][-1] > 99_000
+    assert opened < 1.0
+    assert drawn < 0.05
+    history.add(step(100_000))
+    assert history.steps.read(1000)["step"][-1] > 99_000
