@@ -1,12 +1,11 @@
-"""Gradient magnitudes of a training step, cheaply: a few fused calls, no transfer to the host.
+"""Gradient magnitudes of a training step, cheaply: one fused call, no transfer to the host.
 
-Purpose: gradient by layer while a net trains. Cost: one ``_foreach_norm`` for all weights and
-one norm per unit; the caller moves the results to the host in one go.
+Purpose: gradient by layer while a net trains. Cost: one ``_foreach_norm`` for all weights; the
+caller moves the norms to the host in one go, and divides them there.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -15,19 +14,10 @@ from torch import Tensor, nn
 
 def layer_weights(net: nn.Module, layers: Sequence[str]) -> list[nn.Parameter]:
     """The weights of the named convolutions and linear maps."""
-    weights = [net.get_submodule(name).weight for name in layers]
-    return [weight for weight in weights if isinstance(weight, nn.Parameter)]
+    return [net.get_parameter(f"{name}.weight") for name in layers]
 
 
-def gradient_rms(weights: Sequence[nn.Parameter]) -> Tensor:
-    """√mean((∂L/∂w)²) of each weight tensor, (len(weights),); 0 where there is no gradient."""
+def gradient_norms(weights: Sequence[nn.Parameter]) -> Tensor:
+    """‖∂L/∂w‖ of each weight tensor, (len(weights),), on the device; 0 without a gradient."""
     gradients = [w.grad if w.grad is not None else torch.zeros_like(w) for w in weights]
-    norms = torch.stack(list(torch._foreach_norm(gradients)))
-    sizes = torch.tensor([weight.numel() for weight in weights], device=norms.device)
-    return norms / sizes.sqrt()
-
-
-def rms(values: Tensor) -> Tensor:
-    """√mean(x²), a scalar."""
-    norm: Tensor = torch.linalg.vector_norm(values)
-    return norm / math.sqrt(values.numel())
+    return torch.stack(list(torch._foreach_norm(gradients)))
