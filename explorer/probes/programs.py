@@ -268,7 +268,8 @@ class Engine:
 
     def _step(self, step: Step, x: Tensor) -> Tensor:
         unit = self._units[step.unit]
-        return unit.bypass(x) if step.bypass else unit(x)
+        y = unit.bypass(x) if step.bypass else unit(x)
+        return y.contiguous(memory_format=torch.channels_last) if self._maps else y
 
 
 _CALL_BYTES = 4 << 20
