@@ -20,7 +20,10 @@ def probability_figure(
 ) -> go.Figure:
     """Grouped bars in per cent: the classes that any lane finds likeliest, at most ten."""
     figure = base_figure(theme, x="", y="probability, %", height=280)
-    best = [max(float(p.probabilities[c]) for _, _, p in lanes) for c in range(len(classes))]
+    best = [
+        max((float(p.probabilities[c]) for _, _, p in lanes), default=0.0)
+        for c in range(len(classes))
+    ]
     likeliest = sorted(range(len(classes)), key=lambda c: -best[c])[:SHOWN]
     shown = sorted(likeliest)
     for lane, name, prediction in lanes:

@@ -63,7 +63,14 @@ _TRANSPORT = """
 </div>
 """
 
-_HTML = {"lane": _LANE, "chart": _CHART, "transport": _TRANSPORT}
+_PICTURE = """
+<div class="sk-image">
+  <img class="sk-picture" alt="" hidden>
+  <p class="sk-caption" role="status"></p>
+</div>
+"""
+
+_HTML = {"lane": _LANE, "chart": _CHART, "transport": _TRANSPORT, "picture": _PICTURE}
 
 
 def _component(part: str) -> Any:
@@ -91,6 +98,11 @@ def lane_graph(
 def live_chart(key: str, *, feed: str, chart: str, title: str) -> None:
     """A figure of the feed that keeps zoom and legend while data arrives."""
     _mount("chart", key, {"feed": feed, "chart": chart, "title": title})
+
+
+def picture(key: str, *, feed: str, image: int) -> None:
+    """The test image ``image`` as the nets see it, and its class."""
+    _mount("picture", key, {"feed": feed, "image": image})
 
 
 def transport_bar(key: str, *, feed: str, conditions: str, action: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,9 +26,10 @@ from explorer.runs.desk import JobHandle
 from explorer.runs.requests import JobKind
 from explorer.runs.service import Action, RunService, get_service
 from explorer.shipped import Card, shipped_for
-from explorer.specs import NetSpec
+from explorer.specs import DataSpec, NetSpec
 from explorer.ui.figures import drawn
 from explorer.ui.plans import has_gates, plan_of
+from explorer.ui.predictions import Predictions, Seen
 from explorer.ui.runview import lane_views, transport, watched_programs
 from explorer.ui.state import PageState, from_query, read_cuts
 from explorer.ui.views import LaneView, unit_quantities
@@ -37,6 +39,7 @@ POLL_LIVE_MS = 500
 POLL_REST_MS = 2500
 _cache: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
 _cache_lock = threading.Lock()
+_predictions = Predictions()
 _CACHED = 64
 
 
@@ -74,14 +77,23 @@ def _unchanged(version: str, poll_ms: int) -> bytes:
 def _run_answer(
     service: RunService, run: str, charts: Sequence[str], theme: Theme, query: Mapping[str, str]
 ) -> bytes:
-    have, cut = query.get("have", ""), query.get("cut", "")
     try:
-        service.watch(run, _watched_cuts(service, run, cut))
+        experiment = service.experiment(run)
+        cuts = _named_cuts(experiment.spec.lanes, query.get("cut", ""))
+        service.watch(run, cuts)
         version = f"{run}.{service.version(run)}"
     except SkipscopeError as error:
         return json.dumps(_gone(str(error))).encode()
-    poll = POLL_LIVE_MS if service.experiment(run).active else POLL_REST_MS
-    if version == have:
+    poll = POLL_LIVE_MS if experiment.active else POLL_REST_MS
+    sources = [
+        {"source": "run", "experiment": run, "lane": lane} for lane in range(len(experiment.lanes))
+    ]
+    stamp = tuple(lane.snapshot_step for lane in experiment.lanes)
+    seen = None
+    if None not in stamp:  # weights to look through are there
+        seen = _seen(service, sources, experiment.spec.data, cuts, query, stamp)
+        version += f".{seen.number}" if seen else ""
+    if version == query.get("have"):
         return _unchanged(version, poll)
 
     def build() -> dict[str, Any]:
@@ -95,21 +107,50 @@ def _run_answer(
             charts,
             theme,
             live.experiment.steps_total,
+            seen,
         )
 
-    return _remembered((version, ",".join(charts), theme), build)
+    return _remembered((version, _asked(query), ",".join(charts), theme), build)
 
 
-def _watched_cuts(service: RunService, run: str, cut: str) -> dict[int, list[str]]:
+def _asked(query: Mapping[str, str]) -> str:
+    """What of a poll, beside its charts, decides on the answer."""
+    return "&".join(
+        f"{k}={query.get(k, '')}" for k in ("lanes", "data", "train", "seed", "cut", "image")
+    )
+
+
+def _seen(
+    service: RunService,
+    sources: Sequence[dict[str, Any]],
+    data: DataSpec,
+    cuts: Mapping[int, Sequence[str]],
+    query: Mapping[str, str],
+    stamp: tuple[int | None, ...],
+) -> Seen | None:
+    """The image that the viewer looks at, through all lanes; None where no image is asked for."""
+    if not query.get("image", "").isdecimal():
+        return None
+    payload = {
+        "nets": list(sources),
+        "data": data.model_dump(mode="json"),
+        "index": int(query["image"]),
+        "deleted": [list(cuts.get(lane, ())) for lane in range(len(sources))],
+    }
+    return _predictions.look(service, payload, stamp)
+
+
+def _named_cuts(lanes: Sequence[NetSpec], cut: str) -> dict[int, list[str]]:
     """Names of the units that this viewer has deleted, by lane; rubbish is nobody's deletion."""
     try:
         cuts = read_cuts(cut) if cut else {}
     except SkipscopeError:
         return {}
     named = {}
-    for lane, net in enumerate(service.experiment(run).spec.lanes):
+    for lane, net in enumerate(lanes):
         units = plan_of(net).units
-        names = [units[i].name for i in cuts.get(lane, ()) if i < len(units)]
+        chosen = [units[i] for i in cuts.get(lane, ()) if i < len(units)]
+        names = [unit.name for unit in chosen if unit.deletable]
         if names:
             named[lane] = names
     return named
@@ -132,9 +173,13 @@ def _rest_answer(
     state, _ = from_query(query)
     views, waiting = rest_views(service, state)
     known = "".join("1" if v.gradients is not None else "0" for v in views)
-    identity = "&".join(f"{k}={query[k]}" for k in ("lanes", "data", "train", "seed") if k in query)
-    version = f"rest.{known}"
-    poll = 400 if waiting else 60_000
+    seen = None
+    if state.data.name == "digits":
+        cuts = _named_cuts(state.lanes, query.get("cut", ""))
+        seen = _seen(service, [v.source for v in views], state.data, cuts, query, ())
+        waiting |= seen is not None and not seen.predictions and seen.problem is None
+    version = f"rest.{known}.{seen.number if seen else ''}.{zlib.crc32(_asked(query).encode())}"
+    poll = 300 if waiting else 60_000
     if version == query.get("have"):
         return _unchanged(version, poll)
 
@@ -144,9 +189,9 @@ def _rest_answer(
             bar["text"] = "Shipped weights, trained on the digits. Play trains them anew."
         else:
             bar["text"] = f"Ready: {state.training.steps:,} steps"
-        return _page(version, poll, views, bar, {}, charts, theme, None)
+        return _page(version, poll, views, bar, {}, charts, theme, None, seen)
 
-    return _remembered((version, identity, ",".join(charts), theme), build)
+    return _remembered((version, _asked(query), ",".join(charts), theme), build)
 
 
 def _page(
@@ -158,6 +203,7 @@ def _page(
     charts: Sequence[str],
     theme: Theme,
     steps_total: int | None,
+    seen: Seen | None,
 ) -> dict[str, Any]:
     lanes = []
     for view in views:
@@ -176,7 +222,10 @@ def _page(
         "poll_ms": poll_ms,
         "transport": bar,
         "lanes": lanes,
-        **drawn(charts, views, theme=theme, steps_total=steps_total),
+        **drawn(charts, views, theme=theme, steps_total=steps_total, seen=seen),
+        "image": None
+        if seen is None
+        else {"picture": seen.picture, "true_class": seen.true_class, "problem": seen.problem},
     }
 
 

@@ -13,27 +13,50 @@ from explorer.charts import (
     gate_figure,
     gradient_figure,
     lesion_figure,
+    probability_figure,
     training_figure,
 )
 from explorer.ui import captions
+from explorer.ui.predictions import Seen
 from explorer.ui.views import LaneView
 
-CHARTS = ("error", "loss", "gradient_parameters", "gradient_outputs", "gate", "lesion")
+CHARTS = (
+    "error",
+    "loss",
+    "gradient_parameters",
+    "gradient_outputs",
+    "gate",
+    "lesion",
+    "probabilities",
+)
 _EMPTY = {
     "error": "Press Play: the curves begin with the first step.",
     "loss": "Press Play: the curves begin with the first step.",
     "gradient_parameters": "Measuring the gradients at initialisation…",
     "gradient_outputs": "Measuring the gradients at initialisation…",
     "gate": "No net here has gates: choose the highway family for one lane.",
+    "probabilities": "Computing…",
     "lesion": "Press Play, or click a block: untrained nets have no lesion curve yet.",
 }
 
 
 def figure(
-    chart: str, lanes: Sequence[LaneView], *, theme: Theme, steps_total: int | None
+    chart: str,
+    lanes: Sequence[LaneView],
+    *,
+    theme: Theme,
+    steps_total: int | None,
+    seen: Seen | None,
 ) -> go.Figure:
     """One figure of ``CHARTS``."""
     match chart:
+        case "probabilities":
+            predictions = seen.predictions if seen else ()
+            return probability_figure(
+                [(v.index, v.name, p) for v, p in zip(lanes, predictions, strict=False)],
+                seen.classes if seen else (),
+                theme=theme,
+            )
         case "error" | "loss":
             return training_figure(
                 [(v.index, v.curves) for v in lanes if v.curves is not None],
@@ -61,9 +84,11 @@ def figure(
             )
 
 
-def caption(chart: str, lanes: Sequence[LaneView]) -> str:
+def caption(chart: str, lanes: Sequence[LaneView], seen: Seen | None) -> str:
     """The two sentences of a chart, from the data that it shows."""
     match chart:
+        case "probabilities":
+            return seen.words([v.name for v in lanes]) if seen and seen.predictions else ""
         case "error":
             return captions.error_caption(lanes)
         case "loss":
@@ -79,15 +104,22 @@ def caption(chart: str, lanes: Sequence[LaneView]) -> str:
 
 
 def drawn(
-    charts: Sequence[str], lanes: Sequence[LaneView], *, theme: Theme, steps_total: int | None
+    charts: Sequence[str],
+    lanes: Sequence[LaneView],
+    *,
+    theme: Theme,
+    steps_total: int | None,
+    seen: Seen | None,
 ) -> dict[str, Any]:
     """Figures (as plain JSON values), captions and words for empty charts."""
     known = [name for name in charts if name in CHARTS]
     return {
         "figures": {
-            name: json.loads(figure(name, lanes, theme=theme, steps_total=steps_total).to_json())
+            name: json.loads(
+                figure(name, lanes, theme=theme, steps_total=steps_total, seen=seen).to_json()
+            )
             for name in known
         },
-        "captions": {name: caption(name, lanes) for name in known},
+        "captions": {name: caption(name, lanes, seen) for name in known},
         "empty": {name: _EMPTY[name] for name in known},
     }

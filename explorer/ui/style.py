@@ -38,7 +38,7 @@ def wordmark() -> str:
     """The program's name beside a block and its shortcut, as an SVG in the theme's colours."""
     accent = LANE_STYLES[1].colour(theme())
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 132 28" width="132" height="28">'
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 28" width="150" height="28">'
         f'<g fill="none" stroke="{accent}" stroke-width="2">'
         '<rect x="8" y="12" width="12" height="10" rx="2"/><path d="M1 17h7M20 17h7"/>'
         '<path d="M3 17C4 2 24 2 25 17"/></g>'

@@ -55,7 +55,9 @@ class Feed {
     const first = this.parts.values().next().value;
     const theme = first.theme();
     const charts = [...new Set([...this.parts].map((p) => p.chart).filter(Boolean))].sort();
-    const asked = charts.join(",") + theme;
+    const cut = [...this.parts].map((p) => p.cut).filter(Boolean).join("|");
+    const image = [...this.parts].map((p) => p.image).find((i) => i !== undefined);
+    const asked = [charts, theme, cut, image].join(";");
     const version = this.last && this.asked === asked ? this.last.version : "";
     const url = new URL("../feed", BASE);
     url.search = new URLSearchParams([
@@ -65,8 +67,8 @@ class Feed {
       ["have", version],
     ]);
     // Deletions that somebody looks at are measured again as the weights move.
-    const cut = [...this.parts].map((p) => p.cut).filter(Boolean).join("|");
     if (cut) url.searchParams.set("cut", cut);
+    if (image !== undefined) url.searchParams.set("image", image);
     let wait = 1500;
     try {
       const answer = await fetch(url, { cache: "no-store" });
@@ -209,7 +211,9 @@ export function lane(component) {
       update(data) {
         box.style.setProperty("--lane", `var(--sk-lane-${data.lane})`);
         box.dataset.colour = data.colour;
-        self.cut = data.cut.length ? `${data.lane}:${data.cut.join(".")}` : "";
+        const cut = data.cut.length ? `${data.lane}:${data.cut.join(".")}` : "";
+        if (cut !== self.cut) self.feed?.soon(0);
+        self.cut = cut;
         if (self.svg !== data.svg) {
           self.svg = data.svg;
           const held = graph.contains(document.activeElement)
@@ -363,6 +367,36 @@ function neighbour(units, at, direction) {
     if (distance < least) [best, least] = [i, distance];
   });
   return best;
+}
+
+// -------------------------------------------------------------------------------- picture
+
+export function picture(component) {
+  return part(component, (root) => {
+    const box = root.querySelector(".sk-image");
+    const img = box.querySelector("img");
+    const words = box.querySelector(".sk-caption");
+    const self = {
+      chart: null,
+      update(data) {
+        if (self.image !== undefined && self.image !== data.image) self.feed?.soon(0);
+        self.image = data.image;
+      },
+      show(news) {
+        const seen = news.image;
+        if (!seen) return;
+        if (seen.picture) {
+          const source = `data:image/png;base64,${seen.picture}`;
+          if (img.src !== source) img.src = source;
+          img.hidden = false;
+        }
+        const name = seen.true_class === null ? "" : `True class: ${seen.true_class}`;
+        img.alt = name || "The image";
+        text(words, seen.problem ?? name);
+      },
+    };
+    return self;
+  });
 }
 
 // ------------------------------------------------------------------------------ transport

@@ -15,8 +15,7 @@ from explorer.names import spec_of, title_of
 from explorer.runs.service import Action, RunService, get_service
 from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
 from explorer.ui import choices, feed
-from explorer.ui.components import lane_graph, live_chart, transport_bar
-from explorer.ui.image import image_section
+from explorer.ui.components import lane_graph, live_chart, picture, transport_bar
 from explorer.ui.plans import plan_of
 from explorer.ui.state import PageState, from_query, to_query
 
@@ -77,7 +76,7 @@ def page() -> None:
     )
     _lanes(service, state, query)
     _charts(state, query)
-    image_section(service, state, lambda i: _update(lambda s: replace(s, image=i)))
+    _image(state, query)
 
 
 # ------------------------------------------------------------------------------ state changes
@@ -325,6 +324,30 @@ def _charts(state: PageState, query: str) -> None:
         )
     with right, st.container(key="card-gate", border=True, gap="xsmall"):
         live_chart("chart.gate", feed=query, chart="gate", title="Transform gate T(x)")
+
+
+def _image(state: PageState, query: str) -> None:
+    with st.container(key="card-image", border=True, gap="xsmall"):
+        left, right = st.columns([1, 4], gap="medium")
+        with left:
+            st.session_state["image"] = state.image
+            st.number_input(
+                "Test image",
+                min_value=0,
+                key="image",
+                help="Its number in the test set, from 0.",
+                on_change=lambda: _update(
+                    lambda s: replace(s, image=int(st.session_state["image"]))
+                ),
+            )
+            picture("picture", feed=query, image=state.image)
+        with right:
+            live_chart(
+                "chart.probabilities",
+                feed=query,
+                chart="probabilities",
+                title="One image through every net",
+            )
 
 
 def _curve_choice(state: PageState) -> None:
