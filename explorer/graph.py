@@ -28,7 +28,7 @@ def shape_text(shape: Shape) -> str:
 def count_text(value: int) -> str:
     """Three significant digits: ``853 k``, ``12.5 M``."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
+        if value >= 0.9995 * size:  # what would be rounded up to 1000 of the unit below
             return f"{value / size:.3g} {unit}"
     return str(value)
 

@@ -115,7 +115,7 @@ CHOICES: dict[str, list[Any]] = {
 
 def random_spec(rng: random.Random) -> NetSpec:
     """A possible net, by trial."""
-    kinds = {
+    kinds: dict[str, type[PlainSpec | ResidualSpec | HighwaySpec | DenseSpec]] = {
         "plain": PlainSpec,
         "residual": ResidualSpec,
         "highway": HighwaySpec,

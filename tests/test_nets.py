@@ -412,7 +412,7 @@ def test_deletion_is_what_remains_without_the_unit() -> None:
         for unit, plan in zip(net.units, net.blueprint.units, strict=True):
             assert isinstance(unit, ResidualUnit)
             x = torch.rand(2, *plan.input_shape)
-            without = cast(Tensor, unit.bypass(x))
+            without = unit.bypass(x)
             shortcut, _ = unit.branches(x)
             torch.testing.assert_close(without, unit.after(shortcut))
             for parameter in unit.residual.parameters():
@@ -424,8 +424,7 @@ def test_deletion_is_what_remains_without_the_unit() -> None:
     assert cast(HighwayUnit, highway.units[0]).bypass(x) is x
 
     dense = create_net("densenet_10_k12", input_shape=(1, 8, 8), seed=0)
-    unit: Any = dense.units[0]
-    y = unit.bypass(x)
+    y = cast(Any, dense.units[0]).bypass(x)
     assert torch.equal(y[:, :16], x)
     assert y.shape[1] == 28
     assert torch.count_nonzero(y[:, 16:]) == 0
@@ -469,7 +468,7 @@ def test_seeds_decide_everything_and_leave_the_global_generator_alone() -> None:
     torch.manual_seed(3)
     d = create_net("resnet_v2_8")
     assert all(torch.equal(x, y) for x, y in zip(c.parameters(), d.parameters(), strict=True))
-    assert not torch.equal(a.stem[0].weight, c.stem[0].weight)
+    assert not torch.equal(main_layers(a)[0].weight, main_layers(c)[0].weight)
 
 
 def test_initial_weights_have_the_size_that_he_and_glorot_ask_for() -> None:
@@ -478,6 +477,9 @@ def test_initial_weights_have_the_size_that_he_and_glorot_ask_for() -> None:
     for net, wanted in ((he, math.sqrt(2 / 576)), (xavier, math.sqrt(1 / 576))):
         weight = cast(nn.Conv2d, dict(net.named_modules())["stages.0.units.0.conv2"]).weight
         assert float(weight.detach().std()) == pytest.approx(wanted, rel=0.02)
+    gate = cast(HighwayUnit, create_net("highway_7;width=64", seed=0).units[0]).transform_gate[0]
+    wanted = math.sqrt(1 / 576)  # sigmoids are Glorot's, whatever the rectifiers are drawn by
+    assert float(cast(nn.Conv2d, gate).weight.detach().std()) == pytest.approx(wanted, rel=0.02)
     biases = [p for n, p in he.named_parameters() if n.endswith("linear.bias")]
     assert all(torch.count_nonzero(p) == 0 for p in biases)
 

@@ -1,0 +1,258 @@
+"""Block graphs: DOT and SVG, against the blueprint and against stored drawings."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from explorer.blueprint import Blueprint, blueprint
+from explorer.errors import SpecError
+from explorer.graph import COLLAPSE_ABOVE, WIDTH, count_text, to_dot, to_svg
+from explorer.names import spec_of
+from explorer.nets import create_net
+
+GOLDEN = Path(__file__).parent / "golden"
+REFRESH = bool(os.environ.get("SKIPSCOPE_REFRESH_GOLDEN"))
+NAMES = [
+    "plain_56",
+    "resnet_v1_110",
+    "resnet_v2_56",
+    "resnet_v2_20;shortcut=B",
+    "resnet_110_exclusive_gating",
+    "resnet_v2_1001",
+    "highway_25",
+    "densenet_40_k12",
+    "densenet_bc_250_k24",
+    "fc_plain_2",
+    "fc_highway_50",
+    "fc_highway_100",
+]
+
+
+def plan_of(name: str) -> Blueprint:
+    return blueprint(spec_of(name))
+
+
+def elements(svg: str, css: str) -> list[ET.Element]:
+    """The elements that have all the given classes."""
+    wanted = set(css.split())
+    root = ET.fromstring(svg)
+    return [e for e in root.iter() if wanted <= set(e.get("class", "").split())]
+
+
+def node_ids(dot: str) -> list[str]:
+    """Ids of all nodes of a DOT text (statements that are no edges and no defaults)."""
+    pattern = r'^\s*"?([\w.]+)"? \[(?!.*rankdir)'
+    found = re.findall(pattern, dot, flags=re.MULTILINE)
+    return [name for name in found if name not in ("graph", "node", "edge")]
+
+
+# ----------------------------------------------------------------------------------------- DOT
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dot_nodes_are_modules_of_the_net(name: str) -> None:
+    plan = plan_of(name)
+    nodes = node_ids(to_dot(plan))
+    assert nodes[0] == "stem"
+    assert nodes[-1] == "head"
+    assert set(nodes[1:-1]) <= {unit.name for unit in plan.units}
+    if plan.spec.depth <= 56:
+        modules = dict(create_net(plan.spec, seed=0).named_modules())
+        assert set(nodes) <= set(modules)
+
+
+def test_dot_collapses_repeats() -> None:
+    dot = to_dot(plan_of("resnet_v1_110"))
+    assert node_ids(dot) == [
+        "stem",
+        "stages.0.units.0",
+        "stages.1.units.0",
+        "stages.1.units.1",
+        "stages.2.units.0",
+        "stages.2.units.1",
+        "head",
+    ]
+    assert "Residual × 18\n16×32×32 → 16×32×32\n84.1 k parameters in all" in dot
+    assert "Residual × 17" in dot
+    assert "label=identity dir=none style=solid" in dot
+    assert 'label="zero pad" dir=none style=dashed' in dot
+    # dense units each take more maps than the one before: nothing repeats
+    assert len(node_ids(to_dot(plan_of("densenet_40_k12")))) == 2 + 36 + 2
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("resnet_v2_20", "stages.0.units.1"),
+        ("resnet_v2_20;shortcut=B", "stages.1.units.0"),
+        ("resnet_110_exclusive_gating", "stages.0.units.5"),
+        ("highway_25", "stages.1.units.3"),
+        ("highway_25", "stages.0.transition"),
+        ("densenet_40_k12", "stages.2.units.11"),
+        ("plain_56", "stages.0.units.0"),
+    ],
+)
+def test_one_unit_opens_to_its_layers(name: str, unit: str) -> None:
+    plan = plan_of(name)
+    opened = next(u for u in plan.units if u.name == unit)
+    dot = to_dot(plan, unit)
+    nodes = node_ids(dot)
+    inside = [layer.name for layer in opened.layers]
+    assert [n for n in nodes if n in inside] == inside
+    assert f'subgraph "cluster_{unit}"' in dot
+    # everything inside is reached from the unit's input, and only its last layer leads on
+    edges = re.findall(r'"?([\w.]+)"? -> "?([\w.]+)"?', dot)
+    targets = {b for _, b in edges}
+    assert set(inside) <= targets
+    leaving = {a for a, b in edges if a in inside and b not in inside}
+    assert leaving == {inside[-1]}
+    joins = {"add": 2, "gate": 3, "concatenate": 2}
+    for layer in opened.layers:
+        if layer.kind in joins:
+            into = sum(b == layer.name for _, b in edges)
+            assert into == joins[layer.kind], layer.name
+
+
+def test_an_unknown_unit_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"There is no unit 'stages\.9' in this net: units are"):
+        to_dot(plan_of("plain_8"), "stages.9")
+
+
+@pytest.mark.parametrize("name", ["resnet_v2_20;shortcut=B", "highway_25", "densenet_10_k4"])
+def test_dot_is_what_it_was(name: str) -> None:
+    """Set SKIPSCOPE_REFRESH_GOLDEN=1 to write the files anew after a meant change."""
+    dot = to_dot(plan_of(name), "stages.1.units.0")
+    assert dot == to_dot(plan_of(name), "stages.1.units.0")
+    file = GOLDEN / f"{re.sub(r'[;=]', '_', name)}.dot"
+    if REFRESH:
+        file.write_text(dot, "utf-8")
+    assert dot == file.read_text("utf-8")
+
+
+# ----------------------------------------------------------------------------------------- SVG
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_svg_shows_every_unit_as_a_button(name: str) -> None:
+    plan = plan_of(name)
+    svg = to_svg(plan)
+    units = elements(svg, "unit")
+    by_name = {unit.name: (i, unit) for i, unit in enumerate(plan.units)}
+    shown = [element.get("data-unit") for element in units]
+    if len(plan.units) <= COLLAPSE_ABOVE:
+        assert shown == [unit.name for unit in plan.units]
+    else:
+        assert len(shown) < 40
+        hidden = sum(
+            int(text.text.removeprefix("× "))
+            for repeat in elements(svg, "repeat")
+            for text in repeat.iter("{http://www.w3.org/2000/svg}text")
+            if text.text
+        )
+        assert len(shown) + hidden == len(plan.units)
+    for element in units:
+        index, unit = by_name[str(element.get("data-unit"))]
+        assert element.get("role") == "button"
+        assert element.get("data-index") == str(index)
+        assert element.get("tabindex") == ("0" if index == 0 else "-1")
+        label = str(element.get("aria-label"))
+        assert label.startswith(f"Block {index + 1} of {len(plan.units)}, ")
+        assert unit.kind in label
+        assert label.endswith(", deletable" if unit.deletable else ", not deletable")
+        assert (element.get("aria-disabled") == "true") == (not unit.deletable)
+        assert bool(element.get("data-why")) == (not unit.deletable)
+        assert element[0].tag.endswith("title")
+        assert element[1].tag.endswith("rect")
+    assert len(elements(svg, "end")) == 2
+    assert len(elements(svg, "stage-label")) == len(plan.stage_names)
+
+
+def test_svg_labels_say_what_the_unit_is() -> None:
+    svg = to_svg(plan_of("resnet_v2_56"))
+    labels = [element.get("aria-label") for element in elements(svg, "unit")]
+    assert labels[11] == "Block 12 of 27, stage 2: residual, 32→32, deletable"
+    plain = elements(to_svg(plan_of("plain_56")), "unit")[9]
+    assert plain.get("data-why") == (
+        "This plain block changes the shape from 16×32×32 to 32×16×16, so the net cannot compute "
+        "without it."
+    )
+
+
+def test_svg_draws_shortcuts_by_their_kind() -> None:
+    assert not elements(to_svg(plan_of("plain_56")), "shortcut")
+    residual = to_svg(plan_of("resnet_v2_56"))
+    assert len(elements(residual, "shortcut identity")) == 25
+    assert len(elements(residual, "shortcut zero_pad")) == 2
+    assert not elements(residual, "gate")
+    highway = to_svg(plan_of("fc_highway_50"))
+    assert len(elements(highway, "shortcut gated")) == len(elements(highway, "gate")) == 49
+    dense = to_svg(plan_of("densenet_40_k12"))
+    assert len(elements(dense, "transition")) == 2
+    assert len(elements(dense, "shortcut concatenate")) > 36
+
+
+def test_svg_marks_what_is_deleted() -> None:
+    plan = plan_of("resnet_v2_56")
+    svg = to_svg(plan, deleted=("stages.0.units.4",))
+    marked = elements(svg, "deleted")
+    assert [element.get("data-unit") for element in marked] == ["stages.0.units.4"]
+    assert str(marked[0].get("aria-label")).endswith(", deleted")
+    # also inside a collapsed run
+    long = to_svg(plan_of("resnet_v2_1001"), deleted=("stages.1.units.50",))
+    (run,) = elements(long, "deleted")
+    assert "1 deleted" in str(run.get("aria-label"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("per_row", [None, 5, 12])
+def test_svg_stays_inside_its_frame_and_boxes_do_not_overlap(
+    name: str, per_row: int | None
+) -> None:
+    svg = to_svg(plan_of(name), per_row=per_row)
+    root = ET.fromstring(svg)
+    _, _, width, height = (float(v) for v in str(root.get("viewBox")).split())
+    assert width == WIDTH
+    boxes = []
+    for group in root.iter():
+        if group.get("class", "").split()[:1] in (["unit"], ["end"], ["repeat"]):
+            rect = [e for e in group if e.tag.endswith("rect")][-1]
+            x, y, w, h = (float(rect.get(k, "nan")) for k in ("x", "y", "width", "height"))
+            assert 0 <= x < x + w <= width
+            assert 0 <= y < y + h <= height
+            boxes.append((x, y, w, h))
+    for i, (x, y, w, h) in enumerate(boxes):
+        for x2, y2, w2, h2 in boxes[i + 1 :]:
+            apart = x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+            assert apart
+    for path in root.iter("{http://www.w3.org/2000/svg}path"):
+        starts = re.findall(r"[MC]?(-?[\d.]+) (-?[\d.]+)", str(path.get("d")))
+        assert all(0 <= float(x) <= width and 0 <= float(y) <= height for x, y in starts)
+
+
+def test_svg_has_no_colours_of_its_own() -> None:
+    for name in NAMES:
+        svg = to_svg(plan_of(name))
+        assert not re.search(r"style=|fill=|stroke=|#[0-9a-f]{3}", svg)
+        assert svg == to_svg(plan_of(name))
+
+
+def test_svg_is_drawn_quickly() -> None:
+    plan = plan_of("resnet_v2_1001")
+    start = time.perf_counter()
+    svg = to_svg(plan)
+    assert time.perf_counter() - start < 0.1
+    assert len(svg) < 30_000
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(7, "7"), (4640, "4.64 k"), (853_018, "853 k"), (12_548_569, "12.5 M"), (999_999, "1 M")],
+)
+def test_counts_are_short(value: int, text: str) -> None:
+    assert count_text(value) == text
