@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -39,6 +40,15 @@ REFRESH = bool(os.environ.get("SKIPSCOPE_REFRESH_GOLDEN"))
 JOINS = ("add", "gate", "concatenate")
 ORDER_NAMES = get_args(Order)
 SHORTCUT_NAMES = get_args(Shortcut)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small tensors: more threads only wait for each other, badly so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def small(**fields: Any) -> ResidualSpec:
