@@ -35,6 +35,6 @@ def probability_figure(
             hovertemplate="%{fullData.name}<br>%{x}: %{y:.1f} %<extra></extra>",
         )
     figure.update_xaxes(type="category")
-    figure.update_yaxes(range=[0, 100])
+    figure.update_yaxes(range=[0, 102])
     figure.update_layout(barmode="group", bargap=0.25, showlegend=True)
     return figure

@@ -85,6 +85,6 @@ def gate_figure(
             marker={"symbol": style.symbol, "size": 5, "color": colour},
             hovertemplate="%{fullData.name}<br>%{text}: T = %{y:.3f}<extra></extra>",
         )
-    figure.update_yaxes(range=[0, 1])
+    figure.update_yaxes(range=[0, 1.02])
     figure.update_layout(showlegend=True)
     return figure

@@ -55,7 +55,7 @@ def training_figure(
             hovertemplate="%{fullData.name}, test<br>step %{x}: %{y:.4~g}<extra></extra>",
         )
     if percent:
-        figure.update_yaxes(range=[0, 100])
+        figure.update_yaxes(range=[0, 102])
     else:
         figure.update_yaxes(type="log", exponentformat="power", dtick=1)
     if steps_total:

@@ -180,6 +180,7 @@ export function chart(component) {
         plot.setAttribute("aria-label", `${title.textContent}. ${words}`);
         const nothing = figure.data.length === 0;
         empty.hidden = !nothing;
+        box.classList.toggle("sk-nothing", nothing);
         text(empty, news.empty?.[self.chart] ?? "");
         const Plotly = await loadPlotly();
         figure.layout.autosize = true;

@@ -16,7 +16,7 @@ from explorer.runs.service import Action, RunService, get_service
 from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
 from explorer.ui import choices, feed
 from explorer.ui.components import lane_graph, live_chart, picture, transport_bar
-from explorer.ui.plans import plan_of
+from explorer.ui.plans import has_gates, plan_of
 from explorer.ui.state import PageState, from_query, to_query
 
 PRESETS: dict[str, tuple[str, ...]] = {
@@ -317,13 +317,15 @@ def _charts(state: PageState, query: str) -> None:
             title="Gradient magnitude by "
             + ("layer" if state.gradient_of == "parameters" else "block output"),
         )
-    left, right = st.columns(2, gap="small")
+    gated = any(has_gates(net) for net in state.lanes)
+    left, *rest = st.columns(2 if gated else 1, gap="small")
     with left, st.container(key="card-lesion", border=True, gap="xsmall"):
         live_chart(
             "chart.lesion", feed=query, chart="lesion", title="Accuracy after deleting one block"
         )
-    with right, st.container(key="card-gate", border=True, gap="xsmall"):
-        live_chart("chart.gate", feed=query, chart="gate", title="Transform gate T(x)")
+    for right in rest:
+        with right, st.container(key="card-gate", border=True, gap="xsmall"):
+            live_chart("chart.gate", feed=query, chart="gate", title="Transform gate T(x)")
 
 
 def _image(state: PageState, query: str) -> None:

@@ -1,0 +1,131 @@
+"""The pages' logic under Streamlit's own test harness: controls write the address and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import explorer
+from explorer.runs.service import get_service
+
+# Page by page: the harness does not follow `st.navigation` through a second run.
+MAIN = Path(explorer.__file__).parent / "ui" / "main.py"
+COMPARE = "from explorer.ui.pages import compare\ncompare.page()\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers(_own_home: Path) -> Iterator[None]:
+    yield
+    get_service().close()
+
+
+def open_page(**query: str) -> AppTest:
+    test = AppTest.from_string(COMPARE, default_timeout=60)
+    for name, value in query.items():
+        test.query_params[name] = value
+    return test.run()
+
+
+def first(value: Any) -> str:
+    return str(value[0] if isinstance(value, list) else value)
+
+
+def test_the_entry_script_opens_the_compare_page() -> None:
+    test = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    assert not test.exception
+    assert test.title[0].value.startswith("Why do very deep nets fail")
+
+
+def test_the_first_page_has_three_lanes_and_no_problem() -> None:
+    test = open_page()
+    assert not test.exception
+    assert not test.warning
+    assert test.title[0].value.startswith("Why do very deep nets fail")
+    assert test.selectbox(key="lane2.family").value == "highway"
+    assert test.selectbox(key="lane1.depth").value == 56
+
+
+def test_a_changed_choice_is_in_the_address_and_on_the_page() -> None:
+    test = open_page(lanes="plain_20,resnet_v2_20")
+    test.selectbox(key="lane0.depth").select(32).run()
+    assert first(test.query_params["lanes"]) == "plain_32,resnet_v2_20"
+    test.selectbox(key="lane1.order").select("original").run()
+    assert first(test.query_params["lanes"]) == "plain_32,resnet_v1_20"
+    test.toggle(key="lane1.batch_norm").set_value(False).run()
+    assert "batch_norm=false" in first(test.query_params["lanes"])
+    assert not test.exception
+
+
+def test_a_family_can_be_changed_to_every_other() -> None:
+    test = open_page(lanes="plain_56")
+    for family in ("dense", "highway", "residual", "plain"):
+        test.selectbox(key="lane0.family").select(family).run()
+        assert not test.exception
+        assert not test.warning
+        assert test.selectbox(key="lane0.family").value == family
+
+
+def test_choices_that_exclude_each_other_are_a_sentence() -> None:
+    test = open_page(lanes="resnet_v2_20;order=bn_after_addition")
+    test.toggle(key="lane0.batch_norm").set_value(False).run()
+    assert not test.exception
+    assert "batch norm" in test.warning[0].value
+    assert test.toggle(key="lane0.batch_norm").value is True  # nothing was changed
+
+
+def test_lanes_are_added_up_to_four_and_removed_down_to_one() -> None:
+    test = open_page(lanes="plain_8")
+    add = next(b for b in test.button if b.label == "Add a net")
+    for _ in range(3):
+        add.click().run()
+        add = next(b for b in test.button if b.label == "Add a net")
+    assert first(test.query_params["lanes"]).count("plain_8") == 4
+    assert add.disabled
+    for lane in (3, 0, 1):
+        test.button(key=f"lane{lane}.remove").click().run()
+    assert first(test.query_params["lanes"]) == "plain_8"
+    assert test.button(key="lane0.remove").disabled
+
+
+def test_a_preset_fills_the_lanes() -> None:
+    test = open_page()
+    test.selectbox(key="preset").select("Batch norm off").run()
+    assert first(test.query_params["lanes"]).count("batch_norm=false") == 2
+    assert test.selectbox(key="preset").value == "Batch norm off"
+
+
+def test_training_choices_are_kept_in_the_link() -> None:
+    test = open_page(lanes="plain_8")
+    test.selectbox(key="train.recipe").select("adam").run()
+    test.number_input(key="train.steps").set_value(50).run()
+    assert first(test.query_params["train"]) == "adam;steps=50"
+    test.number_input(key="seed").set_value(11).run()
+    assert first(test.query_params["seed"]) == "11"
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [
+        ({"lanes": "plain_55"}, "50 and 56"),
+        ({"run": "nothing"}, "not stored here"),
+        ({"data": "folder;path=/no/where"}, "/no/where"),
+        ({"train": "one_cycle;batch_size=1e99"}, "batch_size"),
+    ],
+)
+def test_a_wrong_link_is_one_warning(query: dict[str, str], word: str) -> None:
+    test = open_page(**query)
+    assert not test.exception
+    assert len(test.warning) == 1
+    assert word in test.warning[0].value
+
+
+def test_the_runs_page_says_when_there_is_nothing() -> None:
+    test = AppTest.from_string(
+        "from explorer.ui.pages import runs\nruns.page()\n", default_timeout=60
+    ).run()
+    assert not test.exception
+    assert "press Play" in test.info[0].value
