@@ -66,12 +66,12 @@ class Visit:
         self.page.wait_for_function(
             "() => document.querySelectorAll('.sk-lane .sk-graph [data-unit]').length > 1"
         )
-        self.page.wait_for_function("() => document.querySelector('.sk-status').textContent !== ''")
+        self.page.wait_for_function("() => document.querySelector('.sk-status')?.textContent")
         return self.page
 
     def status(self, status: str, timeout: float = 90_000) -> None:
         self.page.wait_for_function(
-            "(s) => document.querySelector('.sk-transport').dataset.status === s",
+            "(s) => document.querySelector('.sk-transport')?.dataset.status === s",
             arg=status,
             timeout=timeout,
         )
