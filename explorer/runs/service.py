@@ -460,11 +460,7 @@ class RunService:
                 self._begin(self._queue.pop(0))
                 continue
             parking = [run for run in active if run.afterwards == "park"]
-            resting = [
-                run
-                for run in active
-                if run.status == "paused" and run.saved and run.afterwards == "stop"
-            ]
+            resting = [run for run in active if run.status == "paused" and run.afterwards == "stop"]
             if len(parking) < len(self._queue) and resting:
                 self._park(min(resting, key=lambda run: run.updated))
             else:
@@ -540,7 +536,7 @@ class RunService:
                         )
                         assert run.worker is not None
                         run.worker.send(_control(run, "pause"))
-                    elif run.status == "paused" and run.saved and run.afterwards == "stop":
+                    elif run.status == "paused" and run.afterwards == "stop":
                         self._park(run)
 
     # ------------------------------------------------------------- in trainers' reader threads
@@ -605,6 +601,7 @@ class RunService:
             case "paused":
                 run.rate.clear()
                 self._settle(run, "paused", run.pause_reason)
+                self._schedule()
             case "snapshot":
                 run.snapshots[event["lane"]] = event["step"]
             case "saved":

@@ -1,0 +1,416 @@
+"""The run service with real workers: training, controls, jobs, deaths, restarts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.errors import RunError, SkipscopeError
+from explorer.names import spec_of
+from explorer.results import LesionCurve
+from explorer.runs.service import RunService, get_service
+from explorer.runs.views import ExperimentView
+from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
+
+DATA = DataSpec()
+ENDLESS = 1_000_000
+PLAIN = fit_to_data(spec_of("plain_8;width=4"), DATA)
+RESNET = fit_to_data(spec_of("resnet_v2_8;width=4"), DATA)
+FRESH = {"source": "fresh", "spec": RESNET.model_dump(mode="json"), "seed": 5}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunService]:
+    service = RunService(tmp_path_factory.mktemp("home"), threads=1)
+    service.start()
+    yield service
+    service.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60, every: float = 0.02) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(every)
+
+
+def spec(steps: int, *, lanes: int = 2) -> ExperimentSpec:
+    training = TrainSpec(steps=steps, batch_size=32, eval_every=50)
+    return ExperimentSpec(lanes=(PLAIN, RESNET)[:lanes], training=training)
+
+
+def reaches(service: RunService, experiment: str, *statuses: str) -> ExperimentView:
+    until(lambda: service.experiment(experiment).status in statuses)
+    return service.experiment(experiment)
+
+
+def trainer_pid(service: RunService, experiment: str) -> int:
+    worker = service._runs[experiment].worker
+    assert worker is not None
+    return worker.pid
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_a_training_from_beginning_to_end(service: RunService) -> None:
+    experiment = service.create(spec(60), name="a first one")
+    seen = {service.version(experiment)}
+    while service.experiment(experiment).active:
+        service.watch(experiment)
+        seen.add(service.version(experiment))
+        time.sleep(0.02)
+    view = service.experiment(experiment)
+    assert (view.status, view.step, view.name) == ("finished", 60, "a first one")
+    assert view.device == "cpu"
+    assert [lane.snapshot_step for lane in view.lanes] == [60, 60]
+    assert len(seen) > 3
+    live = service.live(experiment)
+    assert live is service.live(experiment)  # nothing changed, nothing built
+    for lane in live.lanes:
+        np.testing.assert_array_equal(lane.curves.step, np.arange(60))
+        np.testing.assert_array_equal(lane.curves.eval_step, [0, 50, 60])
+        assert np.isfinite(lane.curves.batch_loss).all()
+        assert lane.layers is not None
+        assert len(lane.layers.values["parameter_rms"]) == 8
+    assert [e.id for e in service.experiments()] == [experiment]
+
+    def watched() -> bool:
+        service.watch(experiment)
+        lanes = service.live(experiment).lanes
+        return all(lane.lesions and lane.lesions.step == 60 for lane in lanes)
+
+    until(watched)
+    lesions = [lane.lesions for lane in service.live(experiment).lanes]
+    assert [state.curve.units for state in lesions if state] == [
+        ("stages.0.units.0",),  # the others change the shape, and a plain net has no shortcut
+        ("stages.0.units.0", "stages.1.units.0", "stages.2.units.0"),
+    ]
+
+
+def test_pause_step_play_slow_and_stop(service: RunService) -> None:
+    experiment = service.create(spec(ENDLESS), start=False)
+    assert reaches(service, experiment, "paused").step == 0
+    service.control(experiment, "step")
+    until(lambda: service.experiment(experiment).step == 1)
+    reaches(service, experiment, "paused")
+    service.control(experiment, "learning_rate", 0.01)
+    service.control(experiment, "slow")
+    assert service.experiment(experiment).slow == 2.0
+    service.control(experiment, "slow", 0)
+    service.control(experiment, "play")
+    until(lambda: service.experiment(experiment).step > 20)
+    until(lambda: service.experiment(experiment).steps_per_second is not None)
+    view = service.experiment(experiment)
+    assert view.status == "running"
+    assert view.seconds_left is not None
+    assert view.lanes[0].learning_rate == 0.01
+    service.control(experiment, "pause")
+    paused = reaches(service, experiment, "paused").step
+    time.sleep(0.3)
+    assert service.experiment(experiment).step == paused
+    service.control(experiment, "stop")
+    view = reaches(service, experiment, "stopped")
+    assert view.reason == f"Stopped at step {paused}; Play goes on from there."
+    assert view.resumable
+    with pytest.raises(RunError, match="press Play"):
+        service.control(experiment, "learning_rate", 0.1)
+    with pytest.raises(RunError, match="between 1e-8 and 100"):
+        service.control(experiment, "learning_rate", -1.0)
+    service.control(experiment, "pause")  # a click that came too late changes nothing
+    assert service.experiment(experiment).status == "stopped"
+
+    service.control(experiment, "resume")
+    until(lambda: service.experiment(experiment).step > paused + 5)
+    service.control(experiment, "stop")
+    stopped = reaches(service, experiment, "stopped").step
+    steps = service.live(experiment, 10**6).lanes[0].curves.step
+    np.testing.assert_array_equal(steps, np.arange(stopped))  # none lost, none twice
+
+
+def test_what_waits_in_the_queue_starts_when_there_is_room(service: RunService) -> None:
+    first, second = (service.create(spec(ENDLESS, lanes=1)) for _ in range(2))
+    third, fourth = (service.create(spec(4, lanes=1)) for _ in range(2))
+    for experiment in (first, second):
+        reaches(service, experiment, "running")
+    positions = [service.experiment(e).queue_position for e in (first, second, third, fourth)]
+    assert positions == [None, None, 1, 2]
+    service.control(third, "stop")
+    assert service.experiment(third).status == "stopped"
+    assert service.experiment(fourth).queue_position == 1
+    # A paused training gives its place up, and takes it again when it is played.
+    service.control(first, "pause")
+    assert reaches(service, fourth, "finished").step == 4
+    view = service.experiment(first)
+    assert view.status == "paused"
+    service.control(first, "play")
+    until(lambda: service.experiment(first).step > view.step)
+    for experiment in (first, second):
+        service.delete(experiment)
+        with pytest.raises(RunError, match="There is no experiment"):
+            service.experiment(experiment)
+
+
+def test_a_killed_training_says_so_and_keeps_its_records(service: RunService) -> None:
+    other = service.create(spec(ENDLESS, lanes=1))
+    experiment = service.create(spec(ENDLESS))
+    until(lambda: service.experiment(experiment).step > 10)
+    os.kill(trainer_pid(service, experiment), signal.SIGKILL)
+    view = reaches(service, experiment, "failed")
+    assert view.reason.startswith("The process that trained this was killed (SIGKILL")
+    assert f"at step {view.step};" in view.reason
+    stored = service._store.experiment(experiment)
+    assert stored is not None
+    assert (stored.status, stored.reason, stored.step) == ("failed", view.reason, view.step)
+    kept = [r.step for _, r in service._store.records(experiment) if r.kind == "step"]
+    assert sorted(set(kept)) == list(range(view.step))
+    before = service.experiment(other).step
+    until(lambda: service.experiment(other).step > before)  # everything else goes on
+    service.delete(other)
+    service.control(experiment, "play")  # no checkpoint yet: from the beginning
+    until(lambda: service.experiment(experiment).status == "running")
+    service.delete(experiment)
+
+
+def test_a_training_that_nobody_watches_is_paused(service: RunService) -> None:
+    kept, left = (service.create(spec(ENDLESS, lanes=1)) for _ in range(2))
+    service.control(kept, "keep")
+    for experiment in (kept, left):
+        reaches(service, experiment, "running")
+    service._lease_seconds = 0.5
+    try:
+        view = reaches(service, left, "paused")
+        assert view.reason.startswith("Paused because nobody has watched it for")
+        assert service.experiment(kept).status == "running"
+        until(lambda: service._runs[left].worker is None)  # and its process is let go
+        assert service.experiment(left).reason == view.reason
+    finally:
+        service._lease_seconds = 600.0
+    service.control(left, "play")
+    until(lambda: service.experiment(left).step > view.step)
+    for experiment in (kept, left):
+        service.delete(experiment)
+
+
+# -------------------------------------------------------------------------------------- jobs
+
+
+def test_jobs_while_a_training_runs(service: RunService) -> None:
+    experiment = service.create(spec(ENDLESS))
+    reaches(service, experiment, "running")
+    source = {"source": "run", "experiment": experiment, "lane": 1}
+    until(lambda: service.experiment(experiment).lanes[1].snapshot_step is not None)
+    job = service.submit("evaluate", {"net": source, "deleted": ["stages.1.units.0"]})
+    result = job.wait(30)
+    assert result is not None
+    assert result["deleted"] == ["stages.1.units.0"]
+    assert result["n_images"] == 360
+    assert 0 <= result["accuracy"] <= 1
+    assert result["step"] == 0
+    watched = {1: ("stages.1.units.0",)}
+
+    def moved() -> bool:
+        service.watch(experiment, watched)
+        live = service.live(experiment)
+        return (
+            bool(live.programs)
+            and live.programs[0].step > 0
+            and all(lane.lesions and lane.lesions.step > 0 for lane in live.lanes)
+        )
+
+    until(moved)
+    [program] = service.live(experiment).programs
+    assert program.result is not None
+    assert (program.lane, program.deleted) == (1, ("stages.1.units.0",))
+    assert service.experiment(experiment).status == "running"
+    service.delete(experiment)
+    with pytest.raises(RunError, match="There is no experiment"):
+        service.submit("evaluate", {"net": source})
+
+
+def test_the_same_question_is_answered_once(service: RunService) -> None:
+    first = service.submit("lesions", {"net": FRESH, "data": DATA.model_dump()})
+    second = service.submit("lesions", {"net": FRESH, "data": DATA.model_dump()})
+    assert first.id == second.id
+    first.cancel()  # the other still wants it
+    result = second.wait(30)
+    assert result is not None
+    assert second.state == "done"
+    assert len(LesionCurve.from_json(result).units) == 3
+    assert second.partial["units"] == result["units"]
+    again = service.submit("lesions", {"net": FRESH})
+    assert again.state == "done"
+    assert service.job(again.id).wait(0) == result
+    assert second.progress[0] == 1.0
+    with pytest.raises(RunError, match="no job"):
+        service.job("job-0")
+
+
+def test_every_kind_of_job(service: RunService) -> None:
+    gradients = service.submit("gradients", {"net": FRESH}).wait(30)
+    assert gradients is not None
+    assert len(gradients["layers"]) == 8
+    highway = fit_to_data(spec_of("fc_highway_8"), DATA).model_dump(mode="json")
+    gated = {"source": "fresh", "spec": highway, "seed": 5}
+    gates = service.submit("gates", {"net": gated}).wait(30)
+    assert gates is not None
+    assert all(0 < unit["mean"] < 1 for unit in gates["units"])
+    refused = service.submit("gates", {"net": FRESH})
+    assert refused.wait(30) is None
+    assert refused.state == "failed"
+    assert refused.error is not None
+    assert refused.error.startswith("A residual net has no transform gates")
+    shown = service.submit(
+        "predict", {"nets": [FRESH, FRESH], "index": 7, "deleted": [[], ["stages.0.units.0"]]}
+    ).wait(30)
+    assert shown is not None
+    intact, cut = (np.asarray(p["probabilities"]) for p in shown["predictions"])
+    assert intact.sum() == pytest.approx(1)
+    assert np.abs(intact - cut).max() > 1e-3
+    assert shown["true_class"] in range(10)
+    assert len(shown["classes"]) == 10
+    assert service.submit("predict", {"nets": [FRESH], "index": 360}).wait(30) is None
+    data = service.submit("prepare_data", {"data": DATA.model_dump()}).wait(30)
+    assert data is not None
+    assert (data["n_train"], data["n_test"], data["input_shape"]) == (1437, 360, [1, 8, 8])
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "sentence"),
+    [
+        ("dance", {}, "There is no job 'dance'"),
+        ("gates", {"net": {"source": "moon"}}, "source"),
+        ("gates", {"net": FRESH, "images": 5}, "There is no field 'images'"),
+        ("predict", {"nets": [FRESH]}, "either the index of a test image or an image_path"),
+        ("evaluate", {"net": FRESH, "program": [], "deleted": ["x"]}, "not both"),
+        ("gates", {"net": {"source": "shipped", "name": "nothing"}}, "no shipped weights"),
+        ("gates", {"net": {"source": "run", "experiment": "x"}}, "There is no experiment 'x'"),
+    ],
+)
+def test_a_wrong_question_is_one_sentence(
+    service: RunService, kind: str, payload: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(SkipscopeError, match=sentence):
+        service.submit(kind, payload)  # type: ignore[arg-type]
+
+
+def test_a_killed_measurement_says_so_and_others_go_on(service: RunService) -> None:
+    deep = fit_to_data(spec_of("resnet_v2_110"), DATA).model_dump(mode="json")
+    sweep = service.submit("lesions", {"net": {"source": "fresh", "spec": deep, "seed": 1}})
+    behind = service.submit("lesions", {"net": {**FRESH, "seed": 6}})
+    until(lambda: sweep.state == "running")
+    [pid] = service._desk.pids
+    os.kill(pid, signal.SIGKILL)
+    assert sweep.wait(30) is None
+    assert sweep.state == "failed"
+    assert sweep.error == (
+        "The process that measured this was killed (SIGKILL, perhaps because memory ran out); "
+        "a fresh one has taken its place, so try again."
+    )
+    assert behind.wait(30) is not None
+    assert service._desk.pids != [pid]
+
+
+def test_a_job_can_be_given_up(service: RunService) -> None:
+    deep = fit_to_data(spec_of("resnet_v2_110"), DATA).model_dump(mode="json")
+    sweep = service.submit("lesions", {"net": {"source": "fresh", "spec": deep, "seed": 2}})
+    until(lambda: sweep.state == "running")
+    began = time.monotonic()
+    click = service.submit("evaluate", {"net": FRESH, "deleted": ["stages.0.units.0"]})
+    assert click.wait(10) is not None
+    assert sweep.state == "running"
+    assert time.monotonic() - began < 3
+    sweep.cancel()
+    sweep.wait(10)
+    assert (sweep.state, sweep.error) == ("cancelled", "This measurement was cancelled.")
+
+
+# ------------------------------------------------------------------------- ends and restarts
+
+
+def test_a_restart_finds_every_run_and_takes_it_up_again(tmp_path: Path) -> None:
+    before = RunService(tmp_path, threads=1, instrument_workers=0, max_training=1)
+    before.start()
+    with pytest.raises(RunError, match="Another Skipscope"):
+        RunService(tmp_path)
+    experiment = before.create(spec(ENDLESS, lanes=1))
+    waiting = before.create(spec(3, lanes=1))
+    until(lambda: before.experiment(experiment).step > 10)
+    pid = trainer_pid(before, experiment)
+    before.close()
+    assert not alive(pid)
+
+    after = RunService(tmp_path, threads=1, instrument_workers=0, max_training=1)
+    after.start()
+    try:
+        view = after.experiment(experiment)
+        assert view.status == "interrupted"
+        assert view.reason == (
+            f"Cut short at step {view.step} when the app was closed; Play goes on from there."
+        )
+        curves = after.live(experiment, 10**6).lanes[0].curves
+        np.testing.assert_array_equal(curves.step, np.arange(view.step))
+        assert after.experiment(waiting).reason == (
+            "The app was closed or killed before its first step."
+        )
+        after.control(experiment, "play")
+        until(lambda: after.experiment(experiment).step > view.step + 5)
+        after.control(experiment, "pause")
+        step = reaches(after, experiment, "paused").step
+        curves = after.live(experiment, 10**6).lanes[0].curves
+        np.testing.assert_array_equal(curves.step, np.arange(step))
+    finally:
+        after.close()
+
+
+def test_a_killed_server_leaves_no_process_behind(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from explorer.runs.service import RunService\n"
+        "from explorer.specs import ExperimentSpec, parse\n"
+        "service = RunService(Path(sys.argv[1]), threads=1); service.start()\n"
+        "name = service.create(parse(ExperimentSpec, sys.argv[2]))\n"
+        "while service.experiment(name).step < 3: time.sleep(0.02)\n"
+        "print(service._runs[name].worker.pid, *service._desk.pids, flush=True); time.sleep(60)\n"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path), spec(ENDLESS, lanes=1).model_dump_json()],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    pids = [int(pid) for pid in server.stdout.readline().split()]
+    assert len(pids) == 2
+    assert all(alive(pid) for pid in pids)
+    server.kill()
+    server.wait()
+    server.stdout.close()
+    until(lambda: not any(alive(pid) for pid in pids), seconds=10)
+    restarted = RunService(tmp_path)  # not started: it only looks
+    [view] = restarted.experiments()
+    assert view.status == "interrupted"
+    assert view.step >= 3
+    assert len(restarted.live(view.id).lanes[0].curves.step) == view.step
+    restarted.close()
+
+
+def test_one_service_for_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RunService, "start", lambda self: None)
+    service = get_service(tmp_path)
+    assert get_service(tmp_path) is service
+    service.close()
+    assert get_service(tmp_path) is not service
+    get_service(tmp_path).close()
