@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def write(path: str | Path, tensors: dict[str, Tensor], state: dict[str, Any]) -
         save_file(tensors, partial, metadata=header)
         partial.replace(path)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise RunError(
             f"The file {str(path)!r} cannot be written ({error}): free some space, or choose "
             "another folder."
@@ -59,7 +61,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"The file {str(path)!r} is not a whole checkpoint: start the run anew, or give "
             "another file."
         ) from None
-    if state.get("format") != _FORMAT or "step" not in state:
+    if state.get("format") != _FORMAT or "experiment" not in state:
         raise RunError(
             f"The file {str(path)!r} is no checkpoint of this version of Skipscope: start the "
             "run anew."

@@ -1,0 +1,656 @@
+"""The loop: lock-step, exact resumption, divergence, probes against autograd, schedules."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+
+from explorer.data.dataset import Dataset
+from explorer.data.load import load_data
+from explorer.errors import RunError, SpecError
+from explorer.names import spec_of
+from explorer.nets import Net, create_net
+from explorer.results import Record
+from explorer.specs import DataSpec, ExperimentSpec, NetSpec, TrainSpec, fit
+from explorer.training import Session
+from explorer.training.devices import resolve
+from explorer.training.loop import evaluate
+from explorer.training.publish import MAX_POINTS, columns
+from explorer.training.schedule import learning_rate, make_optimizer
+
+PLAIN = "plain_8;width=4"
+RESIDUAL = "resnet_v2_8;width=4"
+HIGHWAY = "fc_highway_5;width=20"
+DENSE = "densenet_10_k4"
+DROPPING = "resnet_v2_14;width=4;survival_prob=0.5"
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return load_data(DataSpec(train_limit=200, test_limit=50))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def net_spec(token: str) -> NetSpec:
+    return fit(spec_of(token), (1, 8, 8), 10)
+
+
+def experiment(
+    *tokens: str, seed: int = 7, augment: bool = False, **training: Any
+) -> ExperimentSpec:
+    training = {"steps": 6, "batch_size": 50, "learning_rate": 0.05, **training}
+    return ExperimentSpec(
+        lanes=tuple(net_spec(token) for token in tokens),
+        data=DataSpec(train_limit=200, test_limit=50, augment=augment),
+        training=TrainSpec(**training),
+        seed=seed,
+        device="cpu",
+    )
+
+
+def run(data: Dataset, *tokens: str, layers_every: int = 2, **rest: Any) -> list[Record]:
+    session = Session(experiment(*tokens, **rest), data, layers_every=layers_every)
+    return list(session.records())
+
+
+def weights(session: Session) -> list[dict[str, torch.Tensor]]:
+    return [net.state_dict() for net in session.nets]
+
+
+def same_weights(a: Session, b: Session) -> bool:
+    return all(
+        torch.equal(ours[key], theirs[key])
+        for ours, theirs in zip(weights(a), weights(b), strict=True)
+        for key in ours
+    )
+
+
+# ---------------------------------------------------------------------------------- records
+
+
+def test_records_of_a_run(data: Dataset) -> None:
+    records = run(data, RESIDUAL, HIGHWAY, eval_every=4)
+    kinds: dict[tuple[str, int], list[int]] = {}
+    for record in records:
+        kinds.setdefault((record.kind, record.lane), []).append(record.step)
+    for lane in (0, 1):
+        assert kinds["step", lane] == [0, 1, 2, 3, 4, 5]
+        assert kinds["eval", lane] == [0, 4, 6]
+        assert kinds["layers", lane] == [0, 2, 4]
+    assert kinds["gates", 1] == [0, 2, 4]
+    assert ("gates", 0) not in kinds
+    assert records[0].kind == "eval"
+    assert (records[-1].kind, records[-1].step) == ("eval", 6)
+    for record in records:
+        assert Record.from_json(json.loads(json.dumps(record.to_json(), allow_nan=False))) == record
+
+
+def test_values_of_the_records(data: Dataset) -> None:
+    records = run(data, HIGHWAY, RESIDUAL)
+    plan = create_net(net_spec(HIGHWAY), seed=0).blueprint
+    by_kind = {record.kind: record.values for record in records if record.lane == 0}
+    assert set(by_kind["step"]) == {"loss", "error", "learning_rate"}
+    assert set(by_kind["eval"]) == {
+        "train_loss", "train_error", "test_loss", "test_error", "n_train", "n_test"
+    }  # fmt: skip
+    assert (by_kind["eval"]["n_train"], by_kind["eval"]["n_test"]) == (50, 50)
+    assert len(by_kind["layers"]["parameter_rms"]) == len(plan.weight_layers)
+    assert len(by_kind["layers"]["output_rms"]) == len(plan.units)
+    assert len(by_kind["gates"]["mean"]) == 4
+    assert all(0 < mean < 0.5 for mean in by_kind["gates"]["mean"])  # b_T is negative
+    rates = [r.values["learning_rate"] for r in records if r.kind == "step" and r.lane == 0]
+    assert rates == [learning_rate(TrainSpec(steps=6, learning_rate=0.05), s, 4) for s in range(6)]
+
+
+def test_once_an_epoch_is_the_default(data: Dataset) -> None:
+    evals = [r.step for r in run(data, HIGHWAY, steps=10) if r.kind == "eval"]
+    assert evals == [0, 4, 8, 10]  # four batches of 50 in 200 images
+    evals = [r.step for r in run(data, HIGHWAY, steps=8) if r.kind == "eval"]
+    assert evals == [0, 4, 8]
+
+
+def test_training_teaches(data: Dataset) -> None:
+    for token, rate in ((RESIDUAL, 0.1), (HIGHWAY, 0.1), (DENSE, 0.1)):
+        records = run(data, token, steps=60, learning_rate=rate)
+        assert records[-1].values["train_error"] < 0.1, token
+        assert records[0].values["train_error"] > 0.6, token
+
+
+def test_eval_is_of_the_net_at_that_step(data: Dataset) -> None:
+    session = Session(experiment(RESIDUAL, steps=4), data)
+    records = list(session.records())
+    net = create_net(net_spec(RESIDUAL), seed=7).eval()
+    logits = net(data.normalise(data.test_images))
+    fresh = records[0].values
+    assert fresh["test_loss"] == pytest.approx(F.cross_entropy(logits, data.test_labels).item())
+    wrong = logits.argmax(1) != data.test_labels
+    assert fresh["test_error"] == pytest.approx(wrong.double().mean().item())
+    trained = session.nets[0].eval()
+    logits = trained(data.normalise(data.test_images))
+    assert records[-1].values["test_error"] == pytest.approx(
+        (logits.argmax(1) != data.test_labels).double().mean().item()
+    )
+
+
+def test_evaluate_counts_nonsense_as_wrong_and_keeps_the_mode(data: Dataset) -> None:
+    net = create_net(net_spec(HIGHWAY), seed=0)
+    with torch.no_grad():
+        net.head.linear.bias.fill_(math.nan)
+    loss, error = evaluate(net, data, data.test_images, data.test_labels)
+    assert math.isnan(loss)
+    assert error == 1.0
+    assert net.training
+    assert not evaluate(net.eval(), data, data.test_images, data.test_labels)[1] < 1
+    assert not net.training
+
+
+# -------------------------------------------------------------------------------- lock-step
+
+
+def test_equal_lanes_stay_equal(data: Dataset) -> None:
+    """Whatever stands beside it, a lane is the run that it would be alone, random draws too."""
+    alone = [r.values for r in run(data, DROPPING, augment=True)]
+    together = run(data, DROPPING, PLAIN, DROPPING, augment=True)
+    assert [r.values for r in together if r.lane == 0] == alone
+    assert [r.values for r in together if r.lane == 2] == alone
+    assert [r.values for r in together if r.lane == 1] != alone
+
+
+def test_twins_see_the_same_images(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(experiment(PLAIN, HIGHWAY, augment=True, steps=3), data)
+    seen: dict[int, list[torch.Tensor]] = {0: [], 1: []}
+    for lane, net in enumerate(session.nets):
+        net.stem.register_forward_pre_hook(
+            lambda module, inputs, lane=lane: seen[lane].append(inputs[0].clone())
+        )
+    while not session.finished:
+        session._train_step()
+    assert len(seen[0]) == 3
+    assert all(torch.equal(a, b) for a, b in zip(seen[0], seen[1], strict=True))
+
+
+@pytest.mark.parametrize("token", [PLAIN, HIGHWAY, DROPPING])
+def test_same_seed_same_curve(data: Dataset, token: str) -> None:
+    first = run(data, token, augment=True)
+    torch.manual_seed(123)  # the global generator has no say
+    assert run(data, token, augment=True) == first
+    assert run(data, token, augment=True, seed=8) != first
+
+
+def test_the_global_generator_is_left_alone(data: Dataset) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    run(data, DROPPING)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_stochastic_depth_varies_by_step(data: Dataset) -> None:
+    session = Session(experiment(DROPPING, steps=40, batch_size=2), data)
+    dropped = []
+    from explorer.nets.layers import Survival
+
+    units = [m for m in session.nets[0].modules() if isinstance(m, Survival)]
+    for unit in units:
+        unit.register_forward_hook(
+            lambda module, inputs, output: dropped.append(not bool(output.any()))
+        )
+    while not session.finished:
+        session._train_step()
+    patterns = [tuple(dropped[i : i + len(units)]) for i in range(0, len(dropped), len(units))]
+    assert len(set(patterns)) > 10
+
+
+# ----------------------------------------------------------------- against straight-line code
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "extra"),
+    [
+        ("sgd", {}),
+        ("nesterov", {"label_smoothing": 0.1}),
+        ("adam", {"gradient_clip": 0.5}),
+        ("adamw", {"schedule": "constant", "weight_decay": 0.1}),
+    ],
+)
+@pytest.mark.parametrize("token", [RESIDUAL, HIGHWAY])
+def test_the_loop_is_the_textbook_loop(
+    data: Dataset, token: str, optimizer: str, extra: dict[str, Any]
+) -> None:
+    """The same losses as a plain loop with unfused updates and contiguous memory."""
+    spec = experiment(token, optimizer=optimizer, learning_rate=0.02, **extra)
+    session = Session(spec, data)
+    losses = [r.values["loss"] for r in session.records() if r.kind == "step"]
+
+    training = spec.training
+    net = create_net(net_spec(token), seed=7)
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    momentum = {"momentum": 0.9, "nesterov": optimizer == "nesterov"}
+    update = kinds.get(optimizer, torch.optim.SGD)(
+        net.parameters(),
+        lr=1.0,
+        weight_decay=training.weight_decay,
+        **({} if optimizer in kinds else momentum),
+        foreach=False,
+    )
+    for step, loss in enumerate(losses):
+        images, labels = session.batches.at(step)
+        value = F.cross_entropy(net(images), labels, label_smoothing=training.label_smoothing)
+        assert loss == pytest.approx(value.item(), rel=2e-4), step
+        update.zero_grad()
+        value.backward()
+        if training.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), training.gradient_clip)
+        update.param_groups[0]["lr"] = learning_rate(training, step, 4)
+        update.step()
+
+
+@pytest.mark.parametrize("token", [PLAIN, RESIDUAL, HIGHWAY, DENSE])
+def test_gradients_by_layer_are_autograds(data: Dataset, token: str) -> None:
+    session = Session(experiment(token), data)
+    (layers,) = [r for r in session.advance() if r.kind == "layers"]
+    images, labels = session.batches.at(0)
+    net = create_net(net_spec(token), seed=7)
+    plan = net.blueprint
+    outputs = []
+    for unit in net.units:
+        unit.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    each = F.cross_entropy(net(images), labels, reduction="none")
+    parameters = [net.get_parameter(f"{layer.name}.weight") for layer in plan.weight_layers]
+    exact = torch.autograd.grad(each.mean(), parameters, retain_graph=True)
+    expected = [gradient.square().mean().sqrt().item() for gradient in exact]
+    assert layers.values["parameter_rms"] == pytest.approx(expected, rel=1e-3)
+    # The per-example losses' gradients: their sum, as batch norm ties examples together.
+    of_outputs = torch.autograd.grad(each.sum(), outputs)
+    expected = [gradient.square().mean().sqrt().item() for gradient in of_outputs]
+    assert layers.values["output_rms"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_output_gradients_do_not_depend_on_the_batch_size(data: Dataset) -> None:
+    """Without batch norm an example's gradient is its own: repeating the batch changes nothing."""
+    session = Session(experiment(HIGHWAY, batch_size=200, steps=1), data)
+    (whole,) = [r.values["output_rms"] for r in session.advance() if r.kind == "layers"]
+    net = create_net(net_spec(HIGHWAY), seed=7)
+    squares = [0.0] * len(net.units)
+    for start in range(0, 200, 20):
+        images = data.normalise(data.train_images[start : start + 20])
+        labels = data.train_labels[start : start + 20]
+        outputs: list[torch.Tensor] = []
+        handles = [
+            unit.register_forward_hook(lambda m, i, output, into=outputs: into.append(output))
+            for unit in net.units
+        ]
+        loss = F.cross_entropy(net(images), labels, reduction="sum")
+        for i, gradient in enumerate(torch.autograd.grad(loss, outputs)):
+            squares[i] += gradient.square().mean().item() / 10
+        for handle in handles:
+            handle.remove()
+    assert whole == pytest.approx([math.sqrt(square) for square in squares], rel=1e-3)
+
+
+def test_gates_are_the_means_of_the_step(data: Dataset) -> None:
+    session = Session(experiment(HIGHWAY), data)
+    (gates,) = [r for r in session.advance() if r.kind == "gates"]
+    net = create_net(net_spec(HIGHWAY), seed=7)
+    images, _ = session.batches.at(0)
+    means = []
+    x = net.stem(images)
+    for unit in net.units:
+        means.append(unit.transform_gate(x).mean().item())
+        x = unit(x)
+    assert gates.values["mean"] == pytest.approx(means, rel=1e-4)
+
+
+def test_probing_changes_nothing(data: Dataset) -> None:
+    def losses(every: int) -> list[float]:
+        records = run(data, RESIDUAL, HIGHWAY, layers_every=every)
+        return [r.values["loss"] for r in records if r.kind == "step"]
+
+    assert losses(1) == losses(1000)
+
+
+def test_bfloat16_is_autocast(data: Dataset) -> None:
+    session = Session(experiment(RESIDUAL, precision="bfloat16", steps=30), data)
+    records = list(session.records())
+    assert all(p.dtype == torch.float32 for p in session.nets[0].parameters())
+    exact = [r.values["loss"] for r in run(data, RESIDUAL, steps=30) if r.kind == "step"]
+    rough = [r.values["loss"] for r in records if r.kind == "step"]
+    assert rough != exact
+    assert rough[0] == pytest.approx(exact[0], rel=0.02)
+    assert records[-1].values["train_error"] < 0.3
+
+
+# -------------------------------------------------------------------- pausing and resuming
+
+
+LONG = {"steps": 11, "augment": True, "eval_every": 4, "schedule": "exponential"}
+
+
+@pytest.mark.parametrize(
+    ("at", "optimizer"), [(0, "sgd"), (1, "sgd"), (13, "sgd"), (30, "adam"), (10_000, "adam")]
+)
+def test_a_resumed_curve_is_the_unbroken_one(
+    data: Dataset, tmp_path: Path, at: int, optimizer: str
+) -> None:
+    """Bit for bit, wherever it was cut, even between two lanes of one step."""
+    spec = experiment(DROPPING, HIGHWAY, optimizer=optimizer, **LONG)
+    unbroken = Session(spec, data, layers_every=3)
+    curve = list(unbroken.records())
+
+    cut = Session(spec, data, layers_every=3)
+    records = cut.records()
+    before = list(itertools.islice(records, at))
+    cut.save(tmp_path / "run" / "checkpoint.safetensors")
+    records.close()
+    torch.manual_seed(99)
+    resumed = Session.resume(tmp_path / "run" / "checkpoint.safetensors", dataset=data)
+    assert resumed.step == cut.step
+    after = list(resumed.records())
+    assert before + after == curve
+    assert same_weights(resumed, unbroken)
+
+
+def test_a_resumed_session_loads_its_own_data(data: Dataset, tmp_path: Path) -> None:
+    session = Session(experiment(HIGHWAY))
+    session.advance()
+    session.save(tmp_path / "c")
+    resumed = Session.resume(tmp_path / "c")
+    assert torch.equal(resumed.dataset.train_images, data.train_images)
+    assert list(resumed.records()) == list(session.records())
+
+
+def test_stopping_and_asking_again_goes_on(data: Dataset) -> None:
+    unbroken = run(data, PLAIN, HIGHWAY)
+    session = Session(experiment(PLAIN, HIGHWAY), data, layers_every=2)
+    records = session.records()
+    first = [next(records) for _ in range(5)]
+    records.close()
+    assert first + list(session.records()) == unbroken
+    assert session.finished
+    assert session.advance() == []
+    assert list(session.records()) == []
+
+
+def test_looking_at_a_net_between_records_changes_nothing(data: Dataset) -> None:
+    unbroken = run(data, RESIDUAL)
+    session = Session(experiment(RESIDUAL), data, layers_every=2)
+    seen = []
+    for record in session.records():
+        seen.append(record)
+        net = session.nets[0].eval()
+        net(data.normalise(data.test_images[:3]))
+    assert seen == unbroken
+
+
+def test_a_rate_set_by_hand(data: Dataset, tmp_path: Path) -> None:
+    session = Session(experiment(HIGHWAY), data)
+    session.advance()
+    session.set_learning_rate(0.007)
+    session.advance()
+    session.save(tmp_path / "c")
+    resumed = Session.resume(tmp_path / "c", dataset=data)
+    assert resumed.learning_rate == 0.007
+    assert resumed.learning_rates == [(1, 0.007)]
+    (step,) = [r for r in resumed.advance() if r.kind == "step"]
+    assert step.values["learning_rate"] == 0.007
+    resumed.set_learning_rate(None)
+    (step,) = [r for r in resumed.advance() if r.kind == "step"]
+    assert step.values["learning_rate"] == learning_rate(session.experiment.training, 3, 4)
+    for wrong in (0, -1.0, math.nan, math.inf, 1000.0):
+        with pytest.raises(SpecError, match=r"must be above 0 and at most 100"):
+            session.set_learning_rate(wrong)
+
+
+def test_a_rate_set_by_hand_is_used(data: Dataset) -> None:
+    session = Session(experiment(HIGHWAY, weight_decay=0.0, momentum=0.0), data)
+    before = [p.clone() for p in session.nets[0].parameters()]
+    session.set_learning_rate(1e-8)
+    session.advance()
+    with torch.no_grad():
+        moved = zip(session.nets[0].parameters(), before, strict=True)
+        assert max(float((p - old).abs().max()) for p, old in moved) < 1e-6
+
+
+def test_checkpoint_needs_no_pickle(data: Dataset, tmp_path: Path) -> None:
+    session = Session(experiment(RESIDUAL), data)
+    session.advance()
+    session.save(tmp_path / "c")
+    content = (tmp_path / "c").read_bytes()
+    (size,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + size])
+    state = json.loads(header["__metadata__"]["skipscope"])
+    assert state["step"] == 1
+    assert ExperimentSpec.model_validate(state["experiment"]) == session.experiment
+    assert [file.name for file in tmp_path.iterdir()] == ["c"]  # no partial file is left
+
+
+def test_damaged_checkpoints(data: Dataset, tmp_path: Path) -> None:
+    session = Session(experiment(RESIDUAL), data)
+    session.save(tmp_path / "whole")
+    content = (tmp_path / "whole").read_bytes()
+    (tmp_path / "cut").write_bytes(content[: len(content) // 2])
+    (tmp_path / "text").write_text("hello")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other")
+    session.snapshot(0, tmp_path / "weights")
+    for name in ("cut", "text", "other", "weights"):
+        with pytest.raises(RunError, match=r"start the run anew.*\.$"):
+            Session.resume(tmp_path / name, dataset=data)
+    with pytest.raises(RunError, match="no checkpoint"):
+        Session.resume(tmp_path / "absent", dataset=data)
+    other = load_data(DataSpec(train_limit=100, test_limit=50))
+    with pytest.raises(RunError, match=r"data has changed .* 200 training images"):
+        Session.resume(tmp_path / "whole", dataset=other)
+
+
+def test_an_unwritable_checkpoint(data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    session = Session(experiment(HIGHWAY), data)
+    with pytest.raises(RunError, match=r"cannot be written"):
+        session.save(tmp_path / "file" / "c")
+
+
+def test_snapshot_is_the_weights(data: Dataset, tmp_path: Path) -> None:
+    session = Session(experiment(HIGHWAY, RESIDUAL), data)
+    session.advance()
+    session.snapshot(1, tmp_path / "snap.safetensors")
+    stored = load_file(tmp_path / "snap.safetensors")
+    state = session.nets[1].state_dict()
+    assert set(stored) == set(state)
+    assert all(torch.equal(stored[key], state[key]) for key in state)
+
+
+# ------------------------------------------------------------------------------- divergence
+
+
+def finite(net: Net) -> bool:
+    return all(bool(p.isfinite().all()) for p in net.parameters())
+
+
+def test_a_lane_that_diverges_stops_and_the_others_go_on(data: Dataset) -> None:
+    session = Session(
+        experiment("fc_plain_4;width=30", RESIDUAL, steps=30, learning_rate=100.0, momentum=0.9),
+        data,
+    )
+    records = list(session.records())
+    diverged = [r for r in records if r.kind == "diverged"]
+    assert [r.lane for r in diverged] == [0]
+    (record,) = diverged
+    assert "Lane 1 diverged at step" in record.values["message"]
+    assert "lower the learning rate" in record.values["message"]
+    assert record.values["message"].endswith(".")
+    assert not [r for r in records if r.lane == 0 and r.step > record.step]
+    assert [r for r in records if r.lane == 1][-1].step == 30
+    for r in records:
+        json.dumps(r.to_json(), allow_nan=False)
+
+
+def test_all_lanes_diverged_ends_the_run(data: Dataset, tmp_path: Path) -> None:
+    session = Session(experiment("fc_plain_4", steps=50, learning_rate=100.0), data)
+    records = list(session.records())
+    assert records[-1].kind == "diverged"
+    assert session.finished
+    assert session.step < 50
+    session.save(tmp_path / "c")
+    assert Session.resume(tmp_path / "c", dataset=data).finished
+    assert session.advance() == []
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights_of_before(data: Dataset) -> None:
+    session = Session(experiment(HIGHWAY), data)
+    session.advance()
+    kept = session.nets[0].state_dict()["head.linear.weight"].clone()
+    handle = session.nets[0].head.register_forward_hook(lambda m, i, output: output * math.inf)
+    (record,) = [r for r in session.advance() if r.kind == "diverged"]
+    handle.remove()
+    assert record.step == 1
+    assert finite(session.nets[0])
+    assert torch.equal(session.nets[0].state_dict()["head.linear.weight"], kept)
+
+
+# -------------------------------------------------------------------------------- bad input
+
+
+def test_nets_must_fit_the_data(data: Dataset) -> None:
+    spec = experiment(HIGHWAY).model_copy(
+        update={"lanes": (fit(spec_of(HIGHWAY), (3, 32, 32), 10),)}
+    )
+    with pytest.raises(SpecError, match=r"Lane 1 .*\(3, 32, 32\).*\(1, 8, 8\).*fit"):
+        Session(spec, data)
+
+
+def test_a_batch_larger_than_the_data(data: Dataset) -> None:
+    with pytest.raises(SpecError, match=r"batch of 201 .* at most 200"):
+        Session(experiment(HIGHWAY, batch_size=201), data)
+
+
+def test_nesterov_needs_momentum(data: Dataset) -> None:
+    with pytest.raises(SpecError, match=r"momentum above 0"):
+        Session(experiment(HIGHWAY, optimizer="nesterov", momentum=0.0), data)
+
+
+def test_devices() -> None:
+    assert resolve("cpu") == torch.device("cpu")
+    assert resolve("auto").type in ("cpu", "cuda", "mps")
+    for kind, there in (
+        ("cuda", torch.cuda.is_available()),
+        ("mps", torch.backends.mps.is_available()),
+    ):
+        if there:
+            assert resolve(kind).type == kind
+        else:
+            with pytest.raises(RunError, match=rf"no {kind} device .* choose auto or .*\.$"):
+                resolve(kind)
+    with pytest.raises(RunError, match=r"no device 'tpu'"):
+        resolve("tpu")
+
+
+def test_threads(data: Dataset) -> None:
+    Session(experiment(HIGHWAY), data, threads=2)
+    assert torch.get_num_threads() == 2
+
+
+# -------------------------------------------------------------------------------- schedules
+
+
+def rates(**spec: Any) -> list[float]:
+    training = TrainSpec(**{"steps": 100, "learning_rate": 1.0, **spec})
+    return [learning_rate(training, step, 10) for step in range(training.steps)]
+
+
+def test_one_cycle() -> None:
+    curve = rates(schedule="one_cycle")
+    peak = curve.index(max(curve))
+    assert peak == 30
+    assert curve[30] == 1.0
+    rises = [b - a for a, b in itertools.pairwise(curve[:31])]
+    assert max(rises) - min(rises) < 1e-12  # linear up
+    assert all(b < a for a, b in itertools.pairwise(curve[30:]))
+    assert curve[65] == pytest.approx(0.5)  # halfway down the cosine
+    assert 0 < curve[-1] < 0.001
+
+
+def test_milestones() -> None:
+    curve = rates(schedule="milestones", milestones=(0.5, 0.75))
+    assert curve[49] == 1
+    assert curve[50] == pytest.approx(0.1)
+    assert curve[74] == pytest.approx(0.1)
+    assert curve[75] == pytest.approx(0.01)
+
+
+def test_he15_drops_at_32k_and_48k() -> None:
+    from explorer.specs import RECIPES
+
+    he15 = RECIPES["he15"]
+    steps = (31_999, 32_000, 47_999, 48_000)
+    values = [learning_rate(he15, step, 390) for step in steps]
+    assert values == pytest.approx([0.1, 0.01, 0.01, 0.001])
+
+
+def test_exponential_constant_warmup() -> None:
+    curve = rates(schedule="exponential", decay_rate=0.5)
+    assert curve[9] == 1
+    assert curve[10] == 0.5
+    assert curve[99] == 0.5**9
+    assert set(rates(schedule="constant")) == {1.0}
+    warm = rates(schedule="constant", warmup_steps=5)
+    assert warm[:6] == [0.1] * 5 + [1.0]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("schedule", ["constant", "one_cycle", "milestones", "exponential"])
+def test_short_runs_have_rates(steps: int, schedule: str) -> None:
+    assert all(0 < rate <= 1 for rate in rates(steps=steps, schedule=schedule))
+
+
+def test_optimizers_are_what_they_are_called() -> None:
+    parameters = [torch.nn.Parameter(torch.zeros(2))]
+    kinds = {"sgd": "SGD", "nesterov": "SGD", "adam": "Adam", "adamw": "AdamW"}
+    for name, kind in kinds.items():
+        made = make_optimizer(TrainSpec(optimizer=name, weight_decay=0.3), parameters)  # type: ignore[arg-type]
+        assert type(made).__name__ == kind
+        assert made.defaults["weight_decay"] == 0.3
+        assert made.defaults.get("nesterov", False) == (name == "nesterov")
+
+
+# ------------------------------------------------------------------------------------ cards
+
+
+def test_columns_of_a_card() -> None:
+    steps = [
+        Record("step", 0, s, {"loss": s / 3, "error": 0.5, "learning_rate": 0.1})
+        for s in range(1000)
+    ]
+    evals = [
+        Record(
+            "eval",
+            0,
+            s,
+            {"train_loss": None, "train_error": 0.123456789, "test_loss": 2.0, "test_error": 1.0,
+             "n_train": 7, "n_test": 9},
+        )
+        for s in (0, 500)
+    ]  # fmt: skip
+    table = columns([*evals, *steps, Record("layers", 0, 0, {})])
+    assert len(table["step"]["loss"]) == 250 <= MAX_POINTS  # runs of four
+    assert table["step"]["step"][:2] == [1.5, 5.5]
+    assert table["step"]["loss"][0] == 0.5
+    assert table["eval"]["train_error"] == [0.12346, 0.12346]
+    assert table["eval"]["train_loss"] == [None, None]
+    assert table["eval"]["step"] == [0, 500]
+    assert (table["eval"]["n_train"], table["eval"]["n_test"]) == (7, 9)
