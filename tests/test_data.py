@@ -6,13 +6,16 @@ import functools
 import gzip
 import hashlib
 import http.server
+import io
 import os
+import pickle
 import struct
 import subprocess
 import sys
+import tarfile
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -371,7 +374,33 @@ def idx(array: np.ndarray) -> bytes:
 
 
 @pytest.fixture
-def mnist_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Serves a folder on a free local port; returns its address."""
+    running = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    def start(site: Path) -> str:
+        handler = functools.partial(Quiet, directory=str(site))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        running.append((server, thread))
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def mnist_server(
+    tmp_path: Path, serve: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
+) -> str:
     """A local server of a tiny set in MNIST's format, which torchvision takes for its mirror."""
     from torchvision.datasets import MNIST
 
@@ -388,23 +417,72 @@ def mnist_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
             name = f"{split}-{kind}-ubyte.gz"
             (site / name).write_bytes(content)
             resources.append((name, hashlib.md5(content).hexdigest()))
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}/"
+    url = serve(site)
     monkeypatch.setattr(MNIST, "mirrors", [url])
     monkeypatch.setattr(MNIST, "resources", resources)
-    yield url
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return url
+
+
+@pytest.fixture
+def cifar_server(
+    tmp_path: Path, serve: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
+) -> np.ndarray:
+    """Tiny sets in CIFAR's format on a local server; returns the (60, 3, 32, 32) pixels."""
+    from torchvision.datasets import CIFAR10, CIFAR100
+
+    site = tmp_path / "site"
+    site.mkdir()
+    url = serve(site)
+    pixels = np.random.default_rng(6).integers(0, 256, (60, 3072), dtype=np.uint8)
+
+    def pack(loader: type, folder: str, files: dict[str, dict[str, object]]) -> dict[str, str]:
+        sums = {}
+        archive = site / f"{folder}.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            for name, content in files.items():
+                data = pickle.dumps(content)
+                sums[name] = hashlib.md5(data).hexdigest()
+                info = tarfile.TarInfo(f"{folder}/{name}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        monkeypatch.setattr(loader, "url", url + archive.name)
+        monkeypatch.setattr(loader, "filename", archive.name)
+        monkeypatch.setattr(loader, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+        return sums
+
+    labels = [i % 10 for i in range(60)]
+    batches = [f"data_batch_{i}" for i in range(1, 6)]
+    rows = {
+        name: {"data": pixels[10 * i : 10 * i + 10], "labels": labels[10 * i : 10 * i + 10]}
+        for i, name in enumerate([*batches, "test_batch"])
+    }
+    names = {"label_names": [f"thing {i}" for i in range(10)]}
+    sums = pack(CIFAR10, "cifar-10-batches-py", {**rows, "batches.meta": names})
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name in batches])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
+    fine = {
+        "train": {"data": pixels[:50], "fine_labels": labels[:50]},
+        "test": {"data": pixels[50:], "fine_labels": labels[50:]},
+        "meta": {"fine_label_names": [f"fine {i}" for i in range(100)]},
+    }
+    sums = pack(CIFAR100, "cifar-100-python", fine)
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", sums["train"]]])
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", sums["test"]]])
+    monkeypatch.setattr(CIFAR100, "meta", {**CIFAR100.meta, "md5": sums["meta"]})
+    return pixels.reshape(60, 3, 32, 32)
+
+
+def test_cifar(cifar_server: np.ndarray) -> None:
+    data = load_data(DataSpec(name="cifar10"))
+    assert (data.train_images.numpy() == cifar_server[:50]).all()
+    assert (data.test_images.numpy() == cifar_server[50:]).all()
+    assert data.train_labels.tolist() == [i % 10 for i in range(50)]
+    assert data.info.classes[0] == "airplane"
+    hundred = load_data(DataSpec(name="cifar100"))
+    assert hundred.info.classes[99] == "fine 99"  # names come with the files
+    assert hundred.info.input_shape == (3, 32, 32)
+    assert (hundred.test_images.numpy() == cifar_server[50:]).all()
 
 
 def test_download(mnist_server: str, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
