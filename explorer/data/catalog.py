@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,15 +54,22 @@ def data_info(spec: DataSpec) -> DataInfo:
 def scan_folder(path: str | Path, image_size: int) -> DataInfo:
     """What an image folder amounts to, with its images as RGB of ``image_size``² pixels.
 
+    Looks for one image in each class only, so that it answers at once whatever the size.
+
     Raises:
         DataError: One sentence; see :func:`list_folder`.
     """
-    listing = list_folder(path)
-    return DataInfo(
-        title=listing.path.name or str(listing.path),
-        input_shape=(3, image_size, image_size),
-        classes=listing.classes,
-    )
+    root = _root(path)
+    train = [folder.name for folder in _class_folders(root, "train") if _holds_images(folder)]
+    test = [folder.name for folder in _class_folders(root, "test") if _holds_images(folder)]
+    _check_classes(root, train, test)
+    return folder_info(root, tuple(train), image_size)
+
+
+def folder_info(root: Path, classes: tuple[str, ...], image_size: int) -> DataInfo:
+    """The folder's name as title, and its images' shape."""
+    title = root.resolve().name or str(root)
+    return DataInfo(title=title, input_shape=(3, image_size, image_size), classes=classes)
 
 
 def list_folder(path: str | Path) -> FolderListing:
@@ -72,19 +81,43 @@ def list_folder(path: str | Path) -> FolderListing:
         DataError: Not a folder, no train or test in it, no images, one class only, or a class
             in test that train does not have.
     """
+    root = _root(path)
+    key = hashlib.sha256()
+    train, test = _list_split(root, "train", key), _list_split(root, "test", key)
+    _check_classes(root, list(train), list(test))
+    classes = tuple(train)
+    index = {name: i for i, name in enumerate(classes)}
+    return FolderListing(
+        path=root.resolve(),
+        classes=classes,
+        train=tuple((file, index[name]) for name in train for file in train[name]),
+        test=tuple((file, index[name]) for name in test for file in test[name]),
+        key=key.hexdigest(),
+    )
+
+
+def _root(path: str | Path) -> Path:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise DataError(
             f"There is no folder {str(root)!r}: give the path of a folder with "
             "train/CLASS/*.png and test/CLASS/*.png in it."
         )
-    key = hashlib.sha256()
-    train = _list_split(root, "train", key)
-    test = _list_split(root, "test", key)
+    return root
+
+
+def _check_classes(root: Path, train: list[str], test: list[str]) -> None:
+    """Refuse what no net can be trained or tested on; both lists hold classes with images."""
+    for split, found in (("train", train), ("test", test)):
+        if not found:
+            raise DataError(
+                f"There are no images under {str(root / split)!r}: put png, jpg or jpeg files "
+                f"into one folder a class, such as {split}/cat/1.png."
+            )
     if len(train) == 1:
         raise DataError(
             f"Every training image under {str(root / 'train')!r} is of one class, "
-            f"{next(iter(train))!r}: a net needs at least two class folders to tell apart."
+            f"{train[0]!r}: a net needs at least two class folders to tell apart."
         )
     strangers = sorted(set(test) - set(train))
     if strangers:
@@ -92,50 +125,50 @@ def list_folder(path: str | Path) -> FolderListing:
             f"The class {strangers[0]!r} has images in {str(root / 'test')!r} but none in "
             f"{str(root / 'train')!r}: add training images of it, or remove it from test."
         )
-    classes = tuple(sorted(train))
-    index = {name: i for i, name in enumerate(classes)}
-    return FolderListing(
-        path=root.resolve(),
-        classes=classes,
-        train=tuple((file, index[name]) for name in classes for file in train[name]),
-        test=tuple((file, index[name]) for name in sorted(test) for file in test[name]),
-        key=key.hexdigest(),
-    )
 
 
-def _list_split(root: Path, split: str, key: hashlib._Hash) -> dict[str, list[Path]]:
-    """Image files by class, classes without images left out; every file is added to ``key``."""
+def _class_folders(root: Path, split: str) -> list[Path]:
+    """The folders in ``root/split``, sorted by name."""
     folder = root / split
     if not folder.is_dir():
         raise DataError(
             f"The folder {str(root)!r} has no {split!r} in it: images belong in "
             "train/CLASS/*.png and test/CLASS/*.png."
         )
+    with _readable(folder), os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+
+
+def _holds_images(folder: Path) -> bool:
+    with _readable(folder), os.scandir(folder) as entries:
+        return any(_is_image(entry) for entry in entries)
+
+
+def _list_split(root: Path, split: str, key: hashlib._Hash) -> dict[str, list[Path]]:
+    """Image files by class, classes without images left out; every file is added to ``key``."""
     found: dict[str, list[Path]] = {}
-    try:
-        classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-        for name in classes:
-            with os.scandir(folder / name) as entries:
-                files = sorted(
-                    (entry for entry in entries if _is_image(entry)), key=lambda entry: entry.name
-                )
+    for folder in _class_folders(root, split):
+        with _readable(folder), os.scandir(folder) as entries:
+            files = sorted((e for e in entries if _is_image(e)), key=lambda entry: entry.name)
             for file in files:
                 state = file.stat()
-                line = f"{split}/{name}/{file.name}\0{state.st_size}\0{state.st_mtime_ns}\n"
+                line = f"{split}/{folder.name}/{file.name}\0{state.st_size}\0{state.st_mtime_ns}\n"
                 key.update(line.encode("utf-8", "surrogateescape"))
-            if files:
-                found[name] = [Path(file.path) for file in files]
+        if files:
+            found[folder.name] = [Path(file.path) for file in files]
+    return found
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """What the system says about an unreadable folder, as a sentence."""
+    try:
+        yield
     except OSError as error:
         raise DataError(
             f"The folder {str(folder)!r} cannot be read ({error.strerror}): "
             "check its permissions, or choose another folder."
         ) from None
-    if not found:
-        raise DataError(
-            f"There are no images under {str(folder)!r}: put png, jpg or jpeg files into one "
-            f"folder a class, such as {split}/cat/1.png."
-        )
-    return found
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:

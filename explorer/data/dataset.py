@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -58,10 +59,13 @@ class Dataset:
 
     def normalise(self, images: Tensor) -> Tensor:
         """float32 images with mean 0 and deviation 1 per channel, from uint8 (…, C, H, W)."""
-        mean, std = self.mean.to(images.device), self.std.to(images.device)
-        scale = (1 / (255 * std))[:, None, None]
-        shift = (mean / std)[:, None, None]
-        return images * scale - shift
+        scale, shift = self._scale_and_shift
+        return images * scale.to(images.device) - shift.to(images.device)
+
+    @cached_property
+    def _scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """(C, 1, 1) each."""
+        return (1 / (255 * self.std))[:, None, None], (self.mean / self.std)[:, None, None]
 
     def balanced_train(self, n: int) -> Tensor:
         """Positions of a fixed, class-balanced choice of at most ``n`` training images."""
@@ -99,8 +103,8 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     total = torch.zeros(channels, dtype=torch.int64)
     squares = torch.zeros(channels, dtype=torch.int64)
     for start in range(0, len(images), 2048):
-        values = images[start : start + 2048].to(torch.int64)
-        total += values.sum(dim=(0, 2, 3))
+        values = images[start : start + 2048].to(torch.int32)
+        total += values.sum(dim=(0, 2, 3))  # an int64, as of every integer type
         squares += values.square_().sum(dim=(0, 2, 3))
     n = images.numel() // channels
     mean = total.double() / n
@@ -178,9 +182,11 @@ def crop_and_flip(images: Tensor, pad: int, flip: bool, key: tuple[int, int]) ->
         images: (B, C, H, W) of any type.
     """
     n, channels, height, width = images.shape
-    rows, columns = crop_positions(n, (height, width), pad, flip, key)
-    positions = rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]  # (B, H, W)
-    index = torch.from_numpy(positions.reshape(n, 1, height * width)).to(images.device)
+    rows, columns = (
+        torch.from_numpy(positions).to(images.device)
+        for positions in crop_positions(n, (height, width), pad, flip, key)
+    )
+    index = (rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]).view(n, 1, -1)
     padded = F.pad(images, (pad, pad, pad, pad)).flatten(2)
     return padded.gather(2, index.expand(n, channels, -1)).view(n, channels, height, width)
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from explorer.data.catalog import FolderListing, data_home, list_folder
+from explorer.data.catalog import FolderListing, data_home, folder_info, list_folder
 from explorer.data.dataset import Dataset, Progress, build
 from explorer.data.images import decode_images
 from explorer.data.order import permutation
@@ -82,11 +82,7 @@ def _folder(spec: DataSpec, tell: Progress) -> Dataset:
     if splits is None:
         splits = _decode_folder(listing, spec.image_size, tell)
         _write_cache(cache, listing.key, splits)
-    info = DataInfo(
-        title=listing.path.name or str(listing.path),
-        input_shape=(3, spec.image_size, spec.image_size),
-        classes=listing.classes,
-    )
+    info = folder_info(listing.path, listing.classes, spec.image_size)
     return build(spec, info, *splits)
 
 

@@ -378,17 +378,16 @@ def evaluate(
     """
     training = net.training
     net.eval()
-    loss = torch.zeros((), device=images.device, dtype=torch.float64)
-    wrong = torch.zeros((), device=images.device, dtype=torch.int64)
+    sums = []
     for start in range(0, len(labels), EVAL_CHUNK):
         wanted = labels[start : start + EVAL_CHUNK]
         logits = net(dataset.normalise(images[start : start + EVAL_CHUNK])).float()
-        loss += F.cross_entropy(logits, wanted, reduction="sum")
         top, answer = logits.max(1)
-        wrong += ((answer != wanted) | ~top.isfinite()).sum()
+        wrong = ((answer != wanted) | ~top.isfinite()).sum()
+        sums.append(torch.stack([F.cross_entropy(logits, wanted, reduction="sum"), wrong.float()]))
     net.train(training)
-    total, mistakes = torch.stack([loss, wrong.double()]).tolist()
-    return total / len(labels), mistakes / len(labels)
+    losses, mistakes = zip(*torch.stack(sums).tolist(), strict=True)
+    return sum(losses) / len(labels), sum(mistakes) / len(labels)
 
 
 @contextmanager
