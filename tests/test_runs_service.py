@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -29,10 +30,15 @@ FRESH = {"source": "fresh", "spec": RESNET.model_dump(mode="json"), "seed": 5}
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunService]:
+    faults: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = faults.append  # type: ignore[method-assign]
+    logging.getLogger("skipscope.service").addHandler(handler)
     service = RunService(tmp_path_factory.mktemp("home"), threads=1)
     service.start()
     yield service
     service.close()
+    assert [record.getMessage() for record in faults] == []
 
 
 def until(condition: Callable[[], bool], seconds: float = 60, every: float = 0.02) -> None:
@@ -141,68 +147,80 @@ def test_pause_step_play_slow_and_stop(service: RunService) -> None:
     np.testing.assert_array_equal(steps, np.arange(stopped))  # none lost, none twice
 
 
-def test_what_waits_in_the_queue_starts_when_there_is_room(service: RunService) -> None:
+@pytest.fixture(scope="class")
+def pair(service: RunService) -> Iterator[tuple[str, str]]:
+    """Two endless trainings: as many as run at a time."""
     first, second = (service.create(spec(ENDLESS, lanes=1)) for _ in range(2))
-    third, fourth = (service.create(spec(4, lanes=1)) for _ in range(2))
     for experiment in (first, second):
         reaches(service, experiment, "running")
-    positions = [service.experiment(e).queue_position for e in (first, second, third, fourth)]
-    assert positions == [None, None, 1, 2]
-    service.control(third, "stop")
-    assert service.experiment(third).status == "stopped"
-    assert service.experiment(fourth).queue_position == 1
-    # A paused training gives its place up, and takes it again when it is played.
-    service.control(first, "pause")
-    assert reaches(service, fourth, "finished").step == 4
-    view = service.experiment(first)
-    assert view.status == "paused"
-    service.control(first, "play")
-    until(lambda: service.experiment(first).step > view.step)
-    for experiment in (first, second):
-        service.delete(experiment)
-        with pytest.raises(RunError, match="There is no experiment"):
-            service.experiment(experiment)
+    yield first, second
+    service.control(first, "stop")  # its warm process serves the next test
+    service.delete(second)
+    with pytest.raises(RunError, match="There is no experiment"):
+        service.experiment(second)
 
 
-def test_a_killed_training_says_so_and_keeps_its_records(service: RunService) -> None:
-    other = service.create(spec(ENDLESS, lanes=1))
-    experiment = service.create(spec(ENDLESS))
-    until(lambda: service.experiment(experiment).step > 10)
-    os.kill(trainer_pid(service, experiment), signal.SIGKILL)
-    view = reaches(service, experiment, "failed")
-    assert view.reason.startswith("The process that trained this was killed (SIGKILL")
-    assert f"at step {view.step};" in view.reason
-    stored = service._store.experiment(experiment)
-    assert stored is not None
-    assert (stored.status, stored.reason, stored.step) == ("failed", view.reason, view.step)
-    kept = [r.step for _, r in service._store.records(experiment) if r.kind == "step"]
-    assert sorted(set(kept)) == list(range(view.step))
-    before = service.experiment(other).step
-    until(lambda: service.experiment(other).step > before)  # everything else goes on
-    service.delete(other)
-    service.control(experiment, "play")  # no checkpoint yet: from the beginning
-    until(lambda: service.experiment(experiment).status == "running")
-    service.delete(experiment)
+class TestTwoAtATime:
+    def test_what_waits_starts_when_there_is_room(
+        self, service: RunService, pair: tuple[str, str]
+    ) -> None:
+        third, fourth = (service.create(spec(4, lanes=1)) for _ in range(2))
+        positions = [service.experiment(e).queue_position for e in (*pair, third, fourth)]
+        assert positions == [None, None, 1, 2]
+        service.control(third, "stop")
+        assert service.experiment(third).status == "stopped"
+        assert service.experiment(fourth).queue_position == 1
+        # A paused training gives its place up, and takes it again when it is played.
+        service.control(pair[0], "pause")
+        assert reaches(service, fourth, "finished").step == 4
+        view = service.experiment(pair[0])
+        assert view.status == "paused"
+        service.control(pair[0], "play")
+        until(lambda: service.experiment(pair[0]).step > view.step)
+
+    def test_a_killed_one_says_so_and_keeps_its_records(
+        self, service: RunService, pair: tuple[str, str]
+    ) -> None:
+        experiment, other = pair
+        until(lambda: service.experiment(experiment).step > 10)
+        saved = service._runs[experiment].saved
+        os.kill(trainer_pid(service, experiment), signal.SIGKILL)
+        view = reaches(service, experiment, "failed")
+        assert view.reason == (
+            "The process that trained this was killed (SIGKILL, perhaps because memory ran out) at "
+            f"step {view.step}; everything up to there is kept, and Play goes on from "
+            f"{'its last checkpoint' if saved else 'the beginning'}."
+        )
+        stored = service._store.experiment(experiment)
+        assert stored is not None
+        assert (stored.status, stored.reason, stored.step) == ("failed", view.reason, view.step)
+        kept = [r.step for _, r in service._store.records(experiment) if r.kind == "step"]
+        assert kept == list(range(view.step))
+        before = service.experiment(other).step
+        until(lambda: service.experiment(other).step > before)  # everything else goes on
+        service.control(experiment, "play")
+        reaches(service, experiment, "running")
 
 
 def test_a_training_that_nobody_watches_is_paused(service: RunService) -> None:
-    kept, left = (service.create(spec(ENDLESS, lanes=1)) for _ in range(2))
-    service.control(kept, "keep")
-    for experiment in (kept, left):
-        reaches(service, experiment, "running")
+    experiment = service.create(spec(ENDLESS, lanes=1))
+    service.control(experiment, "keep")
+    reaches(service, experiment, "running")
     service._lease_seconds = 0.5
     try:
-        view = reaches(service, left, "paused")
+        time.sleep(1.5)
+        assert service.experiment(experiment).status == "running"
+        service.control(experiment, "keep", 0)
+        view = reaches(service, experiment, "paused")
         assert view.reason.startswith("Paused because nobody has watched it for")
-        assert service.experiment(kept).status == "running"
-        until(lambda: service._runs[left].worker is None)  # and its process is let go
-        assert service.experiment(left).reason == view.reason
+        until(lambda: service._runs[experiment].worker is None)  # its process is let go
+        assert service.experiment(experiment).reason == view.reason
     finally:
         service._lease_seconds = 600.0
-    service.control(left, "play")
-    until(lambda: service.experiment(left).step > view.step)
-    for experiment in (kept, left):
-        service.delete(experiment)
+    service.control(experiment, "play")
+    until(lambda: service.experiment(experiment).step > view.step)
+    service.control(experiment, "stop")
+    reaches(service, experiment, "stopped")
 
 
 # -------------------------------------------------------------------------------------- jobs

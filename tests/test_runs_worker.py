@@ -27,7 +27,7 @@ def shout(context, payload):
     return {"n": payload["n"]}
 jobs.JOBS["shout"] = shout
 jobs.JOBS["broken"] = lambda context, payload: 1 / payload["zero"]
-worker.main(["--nice", "0"])
+worker.main(["--nice", "0", "--role", "train"])
 """
 DATA = DataSpec()
 Message = dict[str, Any]
@@ -46,12 +46,14 @@ class Line:
             )
         self.log = log
         self._events: queue.Queue[Message] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._events.put(decode(line))
+        with self.process.stdout as lines:
+            for line in lines:
+                self._events.put(decode(line))
 
     def send(self, **message: Any) -> None:
         assert self.process.stdin is not None
@@ -75,10 +77,9 @@ class Line:
 
     def end(self) -> None:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait(20)
-        self.process.stdout.close()
+        self._listener.join()
 
 
 @pytest.fixture(scope="module")
@@ -240,24 +241,17 @@ def test_a_sweep_can_be_cancelled_before_and_while_it_runs(line: Line) -> None:
     assert over == [("waits", "cancelled"), ("runs", "cancelled")]
 
 
-def test_the_end_of_its_input_is_its_end(tmp_path: Path) -> None:
-    line = Line(tmp_path / "log")
-    line.until(said("ready"))
-    line.send(
-        do="train",
-        task="a",
-        spec=experiment(100_000),
-        folder=str(tmp_path),
-        resume=False,
-        paused=False,
-    )
+def test_numbers_that_json_lacks_become_null() -> None:
+    message = {"records": [{"loss": float("nan"), "all": [1.0, float("inf")]}]}
+    assert json.loads(encode(message)) == {"records": [{"loss": None, "all": [1.0, None]}]}
+
+
+def test_the_end_of_its_input_is_its_end(line: Line, tmp_path: Path) -> None:
+    """The last test here: it ends the worker of the others, in the middle of a training."""
+    spec = experiment(100_000)
+    line.send(do="train", task="z", spec=spec, folder=str(tmp_path), resume=False, paused=False)
     line.until(said("records"))
     began = time.monotonic()
     line.end()
     assert line.process.returncode == 0
     assert time.monotonic() - began < 5
-
-
-def test_numbers_that_json_lacks_become_null() -> None:
-    message = {"records": [{"loss": float("nan"), "all": [1.0, float("inf")]}]}
-    assert json.loads(encode(message)) == {"records": [{"loss": None, "all": [1.0, None]}]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -11,17 +12,20 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import explorer
 from explorer.runs.protocol import Message, decode, encode
 
+log = logging.getLogger("skipscope.service")
 LOG_BYTES = 2**20  # a longer log of earlier days is begun anew
 
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """How a worker shares the machine: threads of torch, and how far it stands back."""
+    """What a worker is warm for, its threads of torch, and how far it stands back."""
 
+    role: Literal["train", "measure"]
     threads: int
     nice: int
 
@@ -45,9 +49,9 @@ class WorkerProcess:
         self.ready = False
         self._on_event, self._on_end = on_event, on_end
         self._sending = threading.Lock()
-        log = home / "worker.log"
-        if log.exists() and log.stat().st_size > LOG_BYTES:
-            log.unlink()
+        log_file = home / "worker.log"
+        if log_file.exists() and log_file.stat().st_size > LOG_BYTES:
+            log_file.unlink()
         package_root = str(Path(explorer.__file__).parent.parent)
         paths = [package_root, os.environ.get("PYTHONPATH", "")]
         environment = {
@@ -57,8 +61,9 @@ class WorkerProcess:
             "OMP_NUM_THREADS": str(options.threads),
         }
         command = [sys.executable, "-m", "explorer.runs.worker"]
-        command += ["--threads", str(options.threads), "--nice", str(options.nice)]
-        with log.open("ab") as errors:
+        command += ["--role", options.role, "--threads", str(options.threads)]
+        command += ["--nice", str(options.nice)]
+        with log_file.open("ab") as errors:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -103,7 +108,10 @@ class WorkerProcess:
                 except ValueError:  # cut short by a kill in the middle of a line
                     continue
                 self.ready = True
-                self._on_event(self, message)
+                try:
+                    self._on_event(self, message)
+                except Exception:  # a fault in one answer must not make the server deaf
+                    log.exception("an event of worker %s could not be dealt with", self.pid)
         code = self._process.wait()
         self.end()
         self._on_end(self, how_it_ended(code))

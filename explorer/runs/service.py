@@ -159,8 +159,8 @@ class RunService:
         self._lease_seconds = lease_seconds
         cores = os.cpu_count() or 1
         each = threads or max(1, cores // (max_training + instrument_workers))
-        self._training_options = WorkerOptions(threads=each, nice=10)
-        measuring = WorkerOptions(threads=each, nice=5)
+        self._training_options = WorkerOptions("train", threads=each, nice=10)
+        measuring = WorkerOptions("measure", threads=each, nice=5)
         self._desk = JobDesk(
             lambda on_event, on_end: WorkerProcess(self.home, measuring, on_event, on_end),
             instrument_workers,
@@ -674,13 +674,15 @@ class RunService:
         with self._lock:
             if self._closing.is_set() or now - run.watched > WATCHED_SECONDS:
                 return
+            if run.id not in self._runs:  # deleted while it was being measured
+                return
             for key in [k for k, p in run.programs.items() if now - p.seen > WATCHED_SECONDS]:
                 del run.programs[key]
             self._find_snapshots(run)
-            if run.status == "running" and now - run.snapshot_asked > SNAPSHOT_SECONDS:
+            running = run.worker if run.status == "running" else None
+            if running is not None and now - run.snapshot_asked > SNAPSHOT_SECONDS:
                 run.snapshot_asked = now
-                assert run.worker is not None
-                run.worker.send(_control(run, "snapshot"))
+                running.send(_control(run, "snapshot"))
             programs = [
                 (key, program)
                 for key, program in run.programs.items()

@@ -41,25 +41,6 @@ class Worker:
         self._stack: list[Message] = []  # the jobs being carried out
         self._cancel: set[str] = set()  # tasks among them
 
-    def warm_up(self) -> None:
-        """Measures a tiny net once: torch and scikit-learn load half of themselves at first use."""
-        from explorer.names import spec_of
-        from explorer.runs.jobs import JOBS, Context
-        from explorer.specs import DataSpec, fit_to_data
-
-        data = DataSpec()
-        net = fit_to_data(spec_of("plain_8;width=2"), data).model_dump(mode="json")
-        payload = {
-            "net": {"source": "fresh", "spec": net, "seed": 0},
-            "data": data.model_dump(mode="json"),
-            "n_images": 20,
-            "program": None,
-            "deleted": [],
-        }
-        context = Context(self._shelf, 0, lambda: False, lambda *_: None, lambda _: None)
-        for kind in ("gradients", "evaluate"):
-            JOBS[kind](context, payload)
-
     def serve(self) -> None:
         """Works for ever; the channel ends the process."""
         while True:
@@ -173,10 +154,45 @@ def describe(error: Exception) -> dict[str, Any]:
     return {"kind": kind, "sentence": sentence, "traceback": text}
 
 
+def warm_up(role: str, shelf: Shelf) -> None:
+    """Does a tiny piece of the work once: torch and scikit-learn load half of themselves then."""
+    from explorer.names import spec_of
+    from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
+
+    data = DataSpec()
+    net = fit_to_data(spec_of("plain_8;width=2"), data)
+    if role == "train":
+        import explorer.runs.trainer  # noqa: F401
+        from explorer.training import Session
+
+        training = TrainSpec(steps=1, batch_size=16)
+        Session(ExperimentSpec(lanes=(net,), data=data, training=training)).advance()
+        return
+
+    from explorer.runs.jobs import JOBS, Context
+
+    payload = {
+        "net": {"source": "fresh", "spec": net.model_dump(mode="json"), "seed": 0},
+        "data": data.model_dump(mode="json"),
+        "n_images": 20,
+        "program": None,
+        "deleted": [],
+    }
+    context = Context(shelf, 0, lambda: False, lambda *_: None, lambda _: None)
+    for kind in ("gradients", "evaluate"):
+        JOBS[kind](context, payload)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="explorer.runs.worker", description=__doc__)
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     parser.add_argument("--nice", type=int, default=10, help="how far to stand back (Unix)")
+    parser.add_argument(
+        "--role",
+        choices=("train", "measure"),
+        default="measure",
+        help="what to be warm for; it can do both",
+    )
     options = parser.parse_args(arguments)
 
     # Whatever prints must not reach the protocol: keep the pipe, point 1 to standard error.
@@ -191,15 +207,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     import torch
 
-    import explorer.runs.trainer  # noqa: F401  (warm: what a first command would wait for)
     from explorer.runs.jobs import Shelf
 
     torch.set_num_threads(options.threads)
     torch.set_num_interop_threads(1)
-    worker = Worker(channel, Shelf())
-    worker.warm_up()
+    shelf = Shelf()
+    warm_up(options.role, shelf)
     channel.emit({"event": "ready"})
-    worker.serve()
+    Worker(channel, shelf).serve()
 
 
 if __name__ == "__main__":
