@@ -1,0 +1,82 @@
+"""Measured speed: each benchmark compares with the plain way in the same run.
+
+A row is ``case``, ``ratio`` (plain ÷ ours, medians), both medians and their spread; the
+conditions stand beside the rows. A benchmark is not a test: it asserts nothing.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def conditions(device: str, **more: Any) -> dict[str, Any]:
+    """Under what a benchmark ran: device, threads, versions, and what it was given."""
+    import torch
+
+    from explorer.versions import versions
+
+    kind = device.partition(":")[0]
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else _processor()
+    return {
+        "device": device,
+        "processor": name,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        **more,
+    }
+
+
+def row(case: str, plain: Sequence[float], ours: Sequence[float], **more: Any) -> dict[str, Any]:
+    """One case from the seconds of its repeats."""
+    return {
+        "case": case,
+        "ratio": statistics.median(plain) / statistics.median(ours),
+        "plain_s": statistics.median(plain),
+        "ours_s": statistics.median(ours),
+        "ours_min_s": min(ours),
+        "ours_max_s": max(ours),
+        **more,
+    }
+
+
+def in_turns(
+    cases: dict[str, Callable[[], object]], repeats: int, device: str
+) -> dict[str, list[float]]:
+    """Seconds of each case, ``repeats`` times each in turns, so that all meet the same machine.
+
+    One run of each before them is not counted.
+    """
+    import time
+
+    import torch
+
+    def wait() -> None:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        elif device.startswith("mps"):
+            torch.mps.synchronize()
+
+    seconds: dict[str, list[float]] = {case: [] for case in cases}
+    for repeat in range(repeats + 1):
+        for case, work in cases.items():
+            wait()
+            start = time.perf_counter()
+            work()
+            wait()
+            if repeat:
+                seconds[case].append(time.perf_counter() - start)
+    return seconds
+
+
+def _processor() -> str:
+    import platform
+    from pathlib import Path
+
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

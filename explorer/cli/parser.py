@@ -251,18 +251,23 @@ def _publish_and_bench(command: Command) -> None:
     )
     publish.add_argument("--out", type=Path, metavar="FOLDER", help="default: pretrained/")
     publish.add_argument("--only", action="append", metavar="NAME", help="only this one; repeat")
+    _json(publish)
     bench = command(
         "bench",
         "explorer.cli.bench:run_bench",
-        "measure the speed of forward passes or of lesions",
+        "measure the speed of forward passes, of lesions, or of the app",
         "forward: seconds a batch, fp32 as it is against channels_last and bfloat16.\n"
         "lesions: all single deletions on the program engine against one full forward pass for\n"
-        "each. Medians of repeats; the conditions are printed with the numbers.",
+        "each.\n"
+        "app: the server and a real Chromium (needs the `test` extra).\n"
+        "Medians of repeats; the conditions are printed with the numbers.",
         """\
   skipscope bench lesions --net resnet_v2_110 --size 32 --images 64
   skipscope bench forward --net resnet_v1_20 --size 32 --images 128 --repeats 5 --json""",
     )
-    bench.add_argument("what", metavar="WHAT", type=_one_of("forward", "lesions"), help="which")
+    bench.add_argument(
+        "what", metavar="WHAT", type=_one_of("forward", "lesions", "app"), help="which"
+    )
     bench.add_argument("--net", default="resnet_v2_110", help=_NAME)
     bench.add_argument("--size", type=_whole, default=32, help="pixels a side (default 32)")
     bench.add_argument("--images", type=_whole, default=64, help="images (default 64)")

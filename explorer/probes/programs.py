@@ -272,7 +272,7 @@ class Engine:
         return y.contiguous(memory_format=torch.channels_last) if self._maps else y
 
 
-_CALL_BYTES = 4 << 20
+_CALL_BYTES = 8 << 20
 _ACCELERATOR_CALL_BYTES = 256 << 20
 _STATE_BYTES = 256 << 20
 _ACCELERATOR_STATE_BYTES = 4 << 30
@@ -319,24 +319,28 @@ def fold_batch_norms(net: Net) -> int:
     addition and stays.
     """
     merged = 0
-    plan = net.blueprint
+    for before, after in _neighbours(net.blueprint):
+        if after.kind != "batch_norm" or before.kind not in ("conv", "linear"):
+            continue
+        weight, norm = net.get_submodule(before.name), net.get_submodule(after.name)
+        assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))
+        if isinstance(weight, nn.Conv2d):
+            net.set_submodule(before.name, fuse_conv_bn_eval(weight, norm))
+        elif isinstance(weight, nn.Linear):
+            net.set_submodule(before.name, fuse_linear_bn_eval(weight, norm))
+        net.set_submodule(after.name, nn.Identity())
+        merged += 1
+    return merged
+
+
+def _neighbours(plan: Blueprint) -> Iterator[tuple[Layer, Layer]]:
+    """Layers of which the second takes just what the first gives."""
     for part in (plan.stem, *(unit.layers for unit in plan.units), plan.head):
         branches: dict[str, list[Layer]] = {}
         for layer in part:
             branches.setdefault(layer.branch, []).append(layer)
         for layers in branches.values():
-            for before, after in pairwise(layers):
-                if after.kind != "batch_norm" or before.kind not in ("conv", "linear"):
-                    continue
-                weight, norm = net.get_submodule(before.name), net.get_submodule(after.name)
-                assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))
-                if isinstance(weight, nn.Conv2d):
-                    net.set_submodule(before.name, fuse_conv_bn_eval(weight, norm))
-                elif isinstance(weight, nn.Linear):
-                    net.set_submodule(before.name, fuse_linear_bn_eval(weight, norm))
-                net.set_submodule(after.name, nn.Identity())
-                merged += 1
-    return merged
+            yield from pairwise(layers)
 
 
 # --------------------------------------------------------------------------------- the answers

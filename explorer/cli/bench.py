@@ -1,0 +1,66 @@
+"""``skipscope bench``: measured speed, with its conditions."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from explorer.cli import text
+from explorer.cli.choices import choose
+from explorer.specs import fit
+
+
+def run_bench(args: argparse.Namespace) -> None:
+    """Measure and print one table."""
+    result = _app(args) if args.what == "app" else _net(args)
+    conditions = result["conditions"]
+    if args.json:
+        # A row that is kept or compared alone has its conditions with it.
+        rows = [{**conditions, **row} for row in result["rows"]]
+        text.write_json({**result, "rows": rows})
+        return
+    words = [f"{key} {_plain(value)}" for key, value in conditions.items()]
+    text.write(f"bench {args.what}: {', '.join(words)}\n")
+    names = list(dict.fromkeys(key for row in result["rows"] for key in row))
+    rows = [[_plain(row.get(name, "")) for name in names] for row in result["rows"]]
+    text.write(text.table(names, rows, " " + "r" * (len(names) - 1)))
+    if args.what != "app":
+        text.write("\nratio: median seconds of the plain way ÷ ours, measured in turns.")
+
+
+def _net(args: argparse.Namespace) -> dict[str, Any]:
+    choice = choose(args.net)
+    shape = (choice.spec.input_shape[0], args.size, args.size)
+    spec = choice.spec if choice.weights else fit(choice.spec, shape, choice.spec.classes)
+
+    import torch
+
+    from explorer.bench.forward import bench_forward
+    from explorer.bench.lesions import bench_lesions
+    from explorer.nets import create_net
+    from explorer.training.devices import resolve
+
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    device = str(resolve(args.device))
+    measure = bench_lesions if args.what == "lesions" else bench_forward
+    result = measure(
+        create_net(spec, seed=0), images=args.images, repeats=args.repeats, device=device
+    )
+    return {"bench": args.what, "net": choice.name, **result}
+
+
+def _app(args: argparse.Namespace) -> dict[str, Any]:
+    from explorer.bench.app import bench_app
+
+    return {"bench": "app", **bench_app(progress=None if args.json else text.note)}
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return " ".join(f"{key} {inner}" for key, inner in value.items())
+    if isinstance(value, list):
+        return "×".join(map(str, value))
+    return str(value)
