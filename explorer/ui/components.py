@@ -39,7 +39,7 @@ _CHART = """
 <section class="sk-chart">
   <h2 class="sk-title"></h4>
   <p class="sk-caption"></p>
-  <div class="sk-stage"><div class="sk-plot" role="img"></div><p class="sk-empty" hidden></p></div>
+  <div class="sk-stage"><div class="sk-plot" role="figure"></div><p class="sk-empty" hidden></p></div>
 </section>
 """
 
@@ -55,7 +55,7 @@ _TRANSPORT = """
     <div class="sk-bar" role="progressbar" aria-label="Steps done"
       aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"></div>
     <span class="sk-status"></span>
-    <label>Learning rate
+    <label title="The present rate of the schedule; a number typed here holds from the next step on">Learning rate
       <input class="sk-rate" type="number" step="any" min="1e-8" max="100"></label>
     <span class="sk-conditions"></span>
   </div>
