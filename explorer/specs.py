@@ -74,6 +74,10 @@ class NetBase(Spec):
         input_shape: (channels, height, width) of one image.
         classes: Number of answers.
         batch_norm: Batch normalisation after (or before) every convolution.
+        init: ``he`` (N(0, 2 / fan-in)), ``xavier`` (Glorot), or ``zero_last_scale``: He's, with
+            the last layer of each F at 0, so that residual units start as their shortcuts. Without
+            batch norm, F's last layer starts smaller by the number of units: their sum then
+            keeps its size, where He's rule alone lets 50 layers overflow.
     """
 
     layout: Layout = "cifar"
@@ -102,15 +106,6 @@ class NetBase(Spec):
                 f"depth {self.depth} is not possible here: it must be {step}n + {offset} "
                 f"({least}, {least + step}, {least + 2 * step}, …); "
                 f"try {_nearest_depths(self.depth, step, offset, least)}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _initialisation_has_its_scale(self) -> NetBase:
-        if self.init == "zero_last_scale" and not self.batch_norm:
-            raise ValueError(
-                "init 'zero_last_scale' sets the last batch norm's scale of each unit to 0: "
-                "set batch_norm to true, or choose 'he' or 'xavier'"
             )
         return self
 
@@ -190,16 +185,12 @@ class ResidualSpec(NetBase):
                 "a fully connected residual net has one layer a unit and identity shortcuts: "
                 "leave unit, shortcut and order at their defaults"
             )
-        if self.init == "zero_last_scale" and self.layout == "fc":
+        if self.init == "zero_last_scale" and (
+            self.layout == "fc" or self.order == "relu_before_addition"
+        ):
             raise ValueError(
-                "init 'zero_last_scale' is for convolutional residual nets: choose 'he' or 'xavier'"
-            )
-        # With a ReLU behind it, a scale of 0 would never get a gradient.
-        if self.init == "zero_last_scale" and self.order not in ("original", "relu_only_preact"):
-            raise ValueError(
-                "init 'zero_last_scale' needs a batch norm as the last step of F, and "
-                f"{self.order} has none there: choose order 'original' or 'relu_only_preact', or "
-                "init 'he'"
+                "init 'zero_last_scale' cannot learn where F ends in an activation, as here: "
+                "choose 'he' or 'xavier'"
             )
         if not self.batch_norm and self.order == "bn_after_addition":
             raise ValueError(
@@ -357,8 +348,7 @@ class DataSpec(Spec):
     def _folder_has_a_path(self) -> DataSpec:
         if self.name == "folder" and not self.path:
             raise ValueError(
-                "data 'folder' needs a path to a folder with train/CLASS/*.png and "
-                "test/CLASS/*.png"
+                "data 'folder' needs a path to a folder with train/CLASS/*.png and test/CLASS/*.png"
             )
         if self.name != "folder" and self.path is not None:
             raise ValueError(f"a path is for data 'folder' only, not for {self.name!r}")
@@ -498,7 +488,7 @@ def explain(error: ValidationError) -> str:
     if kind == "extra_forbidden":
         return (
             f"There is no field {name!r} here; remove it, or see the fields that "
-            "`skipscope show NAME --json` prints under \"spec\"."
+            '`skipscope show NAME --json` prints under "spec".'
         )
     if kind == "missing":
         return f"The field {name!r} is missing; give it a value."

@@ -15,13 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import explorer.shipped
 from explorer.blueprint import ORDERS, Layer, blueprint
 from explorer.errors import NotApplicableError, SpecError, WeightsError
 from explorer.names import NETS, spec_of, token_of
-from explorer.nets import Net, create_net, load_weights, save_weights
+from explorer.nets import Net, create_net, load_pretrained, load_weights, save_weights
 from explorer.nets.highway import HighwayUnit
 from explorer.nets.residual import ResidualUnit
-from explorer.shipped import Card, read_card
+from explorer.shipped import Card, read_card, shipped, shipped_for
 from explorer.specs import (
     DataSpec,
     DenseSpec,
@@ -70,7 +71,7 @@ def every_choice() -> list[NetSpec]:
         small(survival_prob=0.5, shortcut="constant_scaling"),
         small(activation="tanh", survival_prob=0.5, survival_decay="uniform"),
         small(order="original", init="zero_last_scale"),
-        small(order="relu_only_preact", init="zero_last_scale"),
+        small(init="zero_last_scale", batch_norm=False),
     ]
     images: dict[str, Any] = {"input_shape": (2, 9, 8), "classes": 5}
     for norm in (True, False):
@@ -387,16 +388,39 @@ def test_without_gate_weights_the_transform_gate_is_sigma_of_its_bias(name: str)
         torch.testing.assert_close(unit(x), unit.transform(x) * gate + x * (1 - gate))
 
 
-@pytest.mark.parametrize("order", ["original", "relu_only_preact"])
-def test_zero_last_scale_starts_every_unit_as_its_shortcut(order: Any) -> None:
-    net = create_net(small(depth=14, order=order, init="zero_last_scale"), seed=0)
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("order", ORDER_NAMES)
+def test_zero_last_scale_starts_every_unit_as_its_shortcut_and_learns(
+    order: Any, norm: bool
+) -> None:
+    fields: dict[str, Any] = {"depth": 14, "order": order, "batch_norm": norm}
+    if order == "relu_before_addition" or (order == "bn_after_addition" and not norm):
+        with pytest.raises(ValueError, match=r"cannot learn|is the original order"):
+            small(init="zero_last_scale", **fields)
+        return
+    net = create_net(small(init="zero_last_scale", **fields), seed=0)
     x = net.stem(images_for(net.spec))
     for unit in net.units:
         assert isinstance(unit, ResidualUnit)
         _, residual = unit.branches(x)
         assert torch.count_nonzero(residual) == 0
-        torch.testing.assert_close(unit(x), unit.bypass(x))
         x = unit(x)
+    F.cross_entropy(net.head(x), torch.tensor([0, 1, 2])).backward()  # type: ignore[no-untyped-call]
+    for unit in net.units:
+        *_, last = (p for n, p in unit.residual.named_parameters() if n.endswith("weight"))
+        assert last.grad is not None
+        assert torch.count_nonzero(last.grad) > 0
+
+
+@pytest.mark.parametrize("name", ["resnet_v1_56", "resnet_v2_56", "fc_residual_50"])
+def test_without_batch_norm_residual_nets_start_with_answers_of_a_bounded_size(name: str) -> None:
+    net = create_net(f"{name};batch_norm=false", input_shape=(1, 8, 8), seed=0)
+    x = net.stem(images_for(net.spec, n=16))
+    start = x.detach().std()
+    for unit in net.units:
+        x = unit(x)
+    assert 0.2 < float(x.detach().std() / start) < 12
+    assert float(net.head(x).detach().abs().max()) < 20
 
 
 def test_survival_drops_whole_batches_in_training_and_scales_in_testing() -> None:
@@ -640,6 +664,43 @@ def test_weights_that_do_not_fit_say_what_differs(tmp_path: Path) -> None:
     assert "int64" in message(net, whole)
 
 
+def test_shipped_nets_are_found_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explorer.shipped, "PRETRAINED", tmp_path)
+    shipped.cache_clear()
+    try:
+        assert shipped() == {}
+        with pytest.raises(WeightsError, match="there are: none in this installation"):
+            load_pretrained("digits_plain_8")
+        net = create_net("plain_8", input_shape=(1, 8, 8), seed=1)
+        save_weights(net, tmp_path / "digits_plain_8.safetensors", card_of(net))
+        (tmp_path / "lonely.json").write_text("{}")  # a card without weights is not offered
+        shipped.cache_clear()
+        assert shipped() == {"digits_plain_8": card_of(net)}
+        assert shipped_for(net.spec, "digits") == card_of(net)
+        assert shipped_for(net.spec, "mnist") is None
+        assert shipped_for(spec_of("plain_8"), "digits") is None  # for images of another shape
+        loaded = load_pretrained("digits_plain_8")
+        assert not loaded.training
+        assert loaded.spec == net.spec
+        x = images_for(net.spec)
+        assert torch.equal(loaded(x), net.eval()(x))
+        with pytest.raises(WeightsError, match="'nix'; there are: digits_plain_8"):
+            load_pretrained("nix")
+    finally:
+        shipped.cache_clear()
+
+
+def test_everything_in_pretrained_loads_and_keeps_its_promise() -> None:
+    """The weights are the card's net's, and the card names its test images and its command."""
+    for name, card in shipped().items():
+        assert card.name == name
+        assert card.command.startswith("skipscope ")
+        assert card.licence
+        net = load_pretrained(name)
+        assert net.spec == card.spec
+        assert net(images_for(net.spec)).shape == (3, card.spec.classes)
+
+
 def test_damaged_cards_say_so(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"name": "x"}'):
         (tmp_path / "card.json").write_text(text)
@@ -654,10 +715,8 @@ def test_damaged_cards_say_so(tmp_path: Path) -> None:
 
 def test_specs_refuse_what_cannot_work() -> None:
     for fields in (
-        {"init": "zero_last_scale", "order": "full_preact"},
         {"init": "zero_last_scale", "order": "relu_before_addition"},
-        {"init": "zero_last_scale", "order": "bn_after_addition"},
-        {"init": "zero_last_scale", "batch_norm": False, "order": "original"},
+        {"init": "zero_last_scale", "layout": "fc"},
         {"order": "bn_after_addition", "batch_norm": False},
         {"layout": "fc", "shortcut": "B"},
     ):

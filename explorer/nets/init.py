@@ -18,7 +18,8 @@ def initialise(net: Net, seed: int) -> None:
 
     Each layer draws from a generator of its own, seeded by ``seed`` and the layer's position:
     its place in the depth as the paper counts it, or its name for projections and gates. So a
-    plain net and its residual twin start from the same convolutions, whatever else differs.
+    plain net and its residual twin start from the same convolutions, whatever else differs
+    (without batch norm up to the factor of :func:`_scale_branch`).
     """
     modules = dict(net.named_modules())
     # He's rule is for rectifiers: drawn by it, a sigmoid gate's answers spread too far, and fully
@@ -37,9 +38,24 @@ def initialise(net: Net, seed: int) -> None:
     for module in modules.values():
         if isinstance(module, Gate):
             nn.init.constant_(module.bias, module.initial_bias)
-        elif isinstance(module, ResidualUnit) and net.spec.init == "zero_last_scale":
-            *_, last = (m for m in module.residual.children() if isinstance(m, nn.BatchNorm2d))
-            nn.init.zeros_(last.weight)
+        elif isinstance(module, ResidualUnit):
+            _scale_branch(module, net)
+
+
+def _scale_branch(unit: ResidualUnit, net: Net) -> None:
+    """Set the size at which F starts; see ``NetBase.init``.
+
+    With batch norm every F starts at the same size whatever is added before it. Without, each
+    addition would multiply the responses (×2 in variance, so 2^L in all), and a factor 1 / L on
+    F leaves them bounded: (1 + c / L)^L ≤ e^c.
+    """
+    kinds = (nn.BatchNorm2d, nn.Conv2d, nn.Linear)
+    *_, last = (layer for layer in unit.residual.children() if isinstance(layer, kinds))
+    if net.spec.init == "zero_last_scale":
+        nn.init.zeros_(last.weight)
+    elif not net.spec.batch_norm:
+        with torch.no_grad():
+            last.weight.div_(len(net.units))
 
 
 def _generator(seed: int, position: str) -> torch.Generator:
