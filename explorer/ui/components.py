@@ -55,7 +55,8 @@ _TRANSPORT = """
     <div class="sk-bar" role="progressbar" aria-label="Steps done"
       aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"></div>
     <span class="sk-status"></span>
-    <label title="The present rate of the schedule; a number typed here holds from the next step on">Learning rate
+    <label title="The schedule's present rate; a number typed here holds from the next step on">
+      Learning rate
       <input class="sk-rate" type="number" step="any" min="1e-8" max="100"></label>
     <span class="sk-conditions"></span>
   </div>

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.errors import SkipscopeError
-from explorer.names import title_of
+from explorer.names import token_of
 from explorer.runs.service import get_service
 from explorer.ui.runview import STATUS_WORDS
 from explorer.ui.state import default_state, to_query
@@ -30,7 +30,7 @@ def page() -> None:
         {
             "run": [e.id for e in experiments],
             "name": [e.name for e in experiments],
-            "nets": [", ".join(title_of(net) for net in e.spec.lanes) for e in experiments],
+            "nets": [" · ".join(token_of(net) for net in e.spec.lanes) for e in experiments],
             "data": [e.spec.data.name for e in experiments],
             "seed": [e.spec.seed for e in experiments],
             "status": [STATUS_WORDS[e.status] for e in experiments],
@@ -61,11 +61,11 @@ def page() -> None:
             st.caption(run.reason)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             state = default_state().of_experiment(run.spec)
-            st.page_link(
-                st.session_state["pages"]["compare"],
-                label="Open on the Compare page",
-                query_params={**to_query(state), "run": run.id},
-            )
+            if st.button("Open on the Compare page", type="primary"):
+                st.switch_page(
+                    st.session_state["pages"]["compare"],
+                    query_params={**to_query(state), "run": run.id},
+                )
             st.text_input(
                 "Name",
                 value=run.name,
