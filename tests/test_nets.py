@@ -407,7 +407,8 @@ def test_zero_last_scale_starts_every_unit_as_its_shortcut_and_learns(
         x = unit(x)
     F.cross_entropy(net.head(x), torch.tensor([0, 1, 2])).backward()  # type: ignore[no-untyped-call]
     for unit in net.units:
-        *_, last = (p for n, p in unit.residual.named_parameters() if n.endswith("weight"))
+        branch = cast(ResidualUnit, unit).residual
+        *_, last = (p for n, p in branch.named_parameters() if n.endswith("weight"))
         assert last.grad is not None
         assert torch.count_nonzero(last.grad) > 0
 
