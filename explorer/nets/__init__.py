@@ -6,12 +6,15 @@ import torch
 
 from explorer import names
 from explorer.blueprint import blueprint
+from explorer.errors import SpecError
 from explorer.nets.init import initialise
 from explorer.nets.net import Net, Unit
 from explorer.nets.weights import load_pretrained, load_weights, save_weights
 from explorer.specs import NetSpec, fit
 
 __all__ = ["Net", "Unit", "create_net", "load_pretrained", "load_weights", "save_weights"]
+
+MAX_PARAMETERS = 1_000_000_000  # 4 GB of weights, and as much for gradients and momentum each
 
 
 def create_net(
@@ -28,15 +31,25 @@ def create_net(
         input_shape: (channels, height, width), where it differs from the spec's.
         classes: Number of answers, where it differs from the spec's.
         seed: Decides the initial weights; None draws it from torch's global generator.
+
+    Raises:
+        SpecError: The name, shape or size is not possible; the sentence says what is.
     """
     spec = names.spec_of(name_or_spec) if isinstance(name_or_spec, str) else name_or_spec
     if input_shape is not None or classes is not None:
-        spec = fit(spec, input_shape or spec.input_shape, classes or spec.classes)
+        shape = spec.input_shape if input_shape is None else input_shape
+        spec = fit(spec, shape, spec.classes if classes is None else classes)
+    plan = blueprint(spec)
+    if plan.parameters > MAX_PARAMETERS:
+        raise SpecError(
+            f"This net would have {plan.parameters / 1e9:,.1f} billion parameters, and "
+            f"{MAX_PARAMETERS / 1e9:g} billion are the limit: choose less width or depth."
+        )
     if seed is None:
         seed = int(torch.randint(2**31 - 1, ()))
     # On the meta device torch's own initialisation neither costs time nor draws random numbers.
     with torch.device("meta"):
-        net = Net(blueprint(spec))
+        net = Net(plan)
     net.to_empty(device="cpu")
     initialise(net, seed)
     return net
