@@ -37,9 +37,12 @@ _LANE = """
 
 _CHART = """
 <section class="sk-chart">
-  <h2 class="sk-title"></h4>
+  <h2 class="sk-title"></h2>
   <p class="sk-caption"></p>
-  <div class="sk-stage"><div class="sk-plot" role="figure"></div><p class="sk-empty" hidden></p></div>
+  <div class="sk-stage">
+    <div class="sk-plot" role="figure"></div>
+    <p class="sk-empty" hidden></p>
+  </div>
 </section>
 """
 
