@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from pathlib import Path
 
+from explorer.errors import Cancelled
 from explorer.runs.channel import Channel
 from explorer.runs.protocol import Message, checkpoint_path, snapshot_path
 from explorer.specs import ExperimentSpec, parse
@@ -30,6 +32,7 @@ class Training:
         self._stopped = False
         self._steps_left: int | None = None  # before pausing again, when stepping
         self._steps_per_second: float | None = None
+        self._early: deque[Message] = deque()  # what came while the data was being loaded
 
     def run(self) -> None:
         """Trains; every exit but an exception emits ``done``."""
@@ -59,7 +62,12 @@ class Training:
         return Session(self._experiment, progress=self._tell)
 
     def _tell(self, text: str, share: float) -> None:
+        """Says how far loading the data is; a stop is obeyed here, the rest waits its turn."""
         self._channel.emit({"event": "progress", "task": self._task, "share": share, "text": text})
+        while (command := self._channel.receive()) is not None:
+            if command["do"] == "control" and command["action"] == "stop":
+                raise Cancelled("The training was stopped while its data was being loaded.")
+            self._early.append(command)
 
     def _emit(self, event: str, **fields: object) -> None:
         message = {"event": event, "task": self._task, "step": self._session.step, **fields}
@@ -85,7 +93,7 @@ class Training:
         """
         while not self._stopped:
             wait = None if self._paused else max(0.0, due - time.monotonic())
-            command = self._channel.receive(wait)
+            command = self._early.popleft() if self._early else self._channel.receive(wait)
             if command is None:
                 return
             if command["do"] == "control" and command["task"] == self._task:

@@ -1,0 +1,214 @@
+"""One experiment's state in the server's process, and the pictures that are taken of it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from explorer.names import title_of
+from explorer.results import LesionCurve, TrainingCurves
+from explorer.runs.history import LaneHistory
+from explorer.runs.process import WorkerProcess
+from explorer.runs.protocol import Message
+from explorer.runs.store import ExperimentRow, Status
+from explorer.runs.views import (
+    ExperimentView,
+    LaneLive,
+    LaneState,
+    LesionState,
+    LiveView,
+    ProgramState,
+)
+from explorer.specs import ExperimentSpec, parse
+
+RATE_SECONDS = 8.0
+
+
+@dataclass
+class Lesions:
+    """A lane's lesion curve.
+
+    Attributes:
+        tried: Step of the weights last asked about, whatever came of it.
+        asked: When that was.
+    """
+
+    state: LesionState | None = None
+    tried: int = -1
+    asked: float = 0.0
+    failures: int = 0
+
+
+@dataclass
+class Program:
+    """Deletions that somebody watches on a lane; ``seen`` when they last did."""
+
+    seen: float
+    state: ProgramState | None = None
+    tried: int = -1
+
+
+@dataclass(eq=False)
+class Run:
+    """An experiment's state; changed under the service's lock alone.
+
+    Attributes:
+        worker: The process that trains it; None while it rests.
+        afterwards: What the end means that it was told to come to: ``park`` lets a paused
+            training's process go, ``close`` is the server's own end.
+        play_again: Play was pressed while it was being parked.
+        pause_reason: The sentence for the pause that it was told to make.
+        saved: Its worker has written a checkpoint.
+        snapshots: Step of the latest weights in its folder, by lane.
+    """
+
+    id: str
+    name: str
+    spec: ExperimentSpec
+    lane_names: tuple[str, ...]
+    status: Status
+    reason: str
+    step: int
+    steps_total: int
+    device: str | None
+    created: float
+    updated: float
+    version: int
+    worker: WorkerProcess | None = None
+    start_paused: bool = False
+    afterwards: Literal["stop", "park", "close"] = "stop"
+    play_again: bool = False
+    pause_reason: str = ""
+    slow: float | None = None
+    kept: bool = False
+    watched: float = field(default_factory=time.monotonic)
+    saved: bool = False
+    snapshot_asked: float = 0.0
+    snapshots: dict[int, int] = field(default_factory=dict)
+    history: list[LaneHistory] | None = None
+    lesions: dict[int, Lesions] = field(default_factory=dict)
+    programs: dict[tuple[int, tuple[str, ...]], Program] = field(default_factory=dict)
+    pace: deque[tuple[float, int]] = field(default_factory=deque)  # (clock, step), lately
+    shown: tuple[int, LiveView] | None = None  # max_points, and what was built for them
+
+    @classmethod
+    def from_row(cls, row: ExperimentRow, version: int) -> Run:
+        """Raises :class:`SpecError` where another version wrote a spec that this one refuses."""
+        spec = parse(ExperimentSpec, row.spec)
+        return cls(
+            id=row.id,
+            name=row.name,
+            spec=spec,
+            lane_names=tuple(title_of(net) for net in spec.lanes),
+            status=row.status,
+            reason=row.reason,
+            step=row.step,
+            steps_total=row.steps_total,
+            device=row.device,
+            created=row.created,
+            updated=row.updated,
+            version=version,
+        )
+
+    def control(self, action: str, value: float | None = None) -> None:
+        """Passes a command on to the process that trains it, if there is one."""
+        if self.worker is not None:
+            self.worker.send({"do": "control", "task": self.id, "action": action, "value": value})
+
+    def count(self, step: int) -> None:
+        """Notes the updates done, and the pace of the last seconds."""
+        self.step = max(self.step, step)
+        self.updated = time.time()
+        now = time.monotonic()
+        self.pace.append((now, self.step))
+        while now - self.pace[0][0] > RATE_SECONDS:
+            self.pace.popleft()
+
+
+def lesion_state(value: Message, share: float = 1.0) -> LesionState:
+    """A ``lesions`` job's result, whole or as far as it is known."""
+    return LesionState(int(value["step"] or 0), LesionCurve.from_json(value), share)
+
+
+def experiment_view(run: Run, queue_position: int | None) -> ExperimentView:
+    rate = _per_second(run.pace) if run.status == "running" else None
+    return ExperimentView(
+        id=run.id,
+        name=run.name,
+        spec=run.spec,
+        status=run.status,
+        reason=run.reason,
+        step=run.step,
+        steps_total=run.steps_total,
+        steps_per_second=rate,
+        seconds_left=(run.steps_total - run.step) / rate if rate else None,
+        device=run.device,
+        queue_position=queue_position,
+        slow=run.slow,
+        kept=run.kept,
+        resumable=run.status in ("interrupted", "stopped", "failed"),
+        lanes=tuple(_lane_state(run, lane) for lane in range(len(run.lane_names))),
+        created=run.created,
+        updated=run.updated,
+        version=run.version,
+    )
+
+
+def live_view(
+    run: Run, history: Sequence[LaneHistory], queue_position: int | None, max_points: int
+) -> LiveView:
+    lanes = []
+    for lane, (name, lane_history) in enumerate(zip(run.lane_names, history, strict=True)):
+        lesions = run.lesions.get(lane)
+        lanes.append(
+            LaneLive(
+                curves=_curves(name, lane_history, max_points),
+                layers=lane_history.latest.get("layers"),
+                gates=lane_history.latest.get("gates"),
+                lesions=None if lesions is None else lesions.state,
+            )
+        )
+    programs = tuple(p.state for p in run.programs.values() if p.state is not None)
+    return LiveView(experiment_view(run, queue_position), tuple(lanes), programs)
+
+
+def _lane_state(run: Run, lane: int) -> LaneState:
+    latest = run.history[lane].latest if run.history is not None else {}
+    diverged, step = latest.get("diverged"), latest.get("step")
+    rate: Any = None if step is None else step.values.get("learning_rate")
+    return LaneState(
+        name=run.lane_names[lane],
+        diverged=diverged is not None,
+        message=None if diverged is None else str(diverged.values["message"]),
+        learning_rate=rate,
+        snapshot_step=run.snapshots.get(lane),
+    )
+
+
+def _curves(name: str, history: LaneHistory, max_points: int) -> TrainingCurves:
+    steps, evals = history.steps.read(max_points), history.evals.read(max_points)
+    sizes = history.latest["eval"].values if "eval" in history.latest else {}
+    return TrainingCurves(
+        name=name,
+        step=steps["step"],
+        batch_loss=steps["loss"],
+        batch_error=steps["error"],
+        eval_step=evals["step"],
+        train_loss=evals["train_loss"],
+        train_error=evals["train_error"],
+        test_loss=evals["test_loss"],
+        test_error=evals["test_error"],
+        n_train=int(sizes.get("n_train", 0)),
+        n_test=int(sizes.get("n_test", 0)),
+    )
+
+
+def _per_second(pace: Sequence[tuple[float, int]]) -> float | None:
+    """Steps a second; None before there is something to go by."""
+    if len(pace) < 2:
+        return None
+    seconds, steps = pace[-1][0] - pace[0][0], pace[-1][1] - pace[0][1]
+    return steps / seconds if seconds > 0.2 and steps > 0 else None
