@@ -654,3 +654,21 @@ def test_columns_of_a_card() -> None:
     assert table["eval"]["train_loss"] == [None, None]
     assert table["eval"]["step"] == [0, 500]
     assert (table["eval"]["n_train"], table["eval"]["n_test"]) == (7, 9)
+
+
+# ------------------------------------------------------------------------------------ bench
+
+
+def test_the_benchmark_measures_both_ways() -> None:
+    from explorer.bench.training import bench_training
+
+    spec = fit(spec_of("plain_8;width=4"), (3, 8, 8), 10)
+    result = bench_training(spec, steps=2, batch=10, repeats=1, device="cpu")
+    assert [row["dtype"] for row in result["rows"]] == ["float32", "bfloat16"]
+    for row in result["rows"]:
+        assert row["ratio"] == row["plain_s"] / row["ours_s"] > 0
+    assert result["conditions"]["n"] == 20
+    with pytest.raises(SpecError, match="1 or 3 channels, not 2"):
+        bench_training(
+            fit(spec_of("plain_8"), (2, 8, 8), 10), steps=1, batch=10, repeats=1, device="cpu"
+        )
