@@ -16,8 +16,8 @@ def run_bench(args: argparse.Namespace) -> None:
     conditions = result["conditions"]
     if args.json:
         # A row that is kept or compared alone has its conditions with it.
-        rows = [{**conditions, **row} for row in result["rows"]]
-        text.write_json({**result, "rows": rows})
+        whole = [{**conditions, **row} for row in result["rows"]]
+        text.write_json({**result, "rows": whole})
         return
     words = [f"{key} {_plain(value)}" for key, value in conditions.items()]
     text.write(f"bench {args.what}: {', '.join(words)}\n")

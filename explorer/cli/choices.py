@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from explorer import names, shipped
 from explorer.data.catalog import data_info
 from explorer.errors import DataError, SpecError, WeightsError
+from explorer.graph import shape_text
 from explorer.specs import DATASETS, DataSpec, NetSpec, fit, parse, parse_net
 
 if TYPE_CHECKING:
@@ -112,11 +113,22 @@ def data_spec(args: argparse.Namespace, default: DataSpec | None = None) -> Data
 
 
 def fitted(choice: Choice, data: DataSpec) -> NetSpec:
-    """The net's spec for the images and classes of the data; trained nets stay as they are."""
-    if choice.weights is not None:
-        return choice.spec
-    info = data_info(data)
-    return fit(choice.spec, info.input_shape, len(info.classes))
+    """The net's spec for the images and classes of the data; trained nets stay as they are.
+
+    Raises:
+        DataError: A trained net is for other images, said before any are loaded.
+    """
+    info, spec = data_info(data), choice.spec
+    shape, classes = info.input_shape, len(info.classes)
+    if choice.card is None:
+        return fit(spec, shape, classes)
+    if (spec.input_shape, spec.classes) != (shape, classes):
+        raise DataError(
+            f"{choice.name} was trained on {choice.card.data.name}, images of "
+            f"{shape_text(spec.input_shape)} and {spec.classes} classes, and {info.title} has "
+            f"{shape_text(shape)} and {classes}; leave --data out, or choose an untrained net."
+        )
+    return spec
 
 
 @dataclass(frozen=True)

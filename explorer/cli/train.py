@@ -31,9 +31,10 @@ def run_train(args: argparse.Namespace) -> None:
     """Train, show the errors, and keep weights, records and a checkpoint in a folder."""
     session = _resumed(args) if args.resume is not None else _begun(args)
     folder = args.resume or args.out
-    log = _Log(folder, session.step) if folder is not None else None
-    evals = log.evals() if log is not None else []
-    _run(session, log, evals)
+    with _interruptible() as interrupted:
+        log = _Log(folder, session.step) if folder is not None else None
+        evals = log.evals() if log is not None else []
+        _run(session, log, evals, interrupted)
     files = _save_weights(session, evals, folder) if folder is not None else []
     if args.json:
         text.write_json(_result(session, evals, files))
@@ -105,10 +106,12 @@ def _resumed(args: argparse.Namespace) -> Session:
         )
 
 
-def _run(session: Session, log: _Log | None, evals: list[Record]) -> None:
+def _run(
+    session: Session, log: _Log | None, evals: list[Record], interrupted: Callable[[], bool]
+) -> None:
     last: dict[int, float] = {}
     saved = time.monotonic()
-    with text.progress("train") as bar, _interruptible() as interrupted:
+    with text.progress("train") as bar:
         for record in session.records():
             if log is not None:
                 log.append(record)
