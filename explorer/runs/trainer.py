@@ -13,6 +13,7 @@ from explorer.specs import ExperimentSpec, parse
 from explorer.training import Session
 
 CHECKPOINT_SECONDS = 30.0
+SHARE_FOR_WRITING = 0.05  # of the time, at most, goes into files that only someone's look needs
 
 
 class Training:
@@ -37,7 +38,7 @@ class Training:
     def run(self) -> None:
         """Trains; every exit but an exception emits ``done``."""
         session = self._session = self._open()
-        self._saved = time.monotonic()
+        self._saved, self._saving = time.monotonic(), 0.0  # last checkpoint, and what it took
         self._emit("started", steps_total=session.steps_total, device=str(session.device))
         self._save_weights()
         self._emit("paused" if self._paused else "running")
@@ -76,7 +77,8 @@ class Training:
     # --------------------------------------------------------------------- between two steps
 
     def _after_step(self, began: float) -> None:
-        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+        since = time.monotonic() - self._saved
+        if since > CHECKPOINT_SECONDS and self._saving < SHARE_FOR_WRITING * since:
             self._save_checkpoint()
         if self._steps_left is not None:
             self._steps_left -= 1
@@ -122,7 +124,9 @@ class Training:
                 assert value is not None  # the service checked it
                 self._session.set_learning_rate(value)
             case "snapshot":
-                self._save_weights()
+                since = time.monotonic() - self._snapped
+                if self._snapping < SHARE_FOR_WRITING * since:
+                    self._save_weights()
 
     def _pause(self) -> None:
         self._paused = True
@@ -132,11 +136,16 @@ class Training:
         self._emit("paused")
 
     def _save_weights(self) -> None:
+        began = time.monotonic()
         for lane in range(len(self._session.nets)):
             self._session.snapshot(lane, snapshot_path(self._folder, lane))
             self._emit("snapshot", lane=lane)
+        self._snapped = time.monotonic()
+        self._snapping = self._snapped - began
 
     def _save_checkpoint(self) -> None:
+        began = time.monotonic()
         self._session.save(checkpoint_path(self._folder))
         self._saved = time.monotonic()
+        self._saving = self._saved - began
         self._emit("saved")

@@ -2,7 +2,8 @@
 
 While a training is watched, fresh weights of its lanes are asked for every few seconds; whenever
 no sweep is under way, the lane whose lesion curve was measured longest ago gets a new one, and
-watched deletions are measured anew. A training never waits for any of this.
+watched deletions are measured anew. A training never waits for any of this, and while one runs
+sweeps take at most half of the time.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Watcher:
         self._ask = ask
         self._touch = touch
         self._seen: dict[str, float] = {}  # by experiment: when somebody last looked
+        self._rest_until = 0.0  # no sweep before that, while a training runs
 
     def watch(self, run: Run, deleted: Mapping[int, Sequence[str]]) -> None:
         """Somebody looks at a run, and at some deletions by lane."""
@@ -76,10 +78,13 @@ class Watcher:
 
     def refresh(self) -> None:
         """Asks for whatever is out of date and can be measured now."""
+        now = time.monotonic()
         with self._lock:
-            watched = self._watched(time.monotonic())
-            programs = [pair for run in watched for pair in self._stale_programs(run)]
-            oldest = None if self._desk.has_sweep else self._oldest_lane(watched)
+            watched = self._watched(now)
+            programs = [stale for run in watched for stale in self._stale_programs(run)]
+            training = any(run.status == "running" for run in watched)
+            busy = self._desk.has_sweep or (training and now < self._rest_until)
+            oldest = None if busy else self._oldest_lane(watched)
         for run, lane, deleted in programs:
             self._ask_program(run, lane, deleted)
         if oldest is not None:
@@ -145,8 +150,11 @@ class Watcher:
             state = lesion_state(job.result)
             with contextlib.suppress(RunError):  # deleted meanwhile, or the disk is full
                 self._store.add_result(ResultRow(run.id, lane, "lesions", state.step, job.result))
+            now = time.monotonic()
             with self._lock:
-                run.lesions[lane].state, run.lesions[lane].failures = state, 0
+                lesions = run.lesions[lane]
+                lesions.state, lesions.failures = state, 0
+                self._rest_until = 2 * now - lesions.asked
                 self._touch(run)
             self.refresh()
             return
