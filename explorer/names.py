@@ -90,7 +90,7 @@ PATTERNS: tuple[Pattern, ...] = (
     _pattern("densenet_bc_N_kK", family="dense", bottleneck=True, compression=0.5),
     # SGS15 §3.1: widths for which a plain and a highway layer have about 5,000 parameters each
     _pattern("fc_plain_N", family="plain", width=71, **_FC),
-    _pattern("fc_residual_N", family="residual", width=71, **_FC),
+    _pattern("fc_residual_N", family="residual", width=71, init="branch_scaled", **_FC),
     _pattern("fc_highway_N", family="highway", width=50, **_FC),
 )
 
@@ -422,8 +422,15 @@ def _shared_extras(spec: NetSpec, *, fully_connected: bool) -> list[str]:
         extras.append("batch norm")
     if not spec.batch_norm and not fully_connected:
         extras.append("no batch norm")
-    if spec.init != "he":
-        extras.append({"xavier": "Xavier", "zero_last_scale": "last scale 0"}[spec.init])
+    usual_init = "branch_scaled" if fully_connected and spec.family == "residual" else "he"
+    if spec.init != usual_init:
+        words = {
+            "he": "He",
+            "xavier": "Xavier",
+            "zero_last_scale": "last scale 0",
+            "branch_scaled": "F scaled",
+        }
+        extras.append(words[spec.init])
     return extras
 
 

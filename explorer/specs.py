@@ -26,7 +26,7 @@ from explorer.errors import SpecError
 
 Family = Literal["plain", "residual", "highway", "dense"]
 Layout = Literal["cifar", "fc"]
-Initialisation = Literal["he", "xavier", "zero_last_scale"]
+Initialisation = Literal["he", "xavier", "zero_last_scale", "branch_scaled"]
 Activation = Literal["relu", "tanh"]
 Shortcut = Literal[
     "A",
@@ -74,10 +74,11 @@ class NetBase(Spec):
         input_shape: (channels, height, width) of one image.
         classes: Number of answers.
         batch_norm: Batch normalisation after (or before) every convolution.
-        init: ``he`` (N(0, 2 / fan-in)), ``xavier`` (Glorot), or ``zero_last_scale``: He's, with
-            the last layer of each F at 0, so that residual units start as their shortcuts. Without
-            batch norm, F's last layer starts smaller by the number of units: their sum then
-            keeps its size, where He's rule alone lets 50 layers overflow.
+        init: ``he`` (N(0, 2 / fan-in)), ``xavier`` (Glorot), and for residual nets He's with the
+            last layer of each F changed: ``zero_last_scale`` sets it to 0, so that units start as
+            their shortcuts; ``branch_scaled`` divides it by the number of units, so that their
+            sum keeps its size without batch norm, where He's rule alone doubles the variance
+            with every unit.
     """
 
     layout: Layout = "cifar"
@@ -110,6 +111,12 @@ class NetBase(Spec):
         return self
 
 
+def _for_residual_nets_only(init: str) -> str:
+    if init in ("zero_last_scale", "branch_scaled"):
+        raise ValueError(f"{init!r} is for residual nets: choose 'he' or 'xavier'")
+    return init
+
+
 class PlainSpec(NetBase):
     """Stacked layers without shortcuts (He15 §4.2; SGS15 §3.1 where fully connected).
 
@@ -121,17 +128,10 @@ class PlainSpec(NetBase):
     width: int = Field(16, ge=1, le=2048)
     activation: Activation = "relu"
 
+    _init = field_validator("init")(_for_residual_nets_only)
+
     def depth_rule(self) -> tuple[int, int, int] | None:
         return None if self.layout == "fc" else (6, 2, 8)
-
-    @model_validator(mode="after")
-    def _has_a_last_scale(self) -> PlainSpec:
-        if self.init == "zero_last_scale":
-            raise ValueError(
-                "init 'zero_last_scale' silences every block of a plain net: choose 'he' or "
-                "'xavier', or the residual family"
-            )
-        return self
 
 
 class ResidualSpec(NetBase):
@@ -212,17 +212,10 @@ class HighwaySpec(NetBase):
     transform_bias: float = Field(-2.0, ge=-20, le=20)
     activation: Activation = "relu"
 
+    _init = field_validator("init")(_for_residual_nets_only)
+
     def depth_rule(self) -> tuple[int, int, int] | None:
         return None if self.layout == "fc" else (3, 4, 7)
-
-    @model_validator(mode="after")
-    def _has_a_last_scale(self) -> HighwaySpec:
-        if self.init == "zero_last_scale":
-            raise ValueError(
-                "init 'zero_last_scale' is for residual nets: choose 'he' or 'xavier'; "
-                "transform_bias decides how closed a highway net starts"
-            )
-        return self
 
 
 class DenseSpec(NetBase):
@@ -240,14 +233,10 @@ class DenseSpec(NetBase):
     bottleneck: bool = False
     compression: float = Field(1.0, gt=0, le=1)
 
+    _init = field_validator("init")(_for_residual_nets_only)
+
     def depth_rule(self) -> tuple[int, int, int] | None:
         return (6, 4, 10) if self.bottleneck else (3, 4, 7)
-
-    @model_validator(mode="after")
-    def _has_a_last_scale(self) -> DenseSpec:
-        if self.init == "zero_last_scale":
-            raise ValueError("init 'zero_last_scale' is for residual nets: choose 'he' or 'xavier'")
-        return self
 
 
 def _family_of(value: Any) -> str | None:

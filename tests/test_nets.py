@@ -413,9 +413,16 @@ def test_zero_last_scale_starts_every_unit_as_its_shortcut_and_learns(
         assert torch.count_nonzero(last.grad) > 0
 
 
-@pytest.mark.parametrize("name", ["resnet_v1_56", "resnet_v2_56", "fc_residual_50"])
-def test_without_batch_norm_residual_nets_start_with_answers_of_a_bounded_size(name: str) -> None:
-    net = create_net(f"{name};batch_norm=false", input_shape=(1, 8, 8), seed=0)
+@pytest.mark.parametrize(
+    "token",
+    [
+        "resnet_v1_56;batch_norm=false;init=branch_scaled",
+        "resnet_v2_56;batch_norm=false;init=branch_scaled",
+        "fc_residual_50",
+    ],
+)
+def test_scaled_branches_start_with_answers_of_a_bounded_size(token: str) -> None:
+    net = create_net(token, input_shape=(1, 8, 8), seed=0)
     x = net.stem(images_for(net.spec, n=16))
     start = x.detach().std()
     for unit in net.units:

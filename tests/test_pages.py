@@ -94,7 +94,7 @@ def test_lanes_are_added_up_to_four_and_removed_down_to_one() -> None:
 def test_a_preset_fills_the_lanes() -> None:
     test = open_page()
     test.selectbox(key="preset").select("Batch norm off").run()
-    assert first(test.query_params["lanes"]).count("batch_norm=false") == 2
+    assert first(test.query_params["lanes"]).count("batch_norm=false") == 3
     assert test.selectbox(key="preset").value == "Batch norm off"
 
 

@@ -19,7 +19,7 @@ def initialise(net: Net, seed: int) -> None:
     Each layer draws from a generator of its own, seeded by ``seed`` and the layer's position:
     its place in the depth as the paper counts it, or its name for projections and gates. So a
     plain net and its residual twin start from the same convolutions, whatever else differs
-    (without batch norm up to the factor of :func:`_scale_branch`).
+    (up to the factor of :func:`_scale_branch`, where that was chosen).
     """
     modules = dict(net.named_modules())
     # He's rule is for rectifiers: drawn by it, a sigmoid gate's answers spread too far, and fully
@@ -43,17 +43,18 @@ def initialise(net: Net, seed: int) -> None:
 
 
 def _scale_branch(unit: ResidualUnit, net: Net) -> None:
-    """Set the size at which F starts; see ``NetBase.init``.
+    """Set the size at which F starts, where that was chosen; see ``NetBase.init``.
 
-    With batch norm every F starts at the same size whatever is added before it. Without, each
-    addition would multiply the responses (×2 in variance, so 2^L in all), and a factor 1 / L on
-    F leaves them bounded: (1 + c / L)^L ≤ e^c.
+    Without batch norm each addition multiplies the responses (×2 in variance, so 2^L in all);
+    a factor 1 / L on F leaves them bounded: (1 + c / L)^L ≤ e^c.
     """
+    if net.spec.init not in ("zero_last_scale", "branch_scaled"):
+        return
     kinds = (nn.BatchNorm2d, nn.Conv2d, nn.Linear)
     *_, last = (layer for layer in unit.residual.children() if isinstance(layer, kinds))
     if net.spec.init == "zero_last_scale":
         nn.init.zeros_(last.weight)
-    elif not net.spec.batch_norm:
+    else:
         with torch.no_grad():
             last.weight.div_(len(net.units))
 

@@ -59,6 +59,17 @@ SHORTCUTS = {
     "conv1x1": "1×1 convolution",
     "dropout": "Dropout",
 }
+_ANY_INIT = {"he": "He", "xavier": "Glorot"}
+INITS = {
+    "plain": _ANY_INIT,
+    "highway": _ANY_INIT,
+    "dense": _ANY_INIT,
+    "residual": {
+        **_ANY_INIT,
+        "zero_last_scale": "He, last layer of F at 0",
+        "branch_scaled": "He, last layer of F ÷ number of blocks",
+    },
+}
 DATA = {
     "digits": "Handwritten digits, 8×8 (built in)",
     "mnist": "MNIST, 28×28 (download)",
@@ -107,7 +118,9 @@ def changed(net: NetSpec, **fields: Any) -> NetSpec:
         values["batch_norm"] = not fc
         values["width"] = (50 if values["family"] == "highway" else 71) if fc else 16
         if fc and values["family"] == "residual":
-            values.update(unit="basic", shortcut="A", order="full_preact")
+            values.update(unit="basic", shortcut="A", order="full_preact", init="branch_scaled")
+    if values["family"] != "residual" and values["init"] not in INITS["plain"]:
+        values["init"] = "he"
     values = {name: value for name, value in values.items() if name in kind.model_fields}
     rule = kind.model_construct(**values).depth_rule()
     if rule is not None and "depth" not in fields:
@@ -352,6 +365,15 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
         net.batch_norm,
         field("batch_norm"),
         help="Without it, gradients depend on depth far more strongly.",
+    )
+    _select(
+        "Initialisation",
+        key("init"),
+        list(INITS[net.family]),
+        net.init,
+        field("init"),
+        words=INITS[net.family],
+        help="Without batch norm, He's rule doubles the variance with every addition.",
     )
 
 

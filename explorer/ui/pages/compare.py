@@ -34,7 +34,11 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "resnet_v2_32",
         "resnet_v2_56",
     ),
-    "Batch norm off": ("plain_20;batch_norm=false", "resnet_v2_20;batch_norm=false"),
+    "Batch norm off": (
+        "plain_20;batch_norm=false",
+        "resnet_v2_20;batch_norm=false",
+        "resnet_v2_20;batch_norm=false;init=branch_scaled",
+    ),
     "Highway: how shut the gates start": (
         "fc_plain_20",
         "fc_highway_20;transform_bias=0",
