@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -223,6 +224,14 @@ def test_a_training_that_nobody_watches_is_paused(service: RunService) -> None:
     reaches(service, experiment, "stopped")
 
 
+def test_data_that_is_not_there_is_a_sentence(service: RunService, tmp_path: Path) -> None:
+    data = DataSpec(name="folder", path=str(tmp_path / "nowhere"))
+    lost = ExperimentSpec(lanes=(PLAIN,), data=data, training=TrainSpec(steps=3))
+    view = reaches(service, service.create(lost), "failed")
+    assert view.reason.startswith("There is no folder")
+    assert view.step == 0
+
+
 # -------------------------------------------------------------------------------------- jobs
 
 
@@ -357,6 +366,24 @@ def test_a_job_can_be_given_up(service: RunService) -> None:
 
 
 # ------------------------------------------------------------------------- ends and restarts
+
+
+def test_a_full_disk_ends_the_training_with_a_sentence(service: RunService) -> None:
+    experiment = service.create(spec(ENDLESS))
+    until(lambda: service.experiment(experiment).step > 3)
+    database = service._store._writer
+    with service._store._writing:
+        pages = database.execute("PRAGMA page_count").fetchone()[0]
+        database.execute(f"PRAGMA max_page_count = {pages}")
+    try:
+        view = reaches(service, experiment, "failed")
+        assert re.match(r"Skipscope could not write to .* full\): free some space", view.reason)
+    finally:
+        with service._store._writing:
+            database.execute("PRAGMA max_page_count = 1000000")
+    kept = [r.step for _, r in service._store.records(experiment) if r.kind == "step"]
+    assert len(kept) >= 4
+    assert service.submit("evaluate", {"net": FRESH}).wait(30) is not None
 
 
 def test_a_restart_finds_every_run_and_takes_it_up_again(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from explorer.names import spec_of
 from explorer.runs.protocol import checkpoint_path, decode, encode, snapshot_path
-from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
+from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit, fit_to_data
 
 # Two more jobs: one prints as libraries do, one fails as nobody foresaw.
 PROGRAM = """
@@ -182,6 +183,39 @@ def test_it_obeys_between_steps_and_resumes_to_the_same_curve(line: Line, tmp_pa
     line.control("c", "learning_rate", 0.05)
     line.control("c", "play")
     assert losses(line.until(is_over("c")))[-len(rest) :] == rest
+
+
+def test_a_stop_is_obeyed_while_data_is_loaded(line: Line, tmp_path: Path) -> None:
+    for number in range(300):
+        file = tmp_path / "images" / ("test", "train")[number % 2] / f"class{number % 4 // 2}"
+        file.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number % 256, 0, 0)).save(file / f"{number}.png")
+    data = DataSpec(name="folder", path=str(tmp_path / "images"), image_size=8)
+    net = fit(spec_of("plain_8"), (3, 8, 8), 2)
+    spec = ExperimentSpec(lanes=(net,), data=data, training=TrainSpec(steps=9, batch_size=8))
+    line.send(
+        do="train",
+        task="loading",
+        spec=spec.model_dump(mode="json"),
+        folder=str(tmp_path),
+        resume=False,
+        paused=False,
+    )
+    line.control("loading", "slow", 1.0)
+    line.control("loading", "stop")
+    events = line.until(is_over("loading"))
+    assert events[0]["event"] == "progress"
+    assert events[0]["text"].startswith("Decoding 300 images")
+    assert events[-1]["event"] == "cancelled"
+
+
+def test_a_command_right_after_the_start_is_obeyed(line: Line, tmp_path: Path) -> None:
+    spec = experiment(20)
+    line.send(do="train", task="hasty", spec=spec, folder=str(tmp_path), resume=False, paused=False)
+    line.control("hasty", "pause")
+    assert losses(line.until(said("paused"))) == []
+    line.control("hasty", "stop")
+    assert line.until(is_over("hasty"))[-1]["step"] == 0
 
 
 def test_what_libraries_print_stays_out_of_the_protocol(line: Line) -> None:

@@ -431,6 +431,7 @@ class RunService:
         """Takes a training's worker back: it is warm, so the next one may have it."""
         worker, run.worker = run.worker, None
         run.pace.clear()
+        self._forget_histories(run)
         if worker is not None:
             if self._spare is None and not self._closing.is_set():
                 self._spare = worker

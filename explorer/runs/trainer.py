@@ -33,7 +33,8 @@ class Training:
         self._stopped = False
         self._steps_left: int | None = None  # before pausing again, when stepping
         self._steps_per_second: float | None = None
-        self._early: deque[Message] = deque()  # what came while the data was being loaded
+        # What was commanded before the first step.
+        self._early: deque[Message] = deque(command.get("controls", ()))
 
     def run(self) -> None:
         """Trains; every exit but an exception emits ``done``."""
@@ -66,9 +67,9 @@ class Training:
         """Says how far loading the data is; a stop is obeyed here, the rest waits its turn."""
         self._channel.emit({"event": "progress", "task": self._task, "share": share, "text": text})
         while (command := self._channel.receive()) is not None:
-            if command["do"] == "control" and command["action"] == "stop":
-                raise Cancelled("The training was stopped while its data was being loaded.")
             self._early.append(command)
+        if any(command.get("action") == "stop" for command in self._early):
+            raise Cancelled("The training was stopped while its data was being loaded.")
 
     def _emit(self, event: str, **fields: object) -> None:
         message = {"event": event, "task": self._task, "step": self._session.step, **fields}

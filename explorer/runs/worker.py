@@ -72,7 +72,10 @@ class Worker:
                 self._channel.emit({"event": "cancelled", "task": task})
         elif command["do"] in ("train", "job"):
             self._waiting.append(command)
-        # A control for a training that has just ended has nothing left to control.
+        else:  # a control: for a training that waits, or one that has just ended
+            for waiting in self._waiting:
+                if waiting["task"] == task:
+                    waiting.setdefault("controls", []).append(command)
 
     def _train(self, command: Message) -> None:
         from explorer.runs.trainer import Training
