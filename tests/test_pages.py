@@ -10,7 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import explorer
+from explorer.names import spec_of, token_of
 from explorer.runs.service import get_service
+from explorer.ui.pages.compare import PRESETS
 
 # Page by page: the harness does not follow `st.navigation` through a second run.
 MAIN = Path(explorer.__file__).parent / "ui" / "main.py"
@@ -27,6 +29,8 @@ def open_page(**query: str) -> AppTest:
     test = AppTest.from_string(COMPARE, default_timeout=60)
     for name, value in query.items():
         test.query_params[name] = value
+    for drawer in ("training", "data", "lane0", "lane1", "lane2", "lane3"):
+        test.session_state[f"{drawer}.open"] = True  # closed popovers draw nothing
     return test.run()
 
 
@@ -38,6 +42,11 @@ def test_the_entry_script_opens_the_compare_page() -> None:
     test = AppTest.from_file(str(MAIN), default_timeout=60).run()
     assert not test.exception
     assert test.title[0].value.startswith("Why do very deep nets fail")
+
+
+def test_every_preset_is_found_again_by_its_nets() -> None:
+    for name, lanes in PRESETS.items():
+        assert tuple(token_of(spec_of(token)) for token in lanes) == lanes, name
 
 
 def test_the_first_page_has_three_lanes_and_no_problem() -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +39,7 @@ POLL_LIVE_MS = 500
 POLL_REST_MS = 2500
 _cache: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
 _cache_lock = threading.Lock()
+_building = threading.Lock()
 _predictions = Predictions()
 _CACHED = 64
 
@@ -57,17 +58,19 @@ def answer(query: Mapping[str, str]) -> bytes:
     return _rest_answer(service, query, charts, theme)
 
 
-def _remembered(key: tuple[str, ...], build: Any) -> bytes:
-    with _cache_lock:
-        if key in _cache:
-            _cache.move_to_end(key)
-            return _cache[key]
-    body = json.dumps(build(), separators=(",", ":")).encode()
-    with _cache_lock:
-        _cache[key] = body
-        while len(_cache) > _CACHED:
-            _cache.popitem(last=False)
-    return body
+def _remembered(key: tuple[str, ...], build: Callable[[], dict[str, Any]]) -> bytes:
+    """The answer under ``key``; thirty viewers who ask at once wait for one that builds it."""
+    with _building:
+        with _cache_lock:
+            if key in _cache:
+                _cache.move_to_end(key)
+                return _cache[key]
+        body = json.dumps(build(), separators=(",", ":")).encode()
+        with _cache_lock:
+            _cache[key] = body
+            while len(_cache) > _CACHED:
+                _cache.popitem(last=False)
+        return body
 
 
 def _unchanged(version: str, poll_ms: int) -> bytes:

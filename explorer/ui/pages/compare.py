@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, get_args
 from urllib.parse import urlencode
 
@@ -11,7 +13,7 @@ import streamlit as st
 
 from explorer.errors import SkipscopeError
 from explorer.graph import count_text, to_svg
-from explorer.names import spec_of, title_of
+from explorer.names import spec_of, title_of, token_of
 from explorer.runs.service import Action, RunService, get_service
 from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
 from explorer.ui import choices, feed
@@ -42,7 +44,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "Highway: how shut the gates start": (
         "fc_plain_20",
         "fc_highway_20;transform_bias=0",
-        "fc_highway_20;transform_bias=-2",
+        "fc_highway_20",
         "fc_highway_20;transform_bias=-6",
     ),
     "v1 beside v2": ("resnet_v1_56", "resnet_v2_56"),
@@ -152,11 +154,8 @@ def _toolbar(state: PageState) -> None:
         _update(change)
 
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        tokens = {name: tuple(spec_of(t) for t in lanes) for name, lanes in PRESETS.items()}
-        present = next(
-            (name for name, nets in tokens.items() if state.with_lanes(nets).lanes == state.lanes),
-            None,
-        )
+        shown = tuple(token_of(net) for net in state.lanes)
+        present = next((name for name, lanes in PRESETS.items() if lanes == shown), None)
         st.session_state["preset"] = present
         st.selectbox(
             "Start from",
@@ -166,19 +165,22 @@ def _toolbar(state: PageState) -> None:
             width=330,
             on_change=lambda: leave_and(
                 lambda s: (
-                    s.with_lanes(tokens[st.session_state["preset"]])
+                    s.with_lanes(_preset(st.session_state["preset"]))
                     if st.session_state["preset"]
                     else s
                 )
             ),
         )
-        with st.popover("Data"):
-            choices.data_choices(state.data, lambda d: leave_and(lambda s: s.with_data(d)))
-        with st.popover("Training"):
-            choices.training_choices(
-                state.training, lambda t: leave_and(lambda s: replace(s, training=t, run=None))
-            )
-            _seed_and_device(state, leave_and)
+        with _drawer("Data", "data.open") as opened:
+            if opened:
+                choices.data_choices(state.data, lambda d: leave_and(lambda s: s.with_data(d)))
+        with _drawer("Training", "training.open") as opened:
+            if opened:
+                choices.training_choices(
+                    state.training,
+                    lambda t: leave_and(lambda s: replace(s, training=t, run=None)),
+                )
+                _seed_and_device(state, leave_and)
         st.button(
             "Add a net",
             disabled=len(state.lanes) >= MAX_LANES,
@@ -186,6 +188,18 @@ def _toolbar(state: PageState) -> None:
             on_click=lambda: leave_and(lambda s: s.with_lanes((*s.lanes, s.lanes[-1]))),
         )
         _colour_choice(state)
+
+
+def _preset(name: str) -> tuple[NetSpec, ...]:
+    return tuple(spec_of(token) for token in PRESETS[name])
+
+
+@contextmanager
+def _drawer(label: str, key: str) -> Iterator[bool]:
+    """A popover; yields whether it is open: what is in a closed one need not be drawn."""
+    popover = st.popover(label, key=key, on_change="rerun")
+    with popover:
+        yield bool(popover.open)
 
 
 def _seed_and_device(state: PageState, leave_and: Callable[..., None]) -> None:
@@ -265,14 +279,15 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
         st.html(
             f'<h2 class="sk-name"><span class="sk-dot sk-dot-{lane}"></span>{title_of(net)}</h2>'
         )
-        with st.popover("Change"):
-            choices.lane_choices(lane, net, change)
-            st.button(
-                "Remove this net",
-                key=f"lane{lane}.remove",
-                disabled=len(state.lanes) == 1,
-                on_click=remove,
-            )
+        with _drawer("Change", f"lane{lane}.open") as opened:
+            if opened:
+                choices.lane_choices(lane, net, change)
+                st.button(
+                    "Remove this net",
+                    key=f"lane{lane}.remove",
+                    disabled=len(state.lanes) == 1,
+                    on_click=remove,
+                )
 
     def toggle() -> None:
         unit = (st.session_state[f"lane{lane}.graph"] or {}).get("toggle")
@@ -285,7 +300,7 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
         {
             "feed": query,
             "lane": lane,
-            "svg": to_svg(plan, deleted=tuple(cut)),
+            "svg": _svg(net, tuple(cut)),
             "counts": (
                 f"{count_text(plan.parameters)} parameters · "
                 f"{count_text(plan.multiply_adds)} multiply-adds"
@@ -297,6 +312,11 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
         toggle=toggle,
         restore=lambda: _update(lambda s: s.with_cut(lane, ())),
     )
+
+
+@lru_cache(maxsize=512)
+def _svg(net: NetSpec, deleted: tuple[str, ...]) -> str:
+    return to_svg(plan_of(net), deleted=deleted)
 
 
 # ------------------------------------------------------------------------------------- charts
