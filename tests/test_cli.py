@@ -302,7 +302,7 @@ def test_ctrl_c_saves_and_the_resumed_curve_is_the_same(
         (["train", "--resume", "nowhere"], "no checkpoint"),
         (["train", "plain_8", "--resume", "nowhere"], "alone"),
         (["publish", "--only", "digits_plain"], "did you mean 'digits_plain_56'?"),
-        (["bench", "speed"], "choose forward, lesions or app, not 'speed'"),
+        (["bench", "speed"], "choose forward, lesions, training or app, not 'speed'"),
         (["app", "--port", "99999"], "a port from 1 to 65535"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
@@ -383,14 +383,15 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 # ------------------------------------------------------------------------------ bench and app
 
 
-@pytest.mark.parametrize("what", ["lesions", "forward"])
+@pytest.mark.parametrize("what", ["lesions", "forward", "training"])
 def test_bench_rows_carry_their_conditions(what: str, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--net", RESIDUAL, "--size", "8", "--images", "4", "--repeats", "2"]
+    options = ["--net", RESIDUAL, "--size", "8", "--images", "4", "--repeats", "2", "--steps", "2"]
     result = json_of(capsys, "bench", what, *options, "--threads", "1", "--json")
     for row in result["rows"]:
         assert row["ratio"] == pytest.approx(row["plain_s"] / row["ours_s"])
         assert row["ours_min_s"] <= row["ours_s"] <= row["ours_max_s"]
-        assert (row["n"], row["repeats"], row["threads"]) == (4, 2, 1)
+        images = 4 * 2 if what == "training" else 4  # in a repeat
+        assert (row["n"], row["repeats"], row["threads"]) == (images, 2, 1)
         assert row["device"]
         assert row["dtype"] in ("float32", "bfloat16")
         assert set(row["versions"]) == {"python", "torch", "skipscope"}

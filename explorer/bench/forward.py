@@ -45,9 +45,7 @@ def bench_forward(
     shape = list(net.spec.input_shape)
     return {
         "rows": rows,
-        "conditions": conditions(
-            device, dtype="as in each case", n=images, input_shape=shape, repeats=repeats
-        ),
+        "conditions": conditions(device, n=images, input_shape=shape, repeats=repeats),
     }
 
 

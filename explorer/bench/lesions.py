@@ -69,9 +69,7 @@ def bench_lesions(
     shape = list(net.spec.input_shape)
     return {
         "rows": rows,
-        "conditions": conditions(
-            device, dtype="float32", n=images, input_shape=shape, repeats=repeats
-        ),
+        "conditions": conditions(device, n=images, input_shape=shape, repeats=repeats),
     }
 
 

@@ -35,18 +35,25 @@ def _net(args: argparse.Namespace) -> dict[str, Any]:
 
     import torch
 
-    from explorer.bench.forward import bench_forward
-    from explorer.bench.lesions import bench_lesions
     from explorer.nets import create_net
     from explorer.training.devices import resolve
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     device = str(resolve(args.device))
-    measure = bench_lesions if args.what == "lesions" else bench_forward
-    result = measure(
-        create_net(spec, seed=0), images=args.images, repeats=args.repeats, device=device
-    )
+    if args.what == "training":
+        from explorer.bench.training import bench_training
+
+        result = bench_training(
+            spec, steps=args.steps, batch=args.images, repeats=args.repeats, device=device
+        )
+    else:
+        from explorer.bench.forward import bench_forward
+        from explorer.bench.lesions import bench_lesions
+
+        measure = bench_lesions if args.what == "lesions" else bench_forward
+        net = create_net(spec, seed=0)
+        result = measure(net, images=args.images, repeats=args.repeats, device=device)
     return {"bench": args.what, "net": choice.name, **result}
 
 

@@ -255,22 +255,25 @@ def _publish_and_bench(command: Command) -> None:
     bench = command(
         "bench",
         "explorer.cli.bench:run_bench",
-        "measure the speed of forward passes, of lesions, or of the app",
+        "measure the speed of forward passes, lesions, training, or the app",
         "forward: seconds a batch, fp32 as it is against channels_last and bfloat16.\n"
         "lesions: all single deletions on the program engine against one full forward pass for\n"
         "each.\n"
+        "training: steps of the loop against DataLoader, PIL and float32.\n"
         "app: the server and a real Chromium (needs the `test` extra).\n"
         "Medians of repeats; the conditions are printed with the numbers.",
         """\
   skipscope bench lesions --net resnet_v2_110 --size 32 --images 64
-  skipscope bench forward --net resnet_v1_20 --size 32 --images 128 --repeats 5 --json""",
+  skipscope bench forward --net resnet_v1_20 --size 32 --images 128 --repeats 5 --json
+  skipscope bench training --net resnet_v2_20 --images 128 --steps 10""",
     )
     bench.add_argument(
-        "what", metavar="WHAT", type=_one_of("forward", "lesions", "app"), help="which"
+        "what", metavar="WHAT", type=_one_of("forward", "lesions", "training", "app"), help="which"
     )
     bench.add_argument("--net", default="resnet_v2_110", help=_NAME)
     bench.add_argument("--size", type=_whole, default=32, help="pixels a side (default 32)")
-    bench.add_argument("--images", type=_whole, default=64, help="images (default 64)")
+    bench.add_argument("--images", type=_whole, default=64, help="images a batch (default 64)")
+    bench.add_argument("--steps", type=_whole, default=10, help="of training (default 10)")
     bench.add_argument("--repeats", type=_whole, default=3, help="repeats (default 3)")
     bench.add_argument("--threads", type=_whole, help="threads of torch (default: its own)")
     _device(bench)
