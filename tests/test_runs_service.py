@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import logging.handlers
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -31,15 +32,14 @@ FRESH = {"source": "fresh", "spec": RESNET.model_dump(mode="json"), "seed": 5}
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunService]:
-    faults: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = faults.append  # type: ignore[method-assign]
+    faults: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    handler = logging.handlers.QueueHandler(faults)
     logging.getLogger("skipscope.service").addHandler(handler)
     service = RunService(tmp_path_factory.mktemp("home"), threads=1)
     service.start()
     yield service
     service.close()
-    assert [record.getMessage() for record in faults] == []
+    assert faults.empty(), faults.get().getMessage()
 
 
 def until(condition: Callable[[], bool], seconds: float = 60, every: float = 0.02) -> None:

@@ -235,7 +235,7 @@ def test_exceptions_travel_as_data(line: Line) -> None:
     assert failed["sentence"].startswith("This stopped with an unexpected error")
     assert failed["traceback"].endswith("ZeroDivisionError: division by zero\n")
     assert "ZeroDivisionError" in line.log.read_text()
-    ask = {"data": DATA.model_dump(mode="json"), "n_images": None, "program": None}
+    ask: Message = {"data": DATA.model_dump(mode="json"), "n_images": None, "program": None}
     line.job("f", "evaluate", net=fresh("plain_8"), deleted=["stages.9.units.9"], **ask)
     [*_, failed] = line.until(is_over("f"))
     assert failed["kind"] == "NotApplicableError"
