@@ -33,7 +33,7 @@ def decode_image(file: Path, image_size: int) -> NDArray[np.uint8]:
                 if image.size == (image_size, image_size) and image.mode == "RGB":
                     pixels = np.asarray(image)
                 else:
-                    pixels = np.asarray(_fit(image, image_size))
+                    pixels = np.asarray(fitted(image, (image_size, image_size)))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(_too_large(file)) from None
     except DataError:
@@ -78,8 +78,9 @@ def _too_large(file: Path, size: str = "far too many pixels") -> str:
     )
 
 
-def _fit(image: Image.Image, image_size: int) -> Image.Image:
-    image.draft("RGB", (2 * image_size, 2 * image_size))  # JPEG: decode at a coarser scale
+def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """RGB of (width, height) ``size``; what becomes of it, :func:`decode_image` says."""
+    image.draft("RGB", (2 * size[0], 2 * size[1]))  # JPEG: decode at a coarser scale
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16-bit grey
         grey = np.asarray(image, dtype=np.int64) >> 8
@@ -89,4 +90,4 @@ def _fit(image: Image.Image, image_size: int) -> Image.Image:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
     image = image.convert("RGB")
-    return ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR)
+    return ImageOps.fit(image, size, Image.Resampling.BILINEAR)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 
+from explorer.data.images import MAX_PIXELS, fitted
 from explorer.errors import DataError
 
-if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
-
 MAX_BYTES = 32 << 20
-MAX_PIXELS = 64_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
 
@@ -34,8 +32,6 @@ def read_image(source: str | Path | bytes, input_shape: tuple[int, int, int]) ->
     Raises:
         DataError: No such file, not an image, cut short, or too large.
     """
-    import torch
-
     channels, height, width = input_shape
     if channels not in (1, 3):
         raise DataError(
@@ -43,9 +39,9 @@ def read_image(source: str | Path | bytes, input_shape: tuple[int, int, int]) ->
             "choose a net for images of 1 or 3 channels."
         )
     content, name = _content(source)
-    picture = _decoded(content, name)
-    pixels = np.asarray(_fitted(picture, "L" if channels == 1 else "RGB", (width, height)))
-    return torch.from_numpy(pixels.reshape(height, width, channels).transpose(2, 0, 1).copy())
+    picture = _decoded(content, name, (width, height)).convert("L" if channels == 1 else "RGB")
+    pixels = np.asarray(picture).reshape(height, width, channels)
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 
 def _content(source: str | Path | bytes) -> tuple[bytes, str]:
@@ -67,50 +63,33 @@ def _content(source: str | Path | bytes) -> tuple[bytes, str]:
     return content, name
 
 
-def _decoded(content: bytes, name: str) -> Image.Image:
-    from PIL import Image, UnidentifiedImageError
-
+def _decoded(content: bytes, name: str, size: tuple[int, int]) -> Image.Image:
+    millions = MAX_PIXELS // 1_000_000
     try:
         with warnings.catch_warnings():
-            # Pillow warns of a decompression bomb before our own, lower limit speaks.
+            # Pillow warns of a decompression bomb above its own limit; ours is lower.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(content), formats=FORMATS)
         columns, rows = picture.size
         if columns * rows > MAX_PIXELS:
             raise DataError(
-                f"{name} has {columns} × {rows} pixels, more than the {MAX_PIXELS // 1_000_000} "
-                "million that are read; save it smaller and try again."
+                f"{name} has {columns} × {rows} pixels, more than the {millions} million that "
+                "are read; save it smaller and try again."
             )
         picture.load()
+        return fitted(picture, size)
+    except DataError:
+        raise
     except Image.DecompressionBombError:
         raise DataError(
-            f"{name} has more than the {MAX_PIXELS // 1_000_000} million pixels that are read; "
-            "save it smaller and try again."
+            f"{name} has more than the {millions} million pixels that are read; save it smaller "
+            "and try again."
         ) from None
     except UnidentifiedImageError:
         raise DataError(
             f"{name} is not an image that can be read; choose one of {', '.join(FORMATS)}."
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        # Pillow reports truncated and damaged files as any of these.
-        raise DataError(
-            f"{name} is damaged or cut short ({_first_line(error)}); save it again."
-        ) from None
-    return picture
-
-
-def _fitted(picture: Image.Image, mode: str, size: tuple[int, int]) -> Image.Image:
-    from PIL import Image, ImageOps
-
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode.startswith("I"):  # 16 bits a pixel: convert() would clip, not scale
-        grey = np.asarray(upright, dtype=np.float64) / 257
-        upright = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
-    if upright.has_transparency_data:
-        white = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(white, upright.convert("RGBA"))
-    return ImageOps.fit(upright.convert(mode), size, method=Image.Resampling.BICUBIC)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    # Decoders of damaged files raise OSError, SyntaxError, ValueError, struct.error, zlib.error…
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise DataError(f"{name} is damaged or cut short ({reason}); save it again.") from None
