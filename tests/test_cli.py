@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import pytest
 from explorer.blueprint import blueprint
 from explorer.cli import main
 from explorer.cli.parser import build
-from explorer.cli.text import bar, table
+from explorer.cli.text import bar, progress, table
 from explorer.names import NETS, spec_of
 from explorer.shipped import shipped
 from explorer.specs import DATASETS, PlainSpec, fit
@@ -427,6 +428,23 @@ def test_app_is_the_streamlit_server() -> None:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_for_terminals(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with progress("lesions") as tell:
+        tell(0.5, "100 images")
+        time.sleep(0.15)  # it is drawn ten times a second at most
+        tell(0.75)
+    assert ("lesions" in screen.getvalue()) is terminal
+    assert ("75 %" in screen.getvalue()) is terminal
+    assert (", 100 images" in screen.getvalue()) is terminal
 
 
 def test_tables_are_aligned() -> None:

@@ -88,7 +88,7 @@ def progress(title: str) -> Iterator[Bar]:
     """A progress bar on stderr, on a terminal only; it takes the share done, in [0, 1]."""
     from tqdm import tqdm
 
-    form = "{desc} {bar} {percentage:3.0f} % {elapsed}<{remaining} {postfix}"
+    form = "{desc} {bar} {percentage:3.0f} % {elapsed}<{remaining}{postfix}"
     with tqdm(total=1.0, desc=title, disable=None, leave=False, bar_format=form) as shown:
 
         def tell(share: float, text: str = "") -> None:
