@@ -20,7 +20,16 @@ from explorer.nets import Net
 from explorer.probes import gates, gradients, lesions, programs
 from explorer.probes import predict as prediction
 from explorer.results import Floats, GateMeans, LayerGradients, LesionCurve, ProgramResult, Record
-from explorer.specs import DATASETS, DataSpec, ExperimentSpec, NetSpec, TrainSpec, fit, parse
+from explorer.specs import (
+    DATASETS,
+    RECIPES,
+    DataSpec,
+    ExperimentSpec,
+    NetSpec,
+    TrainSpec,
+    fit,
+    parse,
+)
 from explorer.training.loop import Session
 
 Data = str | Path | DataSpec | Dataset
@@ -106,7 +115,7 @@ def train(
         {
             "lanes": lanes,
             "data": dataset.spec,
-            "training": training or TrainSpec(),
+            "training": training or RECIPES["one_cycle"],
             "seed": seed,
             "device": device,
         },
