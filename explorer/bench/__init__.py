@@ -18,7 +18,7 @@ def conditions(device: str, **more: Any) -> dict[str, Any]:
     from explorer.versions import versions
 
     kind = device.partition(":")[0]
-    name = torch.cuda.get_device_name(device) if kind == "cuda" else _processor()
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else processor()
     return {
         "device": device,
         "processor": name,
@@ -70,7 +70,8 @@ def in_turns(
     return seconds
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The machine's processor, as it names itself."""
     import platform
     from pathlib import Path
 

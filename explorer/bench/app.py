@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from explorer.bench import processor
 from explorer.bench.browser import Server, chromium, serve
 
 LIMITS_MS = {
@@ -91,12 +92,17 @@ def _conditions(chromium_version: str) -> dict[str, Any]:
     from importlib.metadata import version
 
     return {
+        "device": "cpu",
+        "processor": processor(),
         "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "streamlit": version("streamlit"),
-        "torch": version("torch"),
-        "chromium": chromium_version,
+        "threads": "one a worker",
+        "dtype": "float32",
+        "versions": {
+            "python": platform.python_version(),
+            "streamlit": version("streamlit"),
+            "torch": version("torch"),
+            "chromium": chromium_version,
+        },
         "server": "real, on 127.0.0.1; torch in worker processes only",
     }
 
