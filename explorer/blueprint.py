@@ -15,6 +15,8 @@ from types import ModuleType
 from typing import Literal
 
 from explorer.specs import (
+    IMAGENET_UNITS,
+    REFERENCE_GROUPS,
     DenseSpec,
     HighwaySpec,
     NetSpec,
@@ -34,6 +36,7 @@ LayerKind = Literal[
     "flatten",
     "identity",
     "zero_pad",  # option A: subsample and pad channels with zeros
+    "select",  # the last of the maps
     "scale",
     "dropout",
     "sigmoid",
@@ -80,8 +83,8 @@ class UnitPlan:
         deletable: Whether the net still computes with this unit passed by.
         swap_group: Units with the same group (not None) may change places: they map the same
             shape to the same shape.
-        shortcut: ``identity``, ``projection``, ``zero_pad``, ``gated``, ``scaled``, ``dropout``,
-            ``concatenate`` or ``none``: how the graph draws it.
+        shortcut: ``identity``, ``projection``, ``zero_pad``, ``max_pool``, ``gated``, ``scaled``,
+            ``dropout``, ``concatenate`` or ``none``: how the graph draws it.
         stride: 2 where the unit halves the resolution.
         survival_prob: p_l of stochastic depth (SD16 Eq 4); 1 where the unit always stays.
     """
@@ -159,18 +162,32 @@ ORDERS: dict[Order, OrderPlan] = {
 BOTTLENECK_EXPANSION = 4
 
 
+def stem_activates(spec: ResidualSpec) -> bool:
+    """Whether the stem ends in batch norm and activation.
+
+    A pre-activation net's first unit has its activation before its split (He16 appendix), so
+    there; but ImageNet's (as in the programs that trained them) and the reference nets' open
+    every unit with one, and the former leave the stem without.
+    """
+    return spec.layout != "imagenet" or not ORDERS[spec.order].start
+
+
+def lacks_opening(spec: ResidualSpec, first: bool) -> bool:
+    """Whether a unit's opening activation stands in the stem already."""
+    return first and spec.layout in ("cifar", "small")
+
+
 def residual_steps(spec: ResidualSpec, first: bool) -> tuple[str, ...]:
     """Names of the layers of F in order, such as ``bn1, act1, conv1, bn2, act2, conv2``.
 
-    ``first`` leaves out the opening activation, which the net's first unit has before its
-    split (He16 appendix): there it stands at the end of the stem.
+    ``first`` is the net's first unit, whose opening activation may be the stem's.
     """
     plan = ORDERS[spec.order]
     convs = 3 if spec.unit == "bottleneck" else 2
     kinds = [*plan.start, "conv", *(["bn", "act", "conv"] * (convs - 1)), *plan.end]
     counters = {kind: count(1) for kind in ("conv", "bn", "act")}
     names = [f"{kind}{next(counters[kind])}" for kind in kinds]
-    names = names[len(plan.start) :] if first else names
+    names = names[len(plan.start) :] if lacks_opening(spec, first) else names
     return tuple(n for n in names if spec.batch_norm or not n.startswith("bn"))
 
 
@@ -180,7 +197,8 @@ def shares_activation(spec: ResidualSpec, first: bool, shortcut: str) -> bool:
     So it is for projections in pre-activation nets (He16 appendix): a projection takes the
     activated input, an identity or option A the raw one.
     """
-    return bool(ORDERS[spec.order].start) and not first and shortcut == "projection"
+    opens = bool(ORDERS[spec.order].start) and not lacks_opening(spec, first)
+    return opens and shortcut == "projection"
 
 
 def projection_has_norm(spec: ResidualSpec) -> bool:
@@ -191,16 +209,29 @@ def projection_has_norm(spec: ResidualSpec) -> bool:
     return spec.batch_norm and "bn" in ORDERS[spec.order].end and spec.shortcut != "conv1x1"
 
 
+def ends_in_conv(spec: NetSpec) -> bool:
+    """Whether the classifier is a 1×1 convolution of the pooled maps (ImageNet's v2 nets)."""
+    return isinstance(spec, ResidualSpec) and not stem_activates(spec)
+
+
+def stride_step(spec: ResidualSpec) -> str:
+    """The convolution of F that carries the stride."""
+    middle = spec.unit == "bottleneck" and spec.stride_conv == "3x3"
+    return "conv2" if middle else "conv1"
+
+
 @lru_cache(maxsize=256)
 def blueprint(spec: NetSpec) -> Blueprint:
-    """The blueprint of a spec.
+    """The blueprint of a spec; see ``NetBase.layout`` for the frames.
 
-    ``cifar`` nets are a 3×3 stem, three stages and a pooled linear head; in ``fc`` nets the
-    stem is the first plain layer, ``depth - 1`` units follow, and the softmax classifier at the
-    end is not counted (SGS15 §3.1: "the first layer is plain, followed by 9, 19, 49 or 99").
+    In ``fc`` nets the stem is the first plain layer, ``depth - 1`` units follow, and the softmax
+    classifier at the end is not counted (SGS15 §3.1: "the first layer is plain, followed by 9,
+    19, 49 or 99").
     """
     if spec.layout == "fc":
         return _fully_connected(spec)
+    if spec.layout == "reference":
+        return _reference(spec)
     if isinstance(spec, DenseSpec):
         return _dense(spec)
     return _convolutional(spec)
@@ -320,11 +351,30 @@ class _Chain:
             else:
                 self.activation(name, activation)
 
+    def max_pool(self, name: str, kernel: int, stride: int) -> None:
+        """A max pool that divides the size by ``stride``, rounding up."""
+        channels, height, width = self.shape
+        halved = (channels, math.ceil(height / stride), math.ceil(width / stride))
+        self.other(name, "max_pool", halved, f"{kernel}×{kernel}, stride {stride}")
+
+    def global_pool(self) -> None:
+        self.other("pool", "average_pool", (self.shape[0], 1, 1), "global")
+
+    def flatten(self) -> None:
+        self.other("flatten", "flatten", (math.prod(self.shape),))
+
     def pooled_classifier(self, classes: int) -> None:
-        channels = self.shape[0]
-        self.other("pool", "average_pool", (channels, 1, 1), "global")
-        self.other("flatten", "flatten", (channels,))
+        self.global_pool()
+        self.flatten()
         self.linear("linear", classes, bias=True)
+
+    def imagenet_stem(self, maps: int, *, activates: bool, activation: str = "relu") -> None:
+        """7×7 of stride 2 and a 3×3 max pool of stride 2 (He15 Table 1)."""
+        self.conv("conv", maps, 7, 2)
+        if activates:
+            self.batch_norm("bn")
+            self.activation("act", activation)
+        self.max_pool("pool", 3, 2)
 
 
 def _swap_group(input_shape: Shape, output_shape: Shape) -> str | None:
@@ -332,34 +382,66 @@ def _swap_group(input_shape: Shape, output_shape: Shape) -> str | None:
     return "×".join(str(n) for n in output_shape) if same else None
 
 
+@dataclass(frozen=True)
+class _StagePlan:
+    """One stage: its units, each with its stride, and how wide they are."""
+
+    strides: tuple[int, ...]
+    maps: int
+
+
+def _stage_plans(spec: PlainSpec | ResidualSpec | HighwaySpec) -> list[_StagePlan]:
+    """Stages of w, 2w, 4w, … maps, each at half the resolution of the one before."""
+    if spec.layout == "small":
+        return [_StagePlan((1,), spec.width), _StagePlan((1,), 2 * spec.width)]
+    if spec.layout == "imagenet":
+        counts = IMAGENET_UNITS[spec.unit if isinstance(spec, ResidualSpec) else "basic"][
+            spec.depth
+        ]
+    else:
+        layers_a_unit, fixed = (1, 4) if isinstance(spec, HighwaySpec) else (2, 2)
+        if isinstance(spec, ResidualSpec) and spec.unit == "bottleneck":
+            layers_a_unit = 3
+        counts = ((spec.depth - fixed) // (3 * layers_a_unit),) * 3
+    last = isinstance(spec, ResidualSpec) and spec.stride_unit == "last"
+    plans = []
+    for stage, units in enumerate(counts):
+        strides = [1] * units
+        if last and stage < len(counts) - 1:
+            strides[-1] = 2
+        elif not last and stage > 0 and not isinstance(spec, HighwaySpec):
+            strides[0] = 2
+        plans.append(_StagePlan(tuple(strides), spec.width * 2**stage))
+    return plans
+
+
 def _convolutional(spec: PlainSpec | ResidualSpec | HighwaySpec) -> Blueprint:
-    """Plain, residual and highway nets: three stages of w, 2w, 4w maps (He15 §4.2)."""
+    """Plain, residual and highway nets in stages (He15 §3.3, §3.4 and §4.2)."""
     depth = count(1)
     stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm)
-    stem.conv("conv", spec.width)
-    stem.batch_norm("bn")
-    stem.activation("act", spec.activation)
-
-    layers_a_unit, fixed = {"plain": (2, 2), "highway": (1, 4)}.get(spec.family, (2, 2))
-    if isinstance(spec, ResidualSpec) and spec.unit == "bottleneck":
-        layers_a_unit = 3
-    per_stage = (spec.depth - fixed) // (3 * layers_a_unit)
+    if spec.layout == "imagenet":
+        activates = not isinstance(spec, ResidualSpec) or stem_activates(spec)
+        stem.imagenet_stem(spec.width, activates=activates, activation=spec.activation)
+    else:
+        stem.conv("conv", spec.width)
+        stem.batch_norm("bn")
+        stem.activation("act", spec.activation)
 
     units: list[UnitPlan] = []
     shape = stem.shape
-    for stage, factor in enumerate((1, 2, 4)):
-        maps = spec.width * factor
+    stages = _stage_plans(spec)
+    total = sum(len(plan.strides) for plan in stages)
+    for stage, plan in enumerate(stages):
         if isinstance(spec, HighwaySpec) and stage:
-            units.append(_highway_transition(spec, stage - 1, shape, maps, depth))
+            units.append(_conv_transition(spec, stage - 1, shape, plan.maps, depth))
             shape = units[-1].output_shape
-        for j in range(per_stage):
+        for j, stride in enumerate(plan.strides):
             name = f"stages.{stage}.units.{j}"
-            stride = 2 if stage and not j else 1
             if isinstance(spec, PlainSpec):
-                unit = _plain_unit(spec, name, stage, shape, maps, stride, depth)
+                unit = _plain_unit(spec, name, stage, shape, plan.maps, stride, depth)
             elif isinstance(spec, ResidualSpec):
-                position = (stage * per_stage + j + 1, 3 * per_stage)
-                unit = _residual_unit(spec, name, stage, shape, maps, stride, position, depth)
+                position = (len(units) + 1, total)
+                unit = _residual_unit(spec, name, stage, shape, plan.maps, stride, position, depth)
             else:
                 unit = _highway_unit(spec, name, stage, shape, depth)
             units.append(unit)
@@ -368,8 +450,16 @@ def _convolutional(spec: PlainSpec | ResidualSpec | HighwaySpec) -> Blueprint:
     head = _Chain("head", shape, depth, norm=spec.batch_norm)
     if isinstance(spec, ResidualSpec):  # the activation after the last addition
         head.steps(ORDERS[spec.order].start, spec.activation)
-    head.pooled_classifier(spec.classes)
-    names = ("stage 1", "stage 2", "stage 3")
+    if ends_in_conv(spec):
+        head.global_pool()
+        head.conv("conv", spec.classes, 1, bias=True)
+        head.flatten()
+    elif spec.layout == "small":
+        head.flatten()
+        head.linear("linear", spec.classes, bias=True)
+    else:
+        head.pooled_classifier(spec.classes)
+    names = tuple(f"stage {i}" for i in range(1, len(stages) + 1))
     return Blueprint(spec, tuple(stem.layers), tuple(units), tuple(head.layers), names)
 
 
@@ -401,11 +491,13 @@ def _plain_unit(
     )
 
 
-def shortcut_kind(spec: ResidualSpec, *, same_shape: bool) -> str:
+def shortcut_kind(spec: ResidualSpec, *, same_maps: bool, stride: int) -> str:
     """How a unit's shortcut is drawn and built; see ``UnitPlan.shortcut``."""
-    if spec.shortcut in ("C", "conv1x1") or (spec.shortcut == "B" and not same_shape):
+    if spec.shortcut in ("C", "conv1x1") or (spec.shortcut == "B" and not same_maps):
         return "projection"
-    if not same_shape:
+    if spec.shortcut == "B" and stride > 1:
+        return "max_pool"
+    if not same_maps or stride > 1:
         return "zero_pad"
     return {
         "constant_scaling": "scaled",
@@ -437,7 +529,7 @@ def _residual_unit(
     kernels = (1, 3, 1) if bottleneck else (3, 3)
     widths = (maps, maps, outer) if bottleneck else (maps, outer)
     first = position[0] == 1
-    kind = shortcut_kind(spec, same_shape=stride == 1 and shape[0] == outer)
+    kind = shortcut_kind(spec, same_maps=shape[0] == outer, stride=stride)
     steps = residual_steps(spec, first)
     chain = _Chain(name, shape, depth, norm=spec.batch_norm)
 
@@ -452,8 +544,7 @@ def _residual_unit(
     for step in steps:
         if step.startswith("conv"):
             i = int(step.removeprefix("conv")) - 1
-            # The first convolution carries the stride, in bottlenecks too (He15 Table 1).
-            chain.conv(step, widths[i], kernels[i], stride if i == 0 else 1)
+            chain.conv(step, widths[i], kernels[i], stride if step == stride_step(spec) else 1)
         else:
             chain.steps((step,), spec.activation)
     p = survival_prob(spec, *position)
@@ -500,6 +591,8 @@ def _shortcut_layers(
             chain.other("scale", "scale", detail=f"× {spec.shortcut_scale:g}")
         else:
             chain.other("", "zero_pad", output, detail)
+    elif kind == "max_pool":
+        chain.max_pool("", 1, stride)
     elif kind == "scaled":
         chain.other("", "scale", detail=f"× {spec.shortcut_scale:g}")
     elif kind == "dropout":
@@ -512,10 +605,15 @@ def _shortcut_layers(
         chain.other("sigmoid", "sigmoid")
 
 
+def highway_has_norm(spec: HighwaySpec) -> bool:
+    """Whether H normalises: in the reference nets only what stands between the units does."""
+    return spec.batch_norm and spec.layout != "reference"
+
+
 def _highway_unit(
     spec: HighwaySpec, name: str, stage: int, shape: Shape, depth: Iterator[int]
 ) -> UnitPlan:
-    chain = _Chain(name, shape, depth, norm=spec.batch_norm)
+    chain = _Chain(name, shape, depth, norm=highway_has_norm(spec))
     chain.fork("residual", "transform", shape)
     if len(shape) == 1:
         chain.linear("linear", shape[0])
@@ -544,13 +642,16 @@ def _highway_unit(
     )
 
 
-def _highway_transition(
-    spec: HighwaySpec, stage: int, shape: Shape, maps: int, depth: Iterator[int]
+def _conv_transition(
+    spec: NetSpec, stage: int, shape: Shape, maps: int, depth: Iterator[int]
 ) -> UnitPlan:
+    """A plain layer that halves the resolution."""
     chain = _Chain(f"stages.{stage}.transition", shape, depth, norm=spec.batch_norm)
+    if isinstance(spec, DenseSpec):
+        chain.other("select", "select", (maps, *shape[1:]), f"last {maps} maps")
     chain.conv("conv", maps, stride=2)
     chain.batch_norm("bn")
-    chain.activation("act", spec.activation)
+    chain.activation("act", "relu" if isinstance(spec, DenseSpec) else spec.activation)
     return _transition(chain, stage, shape)
 
 
@@ -570,20 +671,24 @@ def _transition(chain: _Chain, stage: int, shape: Shape) -> UnitPlan:
 
 
 def _dense(spec: DenseSpec) -> Blueprint:
-    """DenseNets of three blocks (Huang16 §3, "Implementation Details")."""
+    """DenseNets of three blocks, or four on ImageNet (Huang16 §3, "Implementation Details")."""
     depth = count(1)
     k = spec.growth_rate
     stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm)
-    stem.conv("conv", 2 * k if spec.bottleneck and spec.compression < 1 else 16)
+    if spec.layout == "imagenet":
+        stem.imagenet_stem(2 * k, activates=True)
+        counts = IMAGENET_UNITS["dense"][spec.depth]
+    else:
+        stem.conv("conv", 2 * k if spec.bottleneck and spec.compression < 1 else 16)
+        counts = ((spec.depth - 4) // (6 if spec.bottleneck else 3),) * 3
 
-    per_stage = (spec.depth - 4) // (6 if spec.bottleneck else 3)
     units: list[UnitPlan] = []
     shape = stem.shape
-    for stage in range(3):
+    for stage, per_stage in enumerate(counts):
         for j in range(per_stage):
             units.append(_dense_unit(spec, f"stages.{stage}.units.{j}", stage, shape, depth))
             shape = units[-1].output_shape
-        if stage < 2:
+        if stage < len(counts) - 1:
             units.append(_dense_transition(spec, stage, shape, depth))
             shape = units[-1].output_shape
 
@@ -591,7 +696,7 @@ def _dense(spec: DenseSpec) -> Blueprint:
     head.batch_norm("bn")
     head.activation("act")
     head.pooled_classifier(spec.classes)
-    names = ("block 1", "block 2", "block 3")
+    names = tuple(f"block {i}" for i in range(1, len(counts) + 1))
     return Blueprint(spec, tuple(stem.layers), tuple(units), tuple(head.layers), names)
 
 
@@ -602,6 +707,11 @@ def _dense_unit(
     k = spec.growth_rate
     convs = [(4 * k, 1), (k, 3)] if spec.bottleneck else [(k, 3)]
     chain.fork("residual", "growth", shape)
+    if spec.layout == "reference":
+        chain.conv("conv", k)
+        chain.batch_norm("bn")
+        chain.activation("act")
+        convs = []
     for i, (maps, kernel) in enumerate(convs, start=1):
         chain.batch_norm(f"bn{i}")
         chain.activation(f"act{i}")
@@ -630,6 +740,71 @@ def _dense_transition(spec: DenseSpec, stage: int, shape: Shape, depth: Iterator
     halved = (maps, shape[1] // 2, shape[2] // 2)
     chain.other("pool", "average_pool", halved, "2×2")
     return _transition(chain, stage, shape)
+
+
+def _reference(spec: NetSpec) -> Blueprint:
+    """Five groups of units, all as wide as the stem, each followed by a layer of stride 2.
+
+    A residual unit here has two convolutions, the others' have one. A group of the dense net
+    opens with a plain layer, whose maps are the first of the concatenation; only the last maps
+    leave it. ``depth`` counts the units (without those openings).
+    """
+    depth = count(1)
+    maps = spec.growth_rate if isinstance(spec, DenseSpec) else spec.width
+    activation = "relu" if isinstance(spec, DenseSpec) else spec.activation
+    stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm)
+    stem.conv("conv", maps)
+    stem.batch_norm("bn")
+    stem.activation("act", activation)
+
+    units: list[UnitPlan] = []
+    shape = stem.shape
+    openings = 1 if isinstance(spec, DenseSpec) else 0
+    for stage in range(REFERENCE_GROUPS):
+        for j in range(openings + spec.depth // REFERENCE_GROUPS):
+            name = f"stages.{stage}.units.{j}"
+            if isinstance(spec, ResidualSpec):
+                position = (len(units) - stage + 1, spec.depth)
+                unit = _residual_unit(spec, name, stage, shape, maps, 1, position, depth)
+            elif isinstance(spec, HighwaySpec):
+                unit = _highway_unit(spec, name, stage, shape, depth)
+            elif isinstance(spec, DenseSpec) and j >= openings:
+                unit = _dense_unit(spec, name, stage, shape, depth)
+            else:
+                unit = _one_layer_unit(spec, name, stage, shape, depth)
+            units.append(unit)
+            shape = unit.output_shape
+        units.append(_conv_transition(spec, stage, shape, maps, depth))
+        shape = units[-1].output_shape
+
+    head = _Chain("head", shape, depth, norm=spec.batch_norm)
+    head.conv("conv", spec.classes)
+    head.batch_norm("bn")
+    head.global_pool()
+    head.flatten()
+    names = tuple(f"group {i}" for i in range(1, REFERENCE_GROUPS + 1))
+    return Blueprint(spec, tuple(stem.layers), tuple(units), tuple(head.layers), names)
+
+
+def _one_layer_unit(
+    spec: NetSpec, name: str, stage: int, shape: Shape, depth: Iterator[int]
+) -> UnitPlan:
+    """conv, BN, activation."""
+    chain = _Chain(name, shape, depth, norm=spec.batch_norm)
+    chain.conv("conv", shape[0])
+    chain.batch_norm("bn")
+    chain.activation("act", "relu" if isinstance(spec, DenseSpec) else spec.activation)
+    return UnitPlan(
+        name,
+        "plain",
+        stage,
+        shape,
+        shape,
+        tuple(chain.layers),
+        deletable=True,
+        swap_group=_swap_group(shape, shape),
+        shortcut="none",
+    )
 
 
 def _fully_connected(spec: NetSpec) -> Blueprint:

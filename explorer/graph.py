@@ -17,6 +17,8 @@ from explorer.blueprint import Blueprint, Layer, Shape, UnitPlan
 from explorer.errors import SpecError
 from explorer.names import title_of
 
+CHANGING_SHORTCUTS = ("projection", "zero_pad", "max_pool")  # drawn dashed
+
 # ------------------------------------------------------------------------------------ words
 
 
@@ -46,6 +48,8 @@ def unit_label(plan: Blueprint, index: int, *, deleted: bool = False) -> str:
 def why_not_deletable(unit: UnitPlan) -> str:
     """Why the net cannot compute without this unit, as a sentence."""
     what = "transition" if unit.kind == "transition" else f"{unit.kind} block"
+    if unit.input_shape == unit.output_shape:  # one pixel, which a stride of 2 keeps
+        return f"This {what} joins two stages, so the net cannot compute without it."
     return (
         f"This {what} changes the shape from {shape_text(unit.input_shape)} to "
         f"{shape_text(unit.output_shape)}, so the net cannot compute without it."
@@ -86,7 +90,7 @@ def to_dot(plan: Blueprint, opened: str | None = None) -> str:
         graph.node(unit.name, _unit_text(group), style=_dot_style(unit))
         graph.edge(previous, unit.name)
         if unit.kind != "transition" and unit.shortcut != "none":
-            line = "dashed" if unit.shortcut in ("projection", "zero_pad") else "solid"
+            line = "dashed" if unit.shortcut in CHANGING_SHORTCUTS else "solid"
             graph.edge(
                 previous, unit.name, label=unit.shortcut.replace("_", " "), style=line, dir="none"
             )

@@ -15,6 +15,7 @@ from explorer.errors import SpecError
 from explorer.specs import (
     DenseSpec,
     HighwaySpec,
+    Layout,
     NetSpec,
     Order,
     ResidualSpec,
@@ -22,12 +23,13 @@ from explorer.specs import (
     parse_net,
 )
 
-Paper = Literal["He15", "He16", "SGS15", "Huang16"]
+Paper = Literal["He15", "He16", "SGS15", "Huang16", "programs"]
 PAPERS: dict[Paper, str] = {
     "He15": "Deep Residual Learning for Image Recognition (arXiv 1512.03385)",
     "He16": "Identity Mappings in Deep Residual Networks (arXiv 1603.05027)",
     "SGS15": "Highway Networks; Training Very Deep Networks (arXiv 1505.00387, 1507.06228)",
     "Huang16": "Densely Connected Convolutional Networks (arXiv 1608.06993)",
+    "programs": "Programs that set the families side by side: 25 units each; the smallest ResNets",
 }
 _FROM_DATA = ("input_shape", "classes")
 
@@ -39,9 +41,10 @@ class NetRow:
     Attributes:
         paper: Where it comes from; a key of ``PAPERS``.
         summary: One line for a list.
-        error: The paper's own test error on CIFAR-10 in percent, with its usual augmentation;
-            None where the paper prints none, or reports that training failed.
+        error: The paper's own test error in percent, with its usual augmentation; None where
+            the paper prints none, or reports that training failed.
         source: Table or figure of ``error`` or of the net.
+        measured_on: The images of ``error``: CIFAR-10, or ImageNet (top-1).
     """
 
     name: str
@@ -50,6 +53,7 @@ class NetRow:
     summary: str
     error: float | None = None
     source: str = ""
+    measured_on: str = "CIFAR-10"
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,12 @@ def _pattern(text: str, **fields: Any) -> Pattern:
 
 
 _FC = {"layout": "fc", "batch_norm": False}
+_IMAGENET_V2 = {  # as the reference program has it
+    "layout": "imagenet",
+    "order": "full_preact",
+    "stride_unit": "last",
+    "norm_decay": 0.997,
+}
 PATTERNS: tuple[Pattern, ...] = (
     _pattern("plain_N", family="plain"),
     _pattern("resnet_v1_N", family="residual", order="original"),
@@ -92,7 +102,21 @@ PATTERNS: tuple[Pattern, ...] = (
     _pattern("fc_plain_N", family="plain", width=71, **_FC),
     _pattern("fc_residual_N", family="residual", width=71, init="branch_scaled", **_FC),
     _pattern("fc_highway_N", family="highway", width=50, **_FC),
+    _pattern("imagenet_plain_N", family="plain", layout="imagenet"),
+    _pattern("imagenet_resnet_v1_N", family="residual", layout="imagenet", order="original"),
+    _pattern("imagenet_resnet_v2_N", family="residual", **_IMAGENET_V2),
+    _pattern("imagenet_densenet_N", family="dense", layout="imagenet"),
+    _pattern("reference_plain_N", family="plain", layout="reference"),
+    _pattern("reference_residual_N", family="residual", layout="reference"),
+    _pattern("reference_highway_N", family="highway", layout="reference"),
+    _pattern("reference_dense_N", family="dense", layout="reference"),
 )
+_PREFIXES: dict[Layout, str] = {
+    "fc": "fc_",
+    "imagenet": "imagenet_",
+    "reference": "reference_",
+    "small": "small_",
+}
 
 
 # --------------------------------------------------------------------------------- the rows
@@ -118,7 +142,15 @@ def _add(
 ) -> None:
     fields = _pattern_fields(like or name)
     assert fields is not None, name
-    register(NetRow(name, parse_net({**fields, **changes}), paper, summary, error, source))
+    _register(paper, name, summary, error, source, {**fields, **changes})
+
+
+def _register(
+    paper: Paper, name: str, summary: str, error: float | None, source: str, fields: dict[str, Any]
+) -> None:
+    spec = parse_net(fields)
+    images = "ImageNet" if spec.layout == "imagenet" else "CIFAR-10"
+    register(NetRow(name, spec, paper, summary, error, source, images))
 
 
 def _pattern_fields(name: str) -> dict[str, Any] | None:
@@ -255,6 +287,69 @@ for _name, _error in (
         "Table 2",
     )
 
+# ImageNet: errors are top-1, in percent
+_add("He15", "imagenet_plain_34", "34 layers without shortcuts", 28.54, "Table 3")
+_add("He15", "imagenet_resnet_v1_18", "18 layers, projections where sizes change")
+_add("He15", "imagenet_resnet_v1_34", "34 layers, option B", 24.52, "Table 3")
+for _option, _error in (("A", 25.03), ("C", 24.19)):
+    _add(
+        "He15",
+        f"imagenet_resnet_34_option_{_option.lower()}",
+        f"34 layers, option {_option}",
+        _error,
+        "Table 3",
+        like="imagenet_resnet_v1_34",
+        shortcut=_option,
+    )
+for _depth, _error in ((50, 22.85), (101, 21.75), (152, 21.43)):
+    _add(
+        "He15",
+        f"imagenet_resnet_v1_{_depth}",
+        f"{_depth} layers in bottlenecks, stride on the 3×3 (the paper's: stride_conv=1x1)",
+        _error,
+        "Table 3",
+    )
+_add(
+    "He16",
+    "imagenet_resnet_v1_200",
+    "200 layers in bottlenecks, stride on the 3×3",
+    21.8,
+    "Table 5, at 320×320",
+)
+for _depth, _top1 in ((50, None), (101, None), (152, 21.1), (200, 20.7)):
+    _add(
+        "He16",
+        f"imagenet_resnet_v2_{_depth}",
+        f"{_depth} layers in bottlenecks, stride in the last unit of a stage",
+        _top1,
+        "Table 5, at 320×320" if _top1 else "",
+    )
+for _depth, _error in ((121, 25.02), (169, 23.80), (201, 22.58)):
+    _add(
+        "Huang16",
+        f"imagenet_densenet_{_depth}",
+        f"{_depth} layers in four blocks, growth rate 32, bottlenecks and compression 0.5",
+        _error,
+        "one crop",
+    )
+
+for _name, _units in (
+    ("plain", "one layer each"),
+    ("residual", "x + F(x), F two pre-activated layers"),
+    ("highway", "transform bias −1"),
+    ("dense", "each block's last maps go on"),
+):
+    _add("programs", f"reference_{_name}_25", f"25 units of 64 maps in five groups, {_units}")
+for _version in ("v1", "v2"):
+    _register(
+        "programs",
+        f"small_resnet_{_version}",
+        "6 layers: one unit of 16 maps, one of 32, flattened",
+        None,
+        "",
+        {"family": "residual", "layout": "small", "order": _version},
+    )
+
 
 # ------------------------------------------------------------------------------------ tokens
 
@@ -316,8 +411,10 @@ def _candidates(spec: NetSpec) -> list[str]:
     growth = str(spec.growth_rate) if isinstance(spec, DenseSpec) else ""
     names = {p.text.replace("N", str(spec.depth)).replace("K", growth) for p in PATTERNS}
     rows = {n for n, row in NETS.items() if row.spec.depth == spec.depth}
-    layout = "fc_" if spec.layout == "fc" else ""
-    return sorted(n for n in names | rows if n.startswith("fc_") == bool(layout))
+    own = _PREFIXES.get(spec.layout)
+    others = tuple(prefix for prefix in _PREFIXES.values() if prefix != own)
+    alike = (n for n in names | rows if not n.startswith(others))
+    return sorted(n for n in alike if own is None or n.startswith(own))
 
 
 def _text(value: Any) -> str:
@@ -346,6 +443,7 @@ _ORDER_TITLES: dict[Order, str] = {
     "relu_only_preact": "ReLU-only pre-activation",
 }
 _SHORTCUT_TITLES: dict[Shortcut, str] = {
+    "A": "option A",
     "B": "option B",
     "C": "option C",
     "constant_scaling": "scaled shortcut",
@@ -360,15 +458,20 @@ def title_of(spec: NetSpec) -> str:
     """A short title: ``ResNet v2 56``, ``Plain 56, width 8``, ``Highway 50, fully connected``."""
     if isinstance(spec, DenseSpec):
         title, extras = _dense_title(spec)
-    elif isinstance(spec, ResidualSpec) and spec.layout == "cifar":
+    elif isinstance(spec, ResidualSpec) and spec.layout in ("cifar", "imagenet", "small"):
         title, extras = _resnet_title(spec)
     else:
         family = {"plain": "Plain", "residual": "Residual", "highway": "Highway"}[spec.family]
         title, extras = f"{family} {spec.depth}", []
-    fully_connected = spec.layout == "fc"
-    if fully_connected:
-        extras.append("fully connected")
-    extras += _shared_extras(spec, fully_connected=fully_connected)
+    frames: dict[Layout, str] = {
+        "fc": "fully connected",
+        "imagenet": "ImageNet",
+        "reference": "reference",
+        "small": "small",
+    }
+    if spec.layout in frames:
+        extras.insert(0, frames[spec.layout])
+    extras += _shared_extras(spec)
     return ", ".join([title, *extras])
 
 
@@ -387,12 +490,17 @@ def _resnet_title(spec: ResidualSpec) -> tuple[str, list[str]]:
     named = version in ("v1", "v2")
     title = f"ResNet {version} {spec.depth}" if named else f"ResNet {spec.depth}"
     extras = [] if named else [version]
-    if spec.shortcut in _SHORTCUT_TITLES:
+    # Only what differs from the net of that name needs saying.
+    usual = spec_of(_usual_name(spec))
+    assert isinstance(usual, ResidualSpec)
+    if spec.shortcut != usual.shortcut:
         extras.append(_SHORTCUT_TITLES[spec.shortcut])
-    # Deep bottleneck nets are the papers' own; only where both exist does it need saying.
-    default = spec_of(f"resnet_v2_{spec.depth}")
-    if isinstance(default, ResidualSpec) and spec.unit != default.unit:
+    if spec.unit != usual.unit:
         extras.append("bottlenecks" if spec.unit == "bottleneck" else "two-layer units")
+    if spec.stride_unit != usual.stride_unit:
+        extras.append(f"stride in the {spec.stride_unit} unit")
+    if spec.unit == "bottleneck" and spec.stride_conv != usual.stride_conv:
+        extras.append(f"stride on the {spec.stride_conv.replace('x', '×')}")
     if spec.shortcut == "constant_scaling":
         extras.append(f"λ = {spec.shortcut_scale:g}")
         if spec.residual_scale != 1:
@@ -404,15 +512,29 @@ def _resnet_title(spec: ResidualSpec) -> tuple[str, list[str]]:
     return title, extras
 
 
-def _shared_extras(spec: NetSpec, *, fully_connected: bool) -> list[str]:
+def _usual_name(spec: ResidualSpec) -> str:
+    version = "v2" if spec.order == "full_preact" else "v1"
+    name = f"{_PREFIXES.get(spec.layout, '')}resnet_{version}"
+    return name if spec.layout == "small" else f"{name}_{spec.depth}"
+
+
+def _usual_norm_decay(spec: NetSpec) -> float:
+    v2 = isinstance(spec, ResidualSpec) and spec.order == "full_preact"
+    return 0.997 if v2 and spec.layout == "imagenet" else 0.9
+
+
+def _shared_extras(spec: NetSpec) -> list[str]:
     extras = []
+    fully_connected = spec.layout == "fc"
     if not isinstance(spec, DenseSpec):
-        usual = {"highway": 50}.get(spec.family, 71) if fully_connected else 16
+        usual = 64 if spec.layout in ("imagenet", "reference") else 16
+        usual = {"highway": 50}.get(spec.family, 71) if fully_connected else usual
         if spec.width != usual:
             extras.append(f"width {spec.width}")
         if spec.activation != "relu":
             extras.append(spec.activation)
-    if isinstance(spec, HighwaySpec) and spec.transform_bias != -2:
+    bias = -1 if spec.layout == "reference" else -2
+    if isinstance(spec, HighwaySpec) and spec.transform_bias != bias:
         extras.append(f"bias {spec.transform_bias:g}".replace("-", "−"))
     if isinstance(spec, ResidualSpec) and spec.survival_prob < 1:
         extras.append(f"survival {spec.survival_prob:g}")
@@ -422,6 +544,8 @@ def _shared_extras(spec: NetSpec, *, fully_connected: bool) -> list[str]:
         extras.append("batch norm")
     if not spec.batch_norm and not fully_connected:
         extras.append("no batch norm")
+    if spec.norm_decay != _usual_norm_decay(spec):
+        extras.append(f"BN decay {spec.norm_decay:g}")
     usual_init = "branch_scaled" if fully_connected and spec.family == "residual" else "he"
     if spec.init != usual_init:
         words = {

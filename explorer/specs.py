@@ -25,7 +25,7 @@ from pydantic import (
 from explorer.errors import SpecError
 
 Family = Literal["plain", "residual", "highway", "dense"]
-Layout = Literal["cifar", "fc"]
+Layout = Literal["cifar", "fc", "imagenet", "reference", "small"]
 Initialisation = Literal["he", "xavier", "zero_last_scale", "branch_scaled"]
 Activation = Literal["relu", "tanh"]
 Shortcut = Literal[
@@ -49,11 +49,30 @@ ORDER_ALIASES: dict[str, Order] = {"v1": "original", "v2": "full_preact"}
 MAX_LANES = 4
 MAX_DEPTH = 1300  # the papers' deepest net has 1202 layers
 
+# Units of each stage by depth: He15 Table 1, and 200 layers of He16 Table 5; Huang16 Table 1.
+IMAGENET_UNITS: dict[str, dict[int, tuple[int, ...]]] = {
+    "basic": {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)},
+    "bottleneck": {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)},
+    "dense": {
+        121: (6, 12, 24, 16),
+        161: (6, 12, 36, 24),
+        169: (6, 12, 32, 32),
+        201: (6, 12, 48, 32),
+    },
+}
+REFERENCE_GROUPS = 5
+
 
 class Spec(BaseModel):
     """Frozen, closed base of every spec."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _either(depths: tuple[int, ...]) -> str:
+    """``18 or 34``; ``50, 101, 152 or 200``."""
+    *others, last = map(str, depths)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _nearest_depths(depth: int, step: int, offset: int, least: int) -> str:
@@ -68,12 +87,18 @@ class NetBase(Spec):
     """What all families share.
 
     Attributes:
-        layout: ``cifar`` (3×3 stem, three stages at full, half and quarter resolution, global
-            average pool; He15 §4.2) or ``fc`` (fully connected; SGS15 §3.1).
-        depth: Layers with weights on the longest path, as the paper counts them.
+        layout: The frame around the units. ``cifar``: 3×3 stem, three stages at full, half and
+            quarter resolution, global average pool (He15 §4.2). ``fc``: fully connected (SGS15
+            §3.1). ``imagenet``: 7×7 stem of stride 2, 3×3 max pool, four stages (He15 Table 1).
+            ``reference``: five groups of units as wide as the stem, a convolution of stride 2
+            after each, a last convolution to the classes. ``small``: two units, flattened. What
+            is not chosen takes the layout's own value (:meth:`layout_defaults`).
+        depth: Layers with weights on the longest path, as the paper counts them; in ``reference``
+            nets, as their programs count, the units.
         input_shape: (channels, height, width) of one image.
         classes: Number of answers.
         batch_norm: Batch normalisation after (or before) every convolution.
+        norm_decay: Share of its running mean and variance that batch norm keeps at each step.
         init: ``he`` (N(0, 2 / fan-in)), ``xavier`` (Glorot), and for residual nets He's with the
             last layer of each F changed: ``zero_last_scale`` sets it to 0, so that units start as
             their shortcuts; ``branch_scaled`` divides it by the number of units, so that their
@@ -90,25 +115,71 @@ class NetBase(Spec):
     ] = (3, 32, 32)
     classes: int = Field(10, ge=2, le=100_000)
     batch_norm: bool = True
+    norm_decay: float = Field(0.9, ge=0, lt=1)
     init: Initialisation = "he"
+
+    @classmethod
+    def layout_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """What stands for the fields that are not among ``values``, where the layout decides."""
+        known = cls.model_fields
+        defaults = _LAYOUT_DEFAULTS.get(values.get("layout", ""), {})
+        return {name: value for name, value in defaults.items() if name in known}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_layout_has_it(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("layout"), str):
+            return {**cls.layout_defaults(values), **values}
+        return values
 
     def depth_rule(self) -> tuple[int, int, int] | None:
         """(step, offset, least) of the possible depths; None where every depth is possible."""
         raise NotImplementedError
 
+    def depth_table(self) -> tuple[int, ...] | None:
+        """All possible depths, where there are but a few; None where a rule says them."""
+        return None
+
     @model_validator(mode="after")
     def _possible_depth(self) -> NetBase:
-        rule = self.depth_rule()
+        table = self.depth_table()
+        if table is not None and self.depth not in table:
+            raise ValueError(
+                f"depth {self.depth} is not possible here: it must be {_either(table)}"
+                f"{self._other_depths()}"
+            )
+        rule = self.depth_rule() if table is None else None
         if rule is None:
             return self
         step, offset, least = rule
         if self.depth < least or (self.depth - offset) % step:
+            more = f" + {offset}" if offset else ""
             raise ValueError(
-                f"depth {self.depth} is not possible here: it must be {step}n + {offset} "
+                f"depth {self.depth} is not possible here: it must be {step}n{more} "
                 f"({least}, {least + step}, {least + 2 * step}, …); "
                 f"try {_nearest_depths(self.depth, step, offset, least)}"
             )
         return self
+
+    def _other_depths(self) -> str:
+        """The depths that another choice would make possible, in words."""
+        return ""
+
+
+# He15 Table 1 and Huang16 Table 1; then the reference programs.
+_LAYOUT_DEFAULTS: dict[str, dict[str, Any]] = {
+    "imagenet": {
+        "input_shape": (3, 224, 224),
+        "classes": 1000,
+        "width": 64,
+        "shortcut": "B",
+        "stride_conv": "3x3",
+        "bottleneck": True,
+        "compression": 0.5,
+    },
+    "reference": {"width": 64, "growth_rate": 64, "transform_bias": -1.0},
+    "small": {"depth": 6, "shortcut": "B"},
+}
 
 
 def _for_residual_nets_only(init: str) -> str:
@@ -120,29 +191,39 @@ def _for_residual_nets_only(init: str) -> str:
 class PlainSpec(NetBase):
     """Stacked layers without shortcuts (He15 §4.2; SGS15 §3.1 where fully connected).
 
-    ``width`` is the number of filters of the first stage (doubled at each further stage), or the
-    units of every fully connected layer.
+    ``width`` is the number of filters of the first stage (doubled at each further stage, but not
+    in ``reference`` nets), or the units of every fully connected layer.
     """
 
     family: Literal["plain"] = "plain"
+    layout: Literal["cifar", "fc", "imagenet", "reference"] = "cifar"
     width: int = Field(16, ge=1, le=2048)
     activation: Activation = "relu"
 
     _init = field_validator("init")(_for_residual_nets_only)
 
     def depth_rule(self) -> tuple[int, int, int] | None:
-        return None if self.layout == "fc" else (6, 2, 8)
+        return {"fc": None, "reference": _REFERENCE_RULE}.get(self.layout, (6, 2, 8))
+
+    def depth_table(self) -> tuple[int, ...] | None:
+        return tuple(IMAGENET_UNITS["basic"]) if self.layout == "imagenet" else None
 
 
 class ResidualSpec(NetBase):
     """Residual nets: He15 (``order='original'``) and He16 (all five orders, all shortcuts).
 
     Attributes:
-        unit: ``basic`` (two 3×3) or ``bottleneck`` (1×1, 3×3, 1×1, four times as wide outside).
+        unit: ``basic`` (two 3×3) or ``bottleneck`` (1×1, 3×3, 1×1, four times as wide outside);
+            in ``imagenet`` nets the depth decides unless it is given.
         shortcut: A, B, C of He15 §3.3, or one of He16 Table 1. Of those, ``conv1x1`` is a bare
             convolution everywhere; the others keep option A where the shape changes, and only
-            ``constant_scaling`` acts on it there too, as in the product of He16 Eq 8.
+            ``constant_scaling`` acts on it there too, as in the product of He16 Eq 8. Where only
+            the resolution changes (``stride_unit='last'``), B subsamples by a 1×1 max pool.
         order: Where batch norm and ReLU stand (He16 Fig 4); ``v1`` and ``v2`` are aliases.
+        stride_unit: The unit that halves the resolution: the ``first`` of each stage but the
+            first stage, or the ``last`` of each stage but the last.
+        stride_conv: The convolution of a bottleneck that carries its stride: the first ``1x1``
+            (He15), or the ``3x3`` (torchvision, timm).
         shortcut_scale: λ on the shortcut (He16 Eq 7), for ``constant_scaling``.
         residual_scale: Factor on F, for ``constant_scaling``.
         gate_bias: b_g of He16 §3.1, for the two gated shortcuts.
@@ -152,10 +233,13 @@ class ResidualSpec(NetBase):
     """
 
     family: Literal["residual"] = "residual"
+    layout: Layout = "cifar"
     width: int = Field(16, ge=1, le=2048)
     unit: Literal["basic", "bottleneck"] = "basic"
     shortcut: Shortcut = "A"
     order: Order = "full_preact"
+    stride_unit: Literal["first", "last"] = "first"
+    stride_conv: Literal["1x1", "3x3"] = "1x1"
     shortcut_scale: float = Field(0.5, ge=0, le=2)
     residual_scale: float = Field(0.5, ge=0, le=2)
     gate_bias: float = Field(-6.0, ge=-20, le=20)
@@ -169,21 +253,44 @@ class ResidualSpec(NetBase):
     def _alias(cls, value: object) -> object:
         return ORDER_ALIASES.get(value, value) if isinstance(value, str) else value
 
+    @classmethod
+    def layout_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        defaults = super().layout_defaults(values)
+        if values.get("layout") == "imagenet":
+            basic = str(values.get("depth")) in map(str, IMAGENET_UNITS["basic"])
+            defaults["unit"] = "basic" if basic else "bottleneck"
+        return defaults
+
     def depth_rule(self) -> tuple[int, int, int] | None:
-        if self.layout == "fc":
-            return None
+        if self.layout in ("fc", "reference"):
+            return None if self.layout == "fc" else _REFERENCE_RULE
         return (9, 2, 11) if self.unit == "bottleneck" else (6, 2, 8)
+
+    def depth_table(self) -> tuple[int, ...] | None:
+        if self.layout == "small":
+            return (6,)
+        return tuple(IMAGENET_UNITS[self.unit]) if self.layout == "imagenet" else None
+
+    def _other_depths(self) -> str:
+        if self.layout != "imagenet":
+            return ""
+        other = "basic" if self.unit == "bottleneck" else "bottleneck"
+        depths = _either(tuple(IMAGENET_UNITS[other]))
+        return f" with unit {self.unit!r}, or {depths} with unit {other!r}"
 
     @model_validator(mode="after")
     def _meaningful(self) -> ResidualSpec:
-        if self.layout == "fc" and (self.unit, self.shortcut, self.order) != (
-            "basic",
-            "A",
-            "full_preact",
-        ):
+        shape = (self.unit, self.shortcut, self.order, self.stride_unit, self.stride_conv)
+        if self.layout in ("fc", "reference") and shape != _IDENTITY_UNITS:
+            what = "fully connected" if self.layout == "fc" else "reference"
             raise ValueError(
-                "a fully connected residual net has one layer a unit and identity shortcuts: "
-                "leave unit, shortcut and order at their defaults"
+                f"a {what} residual net has identity shortcuts alone: leave unit, shortcut, "
+                "order, stride_unit and stride_conv at their defaults"
+            )
+        if self.layout == "small" and (self.unit, self.stride_unit) != ("basic", "first"):
+            raise ValueError(
+                "a small residual net has two-layer units without stride: leave unit and "
+                "stride_unit at their defaults"
             )
         if self.init == "zero_last_scale" and (
             self.layout == "fc" or self.order == "relu_before_addition"
@@ -200,6 +307,10 @@ class ResidualSpec(NetBase):
         return self
 
 
+_IDENTITY_UNITS = ("basic", "A", "full_preact", "first", "1x1")
+_REFERENCE_RULE = (REFERENCE_GROUPS, 0, REFERENCE_GROUPS)
+
+
 class HighwaySpec(NetBase):
     """Highway nets: y = H(x)·T(x) + x·(1 − T(x)), T = σ(W_T x + b_T) (SGS15 Eq 3).
 
@@ -208,6 +319,7 @@ class HighwaySpec(NetBase):
     """
 
     family: Literal["highway"] = "highway"
+    layout: Literal["cifar", "fc", "reference"] = "cifar"
     width: int = Field(16, ge=1, le=2048)
     transform_bias: float = Field(-2.0, ge=-20, le=20)
     activation: Activation = "relu"
@@ -215,7 +327,7 @@ class HighwaySpec(NetBase):
     _init = field_validator("init")(_for_residual_nets_only)
 
     def depth_rule(self) -> tuple[int, int, int] | None:
-        return None if self.layout == "fc" else (3, 4, 7)
+        return {"fc": None, "reference": _REFERENCE_RULE}.get(self.layout, (3, 4, 7))
 
 
 class DenseSpec(NetBase):
@@ -228,15 +340,47 @@ class DenseSpec(NetBase):
     """
 
     family: Literal["dense"] = "dense"
-    layout: Literal["cifar"] = "cifar"
+    layout: Literal["cifar", "imagenet", "reference"] = "cifar"
     growth_rate: int = Field(12, ge=1, le=256)
     bottleneck: bool = False
     compression: float = Field(1.0, gt=0, le=1)
 
     _init = field_validator("init")(_for_residual_nets_only)
 
+    @classmethod
+    def layout_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        defaults = super().layout_defaults(values)
+        if values.get("layout") == "imagenet":
+            defaults["growth_rate"] = 48 if str(values.get("depth")) == "161" else 32
+        return defaults
+
     def depth_rule(self) -> tuple[int, int, int] | None:
+        if self.layout == "reference":
+            return _REFERENCE_RULE
         return (6, 4, 10) if self.bottleneck else (3, 4, 7)
+
+    def depth_table(self) -> tuple[int, ...] | None:
+        return tuple(IMAGENET_UNITS["dense"]) if self.layout == "imagenet" else None
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> DenseSpec:
+        if self.layout == "imagenet" and not self.bottleneck:
+            raise ValueError(
+                "the depths of ImageNet's dense nets count bottlenecks: set bottleneck to true, "
+                "or choose layout 'cifar'"
+            )
+        if self.layout == "reference" and (self.bottleneck or self.compression != 1):
+            raise ValueError(
+                "a reference dense net has neither bottlenecks nor compression: leave them at "
+                "their defaults, or choose layout 'cifar'"
+            )
+        if self.layout == "imagenet" and min(self.input_shape[1:]) < 29:
+            raise ValueError(
+                "ImageNet's dense nets halve images five times, so these must be at least 29×29, "
+                f"not {self.input_shape[1]}×{self.input_shape[2]}: choose layout 'cifar', or "
+                "larger images"
+            )
+        return self
 
 
 def _family_of(value: Any) -> str | None:

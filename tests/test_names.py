@@ -40,6 +40,39 @@ from explorer.specs import (
             ResidualSpec(layout="fc", depth=50, width=71, batch_norm=False, init="branch_scaled"),
         ),
         ("fc_highway_50", HighwaySpec(layout="fc", depth=50, width=50, batch_norm=False)),
+        (
+            "imagenet_resnet_v1_50",
+            ResidualSpec(
+                layout="imagenet",
+                depth=50,
+                input_shape=(3, 224, 224),
+                classes=1000,
+                width=64,
+                unit="bottleneck",
+                shortcut="B",
+                order="original",
+                stride_conv="3x3",
+            ),
+        ),
+        (
+            "imagenet_resnet_v2_152",
+            ResidualSpec(layout="imagenet", depth=152, stride_unit="last", norm_decay=0.997),
+        ),
+        (
+            "imagenet_densenet_161",
+            DenseSpec(
+                layout="imagenet",
+                depth=161,
+                growth_rate=48,
+                bottleneck=True,
+                compression=0.5,
+                input_shape=(3, 224, 224),
+                classes=1000,
+            ),
+        ),
+        ("reference_highway_25", HighwaySpec(layout="reference", depth=25, transform_bias=-1)),
+        ("reference_dense_10", DenseSpec(layout="reference", depth=10, growth_rate=64)),
+        ("small_resnet_v1", ResidualSpec(layout="small", depth=6, shortcut="B", order="v1")),
         ("resnet_v2_1001", ResidualSpec(depth=1001, unit="bottleneck")),
         ("resnet_v2_164", ResidualSpec(depth=164, unit="bottleneck")),
         ("resnet_v2_62", ResidualSpec(depth=62)),
@@ -79,9 +112,10 @@ def test_a_name_that_is_taken_is_an_error() -> None:
 
 
 CHOICES: dict[str, list[Any]] = {
-    "layout": ["cifar", "cifar", "fc"],
-    "depth": [2, 7, 8, 10, 11, 16, 20, 29, 40, 56, 100, 110, 164, 1001, 1202],
+    "layout": ["cifar", "cifar", "fc", "imagenet", "reference", "small"],
+    "depth": [2, 6, 7, 8, 10, 11, 18, 20, 25, 29, 34, 40, 50, 56, 110, 121, 152, 161, 164, 1001],
     "batch_norm": [True, False],
+    "norm_decay": [0.9, 0.997, 0.5],
     "init": ["he", "xavier", "zero_last_scale", "branch_scaled"],
     "width": [1, 8, 16, 50, 71],
     "activation": ["relu", "tanh"],
@@ -103,6 +137,8 @@ CHOICES: dict[str, list[Any]] = {
         "relu_only_preact",
         "full_preact",
     ],
+    "stride_unit": ["first", "last"],
+    "stride_conv": ["1x1", "3x3"],
     "shortcut_scale": [0.5, 1, 0.9, 1e-5],
     "residual_scale": [0.5, 0, 1 / 3],
     "gate_bias": [-6, 0, 2.5],
@@ -128,8 +164,6 @@ def random_spec(rng: random.Random) -> NetSpec:
         family = rng.choice(sorted(kinds))
         fields = [name for name in kinds[family].model_fields if name in CHOICES]
         given = {n: rng.choice(CHOICES[n]) for n in fields if n == "depth" or rng.random() < 0.35}
-        if family == "dense":
-            given.pop("layout", None)
         try:
             return kinds[family].model_validate(given)
         except ValidationError:
@@ -163,6 +197,19 @@ def test_tokens_leave_the_data_out() -> None:
         ("highway_1301", "less than or equal to 1300"),
         ("resnet2_56", "There is no net named 'resnet2_56': did you mean 'resnet_v2_56'?"),
         ("ResNet_v2_56", "did you mean 'resnet_v2_56'?"),
+        ("imagenet_resnet_v1_50;depth=51", "it must be 50, 101, 152 or 200 with unit 'bottleneck'"),
+        ("imagenet_resnet_v2_51", "or 18 or 34 with unit 'basic'"),
+        ("imagenet_resnet_50", "did you mean 'imagenet_resnet_v"),
+        ("imagenet_plain_50", "it must be 18 or 34"),
+        ("imagenet_densenet_120", "it must be 121, 161, 169 or 201"),
+        ("imagenet_densenet_121;bottleneck=false", "count bottlenecks"),
+        ("reference_plain_26", "it must be 5n (5, 10, 15, …); try 25 and 30"),
+        ("reference_residual_25;shortcut=B", "leave unit, shortcut, order"),
+        ("reference_dense_25;compression=0.5", "neither bottlenecks nor compression"),
+        ("small_resnet_v2;depth=8", "it must be 6"),
+        ("small_resnet_v2;unit=bottleneck", "two-layer units without stride"),
+        ("highway_25;layout=imagenet", "input should be 'cifar', 'fc' or 'reference'"),
+        ("resnet_v2_20;norm_decay=1", "less than 1"),
         ("vgg", "names are plain_N, resnet_v1_N"),
         ("", "There is no net named ''"),
         ("plain_56;width", "'width' in 'plain_56;width' is not a change: write field=value"),
@@ -200,6 +247,21 @@ def test_what_is_wrong_is_said_in_one_sentence(token: str, sentence: str) -> Non
         ("resnet_v2_20;unit=bottleneck", "ResNet v2 20, bottlenecks"),
         ("resnet_110_bn_after_addition", "ResNet 110, BN after addition"),
         ("fc_highway_50;transform_bias=-3", "Highway 50, fully connected, bias −3"),
+        ("imagenet_resnet_v2_152", "ResNet v2 152, ImageNet"),
+        (
+            "imagenet_resnet_v2_50;stride_unit=first",
+            "ResNet v2 50, ImageNet, stride in the first unit",
+        ),
+        (
+            "imagenet_resnet_v1_50;stride_conv=1x1;width=32",
+            "ResNet v1 50, ImageNet, stride on the 1×1, width 32",
+        ),
+        ("imagenet_plain_34", "Plain 34, ImageNet"),
+        ("imagenet_densenet_121", "DenseNet-BC 121, ImageNet, k = 32"),
+        ("reference_highway_25", "Highway 25, reference"),
+        ("reference_dense_25;growth_rate=8", "DenseNet 25, reference, k = 8"),
+        ("small_resnet_v1", "ResNet v1 6, small"),
+        ("resnet_v2_20;norm_decay=0.99", "ResNet v2 20, BN decay 0.99"),
         ("resnet_v2_20;init=xavier;survival_prob=0.5", "ResNet v2 20, survival 0.5, Xavier"),
     ],
 )

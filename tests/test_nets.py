@@ -88,7 +88,41 @@ def every_choice() -> list[NetSpec]:
                 depth=16, growth_rate=3, bottleneck=True, compression=0.4, batch_norm=norm, **images
             ),
         ]
+        specs += other_layouts(norm)
     return specs
+
+
+def other_layouts(norm: bool) -> list[NetSpec]:
+    """ImageNet's frame, the reference programs' and the small nets', narrow."""
+    small: dict[str, Any] = {"input_shape": (2, 9, 8), "classes": 5, "batch_norm": norm}
+    large: dict[str, Any] = {"layout": "imagenet", "width": 2, **small, "input_shape": (2, 33, 40)}
+    reference: dict[str, Any] = {"layout": "reference", "depth": 10, **small}
+    v1: dict[str, Any] = {"order": "original"}
+    last: dict[str, Any] = {"stride_unit": "last"}
+    specs: list[NetSpec] = [
+        PlainSpec(depth=18, **large),
+        ResidualSpec(depth=18, **v1, **large),
+        ResidualSpec(depth=18, order="relu_only_preact", shortcut="A", **last, **large),
+        ResidualSpec(depth=50, **v1, **large),
+        ResidualSpec(depth=50, stride_conv="1x1", **v1, **last, **large),
+        ResidualSpec(depth=50, **large),
+        ResidualSpec(depth=50, shortcut="C", **last, **large),
+        ResidualSpec(depth=50, survival_prob=0.5, **last, **large),
+        DenseSpec(depth=121, growth_rate=2, **{k: v for k, v in large.items() if k != "width"}),
+        PlainSpec(width=4, **reference),
+        ResidualSpec(width=4, survival_prob=0.5, **reference),
+        HighwaySpec(width=4, **reference),
+        DenseSpec(growth_rate=4, **reference),
+        ResidualSpec(layout="small", width=4, **v1, **small),
+        ResidualSpec(layout="small", width=4, shortcut="A", **small),
+    ]
+    # a stride in the last unit, outside ImageNet's frame
+    specs += [small_with(norm, shortcut=shortcut, **last) for shortcut in ("A", "B", "C")]
+    return specs
+
+
+def small_with(norm: bool, **fields: Any) -> ResidualSpec:
+    return small(depth=20, unit="bottleneck", stride_conv="3x3", batch_norm=norm, **fields)
 
 
 def images_for(spec: NetSpec, n: int = 3, seed: int = 0) -> Tensor:
@@ -163,7 +197,9 @@ MODULE_OF = {
     "linear": ("Linear",),
     "batch_norm": ("BatchNorm1d", "BatchNorm2d"),
     "activation": ("ReLU", "Tanh"),
+    "max_pool": ("MaxPool2d",),
     "average_pool": ("AvgPool2d", "AdaptiveAvgPool2d"),
+    "select": ("LastMaps",),
     "flatten": ("Flatten",),
     "identity": ("Identity",),
     "zero_pad": ("ZeroPad",),
@@ -540,7 +576,8 @@ def test_gates_start_at_their_bias() -> None:
 
 # ------------------------------------------------------------------------------- the registry
 
-ROWS = [name for name, row in NETS.items() if row.spec.depth <= 110]
+DEEPEST = {"imagenet": 50}
+ROWS = [n for n, row in NETS.items() if row.spec.depth <= DEEPEST.get(row.spec.layout, 110)]
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from explorer.blueprint import UnitPlan
-from explorer.nets.layers import activation, conv, named
+from explorer.nets.layers import LastMaps, activation, conv, conv_step, named
+from explorer.nets.plain import PlainUnit
 from explorer.specs import DenseSpec
 
 
@@ -16,7 +17,8 @@ class DenseUnit(nn.Module):
     Input and output are the concatenation of all maps so far, so that the net is a fold.
 
     Attributes:
-        growth: BN–ReLU–3×3, after BN–ReLU–1×1 in DenseNet-B: the k new maps.
+        growth: BN–ReLU–3×3, after BN–ReLU–1×1 in DenseNet-B; 3×3–BN–ReLU in the reference net:
+            the k new maps.
         growth_rate: k.
     """
 
@@ -34,9 +36,14 @@ class DenseUnit(nn.Module):
         return torch.cat((x, x.new_zeros(n, self.growth_rate, height, width)), dim=1)
 
 
-def build(spec: DenseSpec, plan: UnitPlan) -> DenseUnit:
+def build(spec: DenseSpec, plan: UnitPlan) -> DenseUnit | PlainUnit:
     """The unit that ``plan`` describes."""
     inputs, k = plan.input_shape[0], spec.growth_rate
+    if spec.layout == "reference":
+        layer = conv_step(inputs, k, "relu", batch_norm=spec.batch_norm)
+        if plan.kind == "plain":  # opens a group
+            return PlainUnit(layer, deletable=plan.deletable)
+        return DenseUnit(named(layer), k)
     if spec.bottleneck:
         layers = [
             *_pre_activated(spec, inputs, 4 * k, 1, "1"),
@@ -48,8 +55,14 @@ def build(spec: DenseSpec, plan: UnitPlan) -> DenseUnit:
 
 
 def build_transition(spec: DenseSpec, plan: UnitPlan) -> nn.Sequential:
-    """BN–ReLU–1×1 convolution–2×2 average pool between blocks (Huang16 §3)."""
+    """BN–ReLU–1×1 convolution–2×2 average pool between blocks (Huang16 §3).
+
+    In the reference net: the block's last maps, 3×3 of stride 2–BN–ReLU.
+    """
     inputs, maps = plan.input_shape[0], plan.output_shape[0]
+    if spec.layout == "reference":
+        layer = conv_step(maps, maps, "relu", stride=2, batch_norm=spec.batch_norm)
+        return named([("select", LastMaps(maps)), *layer])
     return named([*_pre_activated(spec, inputs, maps, 1), ("pool", nn.AvgPool2d(2))])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from explorer.blueprint import UnitPlan
+from explorer.blueprint import UnitPlan, highway_has_norm
 from explorer.nets.layers import Gate, conv, conv_step, fully_connected, named
 from explorer.specs import HighwaySpec
 
@@ -38,7 +38,7 @@ class HighwayUnit(nn.Module):
 def build(spec: HighwaySpec, plan: UnitPlan) -> HighwayUnit:
     """The unit that ``plan`` describes."""
     width = plan.input_shape[0]
-    act, norm = spec.activation, spec.batch_norm
+    act, norm = spec.activation, highway_has_norm(spec)
     if spec.layout == "fc":
         transform = fully_connected(width, width, act, batch_norm=norm)
         gate = Gate("linear", nn.Linear(width, width), spec.transform_bias)
@@ -49,7 +49,7 @@ def build(spec: HighwaySpec, plan: UnitPlan) -> HighwayUnit:
 
 
 def build_transition(spec: HighwaySpec, plan: UnitPlan) -> nn.Sequential:
-    """A plain layer between stages: half the resolution, twice the maps."""
+    """A plain layer between stages: half the resolution, twice the maps (or as many)."""
     inputs, maps = plan.input_shape[0], plan.output_shape[0]
     norm = spec.batch_norm
     return named(conv_step(inputs, maps, spec.activation, stride=2, batch_norm=norm))

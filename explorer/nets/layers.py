@@ -58,6 +58,18 @@ def conv_step(
     return [*layers, (f"act{number}", activation(kind))]
 
 
+def imagenet_stem(
+    channels: int, maps: int, kind: Activation, *, activates: bool, batch_norm: bool
+) -> nn.Sequential:
+    """7×7 of stride 2, BN and activation unless the first unit opens with them, 3×3 max pool.
+
+    (N, channels, H, W) → (N, maps, ⌈H / 4⌉, ⌈W / 4⌉) (He15 Table 1).
+    """
+    layers = conv_step(channels, maps, kind, kernel=7, stride=2, batch_norm=batch_norm)
+    kept = layers if activates else layers[:1]
+    return named([*kept, ("pool", nn.MaxPool2d(3, stride=2, padding=1))])
+
+
 class ZeroPad(nn.Module):
     """Option A (He15 §3.3): take every ``stride``-th pixel, append maps of zeros.
 
@@ -74,6 +86,20 @@ class ZeroPad(nn.Module):
 
     def extra_repr(self) -> str:
         return f"extra={self.extra}, stride={self.stride}"
+
+
+class LastMaps(nn.Module):
+    """The last maps of a concatenation: (N, C, H, W) → (N, maps, H, W)."""
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.maps = maps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -self.maps :]
+
+    def extra_repr(self) -> str:
+        return f"{self.maps}"
 
 
 class Scale(nn.Module):

@@ -6,9 +6,16 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
-from explorer.blueprint import ORDERS, Blueprint, UnitPlan
+from explorer.blueprint import ORDERS, Blueprint, UnitPlan, ends_in_conv, stem_activates
 from explorer.nets import dense, highway, plain, residual
-from explorer.nets.layers import activation, conv, conv_step, fully_connected, named
+from explorer.nets.layers import (
+    activation,
+    conv,
+    conv_step,
+    fully_connected,
+    imagenet_stem,
+    named,
+)
 from explorer.specs import DenseSpec, HighwaySpec, NetSpec, PlainSpec, ResidualSpec
 
 
@@ -57,6 +64,9 @@ class Net(nn.Module):
             ends = [_unit(plan.spec, unit) for unit in inside if unit.kind == "transition"]
             self.stages.append(Stage(units, ends[0] if ends else None))
         self.head = _head(plan)
+        for module in self.modules():
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                module.momentum = 1 - plan.spec.norm_decay  # torch counts what is replaced
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, height, width), normalised → (N, classes) logits."""
@@ -83,11 +93,11 @@ class Net(nn.Module):
 
 
 def _unit(spec: NetSpec, plan: UnitPlan) -> nn.Module:
-    if isinstance(spec, PlainSpec):
-        return plain.build(spec, plan)
-    if isinstance(spec, ResidualSpec):
-        return residual.build(spec, plan)
     transition = plan.kind == "transition"
+    if isinstance(spec, PlainSpec):
+        return (plain.build_transition if transition else plain.build)(spec, plan)
+    if isinstance(spec, ResidualSpec):
+        return (plain.build_transition if transition else residual.build)(spec, plan)
     if isinstance(spec, HighwaySpec):
         return (highway.build_transition if transition else highway.build)(spec, plan)
     return (dense.build_transition if transition else dense.build)(spec, plan)
@@ -95,31 +105,51 @@ def _unit(spec: NetSpec, plan: UnitPlan) -> nn.Module:
 
 def _stem(plan: Blueprint) -> nn.Sequential:
     spec = plan.spec
-    channels = spec.input_shape[0]
+    channels, norm = spec.input_shape[0], spec.batch_norm
     maps = plan.stem[-1].output_shape[0]
-    if isinstance(spec, DenseSpec):
-        return named([("conv", conv(channels, maps, 3, bias=not spec.batch_norm))])
+    kind = "relu" if isinstance(spec, DenseSpec) else spec.activation
+    if spec.layout == "imagenet":
+        activates = not isinstance(spec, ResidualSpec) or stem_activates(spec)
+        return imagenet_stem(channels, maps, kind, activates=activates, batch_norm=norm)
     if spec.layout == "fc":
         flat = plan.stem[0].output_shape[0]
-        layer = fully_connected(flat, maps, spec.activation, batch_norm=spec.batch_norm)
-        return named([("flatten", nn.Flatten()), *layer])
-    return named(conv_step(channels, maps, spec.activation, batch_norm=spec.batch_norm))
+        return named(
+            [("flatten", nn.Flatten()), *fully_connected(flat, maps, kind, batch_norm=norm)]
+        )
+    if isinstance(spec, DenseSpec) and spec.layout == "cifar":
+        return named([("conv", conv(channels, maps, 3, bias=not norm))])
+    return named(conv_step(channels, maps, kind, batch_norm=norm))
 
 
 def _head(plan: Blueprint) -> nn.Sequential:
     """The classifier; pre-activation and dense nets open it with the activation still due."""
     spec = plan.spec
     features = plan.head[0].input_shape[0]
-    classifier = ("linear", nn.Linear(features, spec.classes))
     if spec.layout == "fc":
-        return named([classifier])
-    opening: list[tuple[str, nn.Module]] = []
+        return named([("linear", nn.Linear(features, spec.classes))])
+    if spec.layout == "reference":
+        return _conv_head(features, spec.classes, batch_norm=spec.batch_norm)
+
+    layers: list[tuple[str, nn.Module]] = []
     due = ORDERS[spec.order].start if isinstance(spec, ResidualSpec) else ()
     due = ("bn", "act") if isinstance(spec, DenseSpec) else due
     if "bn" in due and spec.batch_norm:
-        opening.append(("bn", nn.BatchNorm2d(features)))
+        layers.append(("bn", nn.BatchNorm2d(features)))
     if "act" in due:
         kind = "relu" if isinstance(spec, DenseSpec) else spec.activation
-        opening.append(("act", activation(kind)))
-    pool = ("pool", nn.AdaptiveAvgPool2d(1))
-    return named([*opening, pool, ("flatten", nn.Flatten()), classifier])
+        layers.append(("act", activation(kind)))
+    if spec.layout != "small":
+        layers.append(("pool", nn.AdaptiveAvgPool2d(1)))
+    if ends_in_conv(spec):
+        layers.append(("conv", conv(features, spec.classes, 1, bias=True)))
+        return named([*layers, ("flatten", nn.Flatten())])
+    inputs = plan.head[-1].input_shape[0]
+    return named([*layers, ("flatten", nn.Flatten()), ("linear", nn.Linear(inputs, spec.classes))])
+
+
+def _conv_head(maps: int, classes: int, *, batch_norm: bool) -> nn.Sequential:
+    """A last 3×3 convolution to one map a class, and BN; its maps are of one pixel at 32×32."""
+    layers: list[tuple[str, nn.Module]] = [("conv", conv(maps, classes, 3, bias=not batch_norm))]
+    if batch_norm:
+        layers.append(("bn", nn.BatchNorm2d(classes)))
+    return named([*layers, ("pool", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten())])

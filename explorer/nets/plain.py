@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 from explorer.blueprint import UnitPlan
 from explorer.errors import NotApplicableError
-from explorer.nets.layers import conv_step, fully_connected
-from explorer.specs import PlainSpec
+from explorer.nets.layers import conv_step, fully_connected, named
+from explorer.specs import PlainSpec, ResidualSpec
 
 
 class PlainUnit(nn.Sequential):
     """The layers between which a residual net would open a shortcut.
 
-    Two 3×3 convolutions, (N, C, H, W) → (N, C', H', W'); or one fully connected layer,
-    (N, width) → (N, width).
+    Two 3×3 convolutions (one in the reference nets), (N, C, H, W) → (N, C', H', W'); or one
+    fully connected layer, (N, width) → (N, width).
     """
 
     def __init__(self, layers: list[tuple[str, nn.Module]], *, deletable: bool) -> None:
@@ -39,9 +39,18 @@ def build(spec: PlainSpec, plan: UnitPlan) -> PlainUnit:
     norm, act = spec.batch_norm, spec.activation
     if spec.layout == "fc":
         layers = fully_connected(inputs, maps, act, batch_norm=norm)
+    elif spec.layout == "reference":
+        layers = conv_step(inputs, maps, act, batch_norm=norm)
     else:
         layers = [
             *conv_step(inputs, maps, act, stride=plan.stride, batch_norm=norm, number="1"),
             *conv_step(maps, maps, act, batch_norm=norm, number="2"),
         ]
     return PlainUnit(layers, deletable=plan.deletable)
+
+
+def build_transition(spec: PlainSpec | ResidualSpec, plan: UnitPlan) -> nn.Sequential:
+    """The layer of stride 2 that ends a group of a plain or residual reference net."""
+    inputs, maps = plan.input_shape[0], plan.output_shape[0]
+    norm = spec.batch_norm
+    return named(conv_step(inputs, maps, spec.activation, stride=2, batch_norm=norm))

@@ -10,6 +10,7 @@ from explorer.blueprint import (
     projection_has_norm,
     residual_steps,
     shares_activation,
+    stride_step,
 )
 from explorer.nets.layers import (
     Gate,
@@ -29,7 +30,7 @@ class ResidualUnit(nn.Module):
 
     Attributes:
         split: The activation that both branches share; passes x on in almost every unit.
-        shortcut: h: identity, option A, a projection, a scale λ or dropout.
+        shortcut: h: identity, option A, a projection, a 1×1 max pool, a scale λ or dropout.
         shortcut_gate: g of He16 §3.1, where the shortcut is gated: h(x) = (1 − g(x))·x.
         residual: F.
         exclusive: Whether g multiplies F too (He16 Fig 2c).
@@ -141,10 +142,8 @@ def _branch(spec: ResidualSpec, plan: UnitPlan, steps: tuple[str, ...]) -> nn.Se
     maps = inputs
     for step in steps:
         if step.startswith("conv"):
-            i = int(step.removeprefix("conv")) - 1
-            before, maps, kernel = shapes[i]
-            # The first convolution carries the stride, in bottlenecks too (He15 Table 1).
-            stride = plan.stride if i == 0 else 1
+            before, maps, kernel = shapes[int(step.removeprefix("conv")) - 1]
+            stride = plan.stride if step == stride_step(spec) else 1
             bias = not spec.batch_norm
             layers.append((step, conv(before, maps, kernel, stride=stride, bias=bias)))
         else:
@@ -166,6 +165,8 @@ def _shortcut(spec: ResidualSpec, plan: UnitPlan) -> nn.Module:
         if spec.shortcut == "constant_scaling":
             return named([("pad", pad), ("scale", Scale(spec.shortcut_scale))])
         return pad
+    if plan.shortcut == "max_pool":
+        return nn.MaxPool2d(1, stride=plan.stride)
     if plan.shortcut == "scaled":
         return Scale(spec.shortcut_scale)
     if plan.shortcut == "dropout":
