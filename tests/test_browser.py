@@ -270,7 +270,8 @@ def test_one_image_goes_through_every_net(visit: Visit) -> None:
     page.get_by_label("Test image", exact=True).fill("7")
     page.get_by_label("Test image", exact=True).press("Enter")
     page.wait_for_function(
-        "(said) => document.querySelector('.st-key-card-image .sk-chart .sk-caption').textContent !== said",
+        """(said) => said !==
+             document.querySelector('.st-key-card-image .sk-chart .sk-caption').textContent""",
         arg=said,
     )
     page.wait_for_url("**image=7**")
