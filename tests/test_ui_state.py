@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from explorer.names import spec_of
-from explorer.specs import RECIPES, DataSpec
-from explorer.ui.choices import changed, depths_of
+from explorer.specs import RECIPES, DataSpec, fit
+from explorer.ui.choices import KINDS, changed, depths_of, layouts_of
 from explorer.ui.state import PageState, default_state, from_query, to_query
 
 
@@ -91,7 +91,37 @@ def test_every_family_can_follow_every_other(start: str, family: str) -> None:
     assert abs(net.depth - spec_of(start).depth) <= 4
 
 
-@pytest.mark.parametrize("name", ["plain_56", "fc_highway_50", "densenet_40_k12", "highway_25"])
+@pytest.mark.parametrize("family", KINDS)
+def test_every_layout_of_a_family_can_be_chosen_from_every_other(family: str) -> None:
+    for start in layouts_of(family):
+        for end in layouts_of(family):
+            first = changed(spec_of("resnet_v2_20"), family=family)
+            first = fit(changed(first, layout=start), (3, 32, 32), 10)
+            net = changed(first, layout=end)
+            assert (net.family, net.layout) == (family, end)
+            assert (net.input_shape, net.classes) == ((3, 32, 32), 10)
+            assert net.depth in depths_of(net)
+            for other in KINDS:
+                assert changed(net, family=other).family == other
+
+
+def test_a_changed_layout_brings_its_own_width_and_unit() -> None:
+    net = changed(spec_of("resnet_v1_56;width=8"), layout="imagenet")
+    assert net == spec_of("imagenet_resnet_v1_50").model_copy(
+        update={"input_shape": (3, 32, 32), "classes": 10}
+    )
+    assert changed(net, unit="basic").depth == 34
+    assert changed(net, layout="fc") == fit(spec_of("fc_residual_50"), (3, 32, 32), 10)
+    assert changed(net, layout="reference").order == "full_preact"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("plain_56", "fc_highway_50", "densenet_40_k12", "highway_25", "reference_plain_25"),
+        *("imagenet_resnet_v2_152", "imagenet_plain_34", "small_resnet_v1"),
+    ],
+)
 def test_every_depth_offered_is_possible(name: str) -> None:
     net = spec_of(name)
     for depth in depths_of(net):

@@ -7,7 +7,7 @@ the address always says what is on the screen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
@@ -86,13 +86,34 @@ DEPTHS = {
     "dense": (7, 13, 22, 40, 58, 100),
     "dense bottleneck": (10, 22, 40, 58, 100),
     "fc": (5, 10, 20, 30, 50, 100),
+    "reference": (5, 10, 15, 20, 25, 50),
 }
+LAYOUTS = {
+    "cifar": "Convolutional, three stages",
+    "fc": "Fully connected",
+    "imagenet": "ImageNet's: 7×7 stem, four stages",
+    "reference": "Reference: five groups of one width",
+    "small": "Small: two blocks",
+}
+# Every layout has its own value of these.
+_OF_THE_LAYOUT = (
+    *("width", "growth_rate", "bottleneck", "compression", "transform_bias", "batch_norm"),
+    *("norm_decay", "unit", "shortcut", "stride_unit", "stride_conv", "init"),
+)
+
+
+def layouts_of(family: str) -> tuple[str, ...]:
+    """The layouts that a family has."""
+    return get_args(KINDS[family].model_fields["layout"].annotation)
 
 
 def depths_of(net: NetSpec) -> tuple[int, ...]:
     """The depths offered for a net; its own is always among them."""
-    if net.layout == "fc":
-        offered = DEPTHS["fc"]
+    table = net.depth_table()
+    if table is not None:
+        return table
+    if net.layout in ("fc", "reference"):
+        offered = DEPTHS[net.layout]
     elif isinstance(net, ResidualSpec) and net.unit == "bottleneck":
         offered = DEPTHS["bottleneck"]
     elif isinstance(net, DenseSpec) and net.bottleneck:
@@ -110,23 +131,42 @@ def changed(net: NetSpec, **fields: Any) -> NetSpec:
     """
     values = {**net.model_dump(), **fields}
     kind = KINDS[values["family"]]
-    if values["family"] == "dense":
+    if values["layout"] not in layouts_of(values["family"]):
         values["layout"] = "cifar"
     if values["layout"] != net.layout:
-        # The highway papers' fully connected nets are narrow and have no batch norm.
-        fc = values["layout"] == "fc"
-        values["batch_norm"] = not fc
-        values["width"] = (50 if values["family"] == "highway" else 71) if fc else 16
-        if fc and values["family"] == "residual":
-            values.update(unit="basic", shortcut="A", order="full_preact", init="branch_scaled")
-    if values["family"] != "residual" and values["init"] not in INITS["plain"]:
+        kept = {n: v for n, v in values.items() if n in fields or n not in _OF_THE_LAYOUT}
+        values = {**kept, **_own_values(values["family"], values["layout"]), **fields}
+    if values["family"] != "residual" and values.get("init") not in INITS["plain"]:
         values["init"] = "he"
     values = {name: value for name, value in values.items() if name in kind.model_fields}
-    rule = kind.model_construct(**values).depth_rule()
-    if rule is not None and "depth" not in fields:
-        step, offset, least = rule
-        values["depth"] = max(least, offset + step * round((values["depth"] - offset) / step))
+    if "depth" not in fields:
+        net = kind.model_construct(**{**kind.layout_defaults(values), **values})
+        values["depth"] = _nearest_depth(net)
     return parse_net(values)
+
+
+def _own_values(family: str, layout: str) -> dict[str, Any]:
+    """What a layout asks for besides its defaults."""
+    values: dict[str, Any] = {}
+    if layout == "fc":
+        # The highway papers' fully connected nets are narrow and have no batch norm.
+        values = {"batch_norm": False, "width": 50 if family == "highway" else 71}
+    if layout in ("fc", "reference") and family == "residual":
+        values["order"] = "full_preact"
+    if layout == "fc" and family == "residual":
+        values["init"] = "branch_scaled"
+    return values
+
+
+def _nearest_depth(net: NetSpec) -> int:
+    """The possible depth that is nearest to the net's own."""
+    table, rule = net.depth_table(), net.depth_rule()
+    if table is not None:
+        return min(table, key=lambda depth: abs(depth - net.depth))
+    if rule is None:
+        return net.depth
+    step, offset, least = rule
+    return max(least, offset + step * round((net.depth - offset) / step))
 
 
 def _select(
@@ -216,15 +256,14 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
 
     _select("Family", key("family"), list(FAMILIES), net.family, field("family"), words=FAMILIES)
     st.caption(FAMILY_WORDS[net.family])
-    if not isinstance(net, DenseSpec):
-        _select(
-            "Layers",
-            key("layout"),
-            ["cifar", "fc"],
-            net.layout,
-            field("layout"),
-            words={"cifar": "Convolutional, three stages", "fc": "Fully connected"},
-        )
+    _select(
+        "Layers",
+        key("layout"),
+        list(layouts_of(net.family)),
+        net.layout,
+        field("layout"),
+        words=LAYOUTS,
+    )
     _select(
         "Depth",
         key("depth"),
@@ -244,23 +283,25 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             step=1,
             help="New feature maps of each block.",
         )
-        _toggle(
-            "Bottleneck (B)",
-            key("bottleneck"),
-            net.bottleneck,
-            field("bottleneck"),
-            help="A 1×1 convolution to 4k maps before each 3×3.",
-        )
-        _number(
-            "Compression θ",
-            key("compression"),
-            net.compression,
-            field("compression"),
-            least=0.1,
-            most=1.0,
-            step=0.1,
-            help="Share of the maps that a transition keeps.",
-        )
+        if net.layout == "cifar":
+            _toggle(
+                "Bottleneck (B)",
+                key("bottleneck"),
+                net.bottleneck,
+                field("bottleneck"),
+                help="A 1×1 convolution to 4k maps before each 3×3.",
+            )
+        if net.layout != "reference":
+            _number(
+                "Compression θ",
+                key("compression"),
+                net.compression,
+                field("compression"),
+                least=0.1,
+                most=1.0,
+                step=0.1,
+                help="Share of the maps that a transition keeps.",
+            )
     else:
         _number(
             "Width",
@@ -270,7 +311,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             least=1,
             most=2048,
             step=1,
-            help="Filters of the first stage (doubled twice), or units of each layer.",
+            help="Filters of the first stage (doubled at each further one), or units of a layer.",
         )
     if isinstance(net, HighwaySpec):
         _number(
@@ -283,15 +324,26 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             step=0.5,
             help="Below 0 the gates start nearly shut, so that blocks pass their input on.",
         )
-    if isinstance(net, ResidualSpec) and net.layout != "fc":
-        _select(
-            "Block",
-            key("unit"),
-            ["basic", "bottleneck"],
-            net.unit,
-            field("unit"),
-            words={"basic": "Basic: 3×3, 3×3", "bottleneck": "Bottleneck: 1×1, 3×3, 1×1"},
-        )
+    if isinstance(net, ResidualSpec) and net.layout not in ("fc", "reference"):
+        if net.layout != "small":
+            _select(
+                "Block",
+                key("unit"),
+                ["basic", "bottleneck"],
+                net.unit,
+                field("unit"),
+                words={"basic": "Basic: 3×3, 3×3", "bottleneck": "Bottleneck: 1×1, 3×3, 1×1"},
+            )
+            _select(
+                "Stride in a stage's",
+                key("stride_unit"),
+                ["first", "last"],
+                net.stride_unit,
+                field("stride_unit"),
+                words={"first": "first block", "last": "last block"},
+                help="The block that halves the resolution: the first of each further stage, or "
+                "the last of each but the last stage.",
+            )
         _select(
             "Activation order",
             key("order"),
