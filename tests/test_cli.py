@@ -21,7 +21,7 @@ from explorer.blueprint import blueprint
 from explorer.cli import main
 from explorer.cli.parser import build
 from explorer.cli.text import bar, progress, table
-from explorer.names import NETS, spec_of
+from explorer.names import NETS, PAPERS, spec_of
 from explorer.shipped import shipped
 from explorer.specs import DATASETS, PlainSpec, fit
 
@@ -111,9 +111,19 @@ def test_list_has_every_net(capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["name"] for row in listed["data"]] == list(DATASETS)
     by_name = {row["name"]: row for row in listed["nets"]}
     assert by_name["resnet_v1_56"]["parameters"] == 853_018
+    assert by_name["imagenet_resnet_v1_152"]["depth"] == 152
+    assert by_name["imagenet_resnet_v1_152"]["measured_on"] == "ImageNet"
+    plan = blueprint(spec_of("resnet_v2_1001"))
+    assert by_name["resnet_v2_1001"]["multiply_adds"] == plan.multiply_adds
     code, out, _ = run(capsys, "list")
     assert code == 0
     assert all(name in out for name in [*NETS, *shipped()])
+    # every paper once, its nets below it
+    titles = [line for line in out.splitlines() if line.split(":")[0] in PAPERS]
+    assert [title.split(":")[0] for title in titles] == list(PAPERS)
+    below = out.split(f"He16: {PAPERS['He16']}")[1].split("SGS15:")[0]
+    assert "resnet_v2_1001" in below
+    assert "resnet_v1_56" not in below
 
 
 @pytest.mark.parametrize("name", ["plain_56", "resnet_v1_20", "highway_25", "densenet_40_k12"])

@@ -25,8 +25,11 @@ def run_list(args: argparse.Namespace) -> None:
                         "summary": row.summary,
                         "paper": row.paper,
                         "error": row.error,
+                        "measured_on": row.measured_on,
                         "source": row.source,
+                        "depth": row.spec.depth,
                         "parameters": blueprint(row.spec).parameters,
+                        "multiply_adds": blueprint(row.spec).multiply_adds,
                     }
                     for row in names.NETS.values()
                 ],
@@ -46,18 +49,7 @@ def run_list(args: argparse.Namespace) -> None:
             }
         )
         return
-    text.write("Nets of the papers (error: the paper's own, on CIFAR-10 test images)\n")
-    rows = [
-        [
-            row.name,
-            count_text(blueprint(row.spec).parameters),
-            f"{row.error:.2f} %" if row.error is not None else "",
-            row.paper,
-            row.summary,
-        ]
-        for row in names.NETS.values()
-    ]
-    text.write(text.table(["name", "parameters", "error", "paper", "what it is"], rows, " rr"))
+    text.write(_papers())
     patterns = ", ".join(pattern.text for pattern in names.PATTERNS)
     text.write(f"\nAny depth N (growth rate K): {patterns}")
     text.write("Any change after a semicolon: 'resnet_v2_56;width=8;batch_norm=false'")
@@ -70,6 +62,36 @@ def run_list(args: argparse.Namespace) -> None:
         text.write(text.table(["name", "data", "accuracy", "test images"], trained, "  rr"))
     text.write(f"\nData: {', '.join(DATASETS)}, or a folder with train/CLASS and test/CLASS")
     text.write(f"Recipes: {', '.join(RECIPES)}")
+
+
+def _papers() -> str:
+    """The nets of each paper under its title; columns are aligned across all of them."""
+    header = ["name", "depth", "parameters", "multiply-adds", "error", "what it is"]
+    nets = sorted(names.NETS.values(), key=lambda row: list(names.PAPERS).index(row.paper))
+    head, rule, *lines = text.table(header, [_net(row) for row in nets], " rrrr").splitlines()
+    parts = [
+        "Nets of the papers; error: the paper's own, in percent, on the test images of CIFAR-10 "
+        "or (i) ImageNet, top-1",
+        "",
+        head,
+        rule,
+    ]
+    for paper, inside in groupby(zip(nets, lines, strict=True), key=lambda pair: pair[0].paper):
+        parts += ["", f"{paper}: {names.PAPERS[paper]}", *(line for _, line in inside)]
+    return "\n".join(parts)
+
+
+def _net(row: names.NetRow) -> list[str]:
+    plan = blueprint(row.spec)
+    mark = "i" if row.measured_on == "ImageNet" else " "
+    return [
+        row.name,
+        str(row.spec.depth),
+        count_text(plan.parameters),
+        count_text(plan.multiply_adds),
+        "" if row.error is None else f"{row.error:.2f} {mark}",
+        row.summary,
+    ]
 
 
 def run_show(args: argparse.Namespace) -> None:
