@@ -1,8 +1,8 @@
 """What the page's live parts poll: transport, lanes, figures and captions as one JSON text.
 
 A feed is named by its link: ``run=ID`` follows an experiment, ``lanes=…`` shows nets at rest (the
-shipped weights where there are some for exactly these choices, else a fresh net's gradients). An
-answer is built once a version, theme and set of charts, and shared by everyone who looks.
+shipped weights where there are some for exactly these choices, else a fresh net's gradients). A
+figure is built once a version and theme, and shared by everyone who looks.
 """
 
 from __future__ import annotations
@@ -13,35 +13,29 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from explorer.charts import Theme
 from explorer.errors import SkipscopeError
-from explorer.names import title_of
-from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
 from explorer.runs.desk import JobHandle
-from explorer.runs.requests import JobKind
 from explorer.runs.service import Action, RunService, get_service
-from explorer.shipped import Card, shipped_for
+from explorer.shipped import shipped_for
 from explorer.specs import DataSpec, NetSpec
-from explorer.ui.figures import drawn
-from explorer.ui.plans import has_gates, plan_of
+from explorer.ui.figures import CHARTS, caption, figure, words_when_empty
+from explorer.ui.plans import plan_of
 from explorer.ui.predictions import Predictions, Seen
+from explorer.ui.restview import fresh_source, rest_views
 from explorer.ui.runview import lane_views, transport, watched_programs
-from explorer.ui.state import PageState, from_query, read_cuts
+from explorer.ui.state import PageState, default_state, from_query, read_cuts, to_query
 from explorer.ui.views import LaneView, unit_quantities
 from explorer.ui.words import program_sentence
 
 POLL_LIVE_MS = 500
 POLL_REST_MS = 2500
-_cache: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
-_cache_lock = threading.Lock()
-_building = threading.Lock()
 _predictions = Predictions()
-_CACHED = 64
 
 
 # ---------------------------------------------------------------------------------- the feed
@@ -58,19 +52,33 @@ def answer(query: Mapping[str, str]) -> bytes:
     return _rest_answer(service, query, charts, theme)
 
 
-def _remembered(key: tuple[str, ...], build: Callable[[], dict[str, Any]]) -> bytes:
-    """The answer under ``key``; thirty viewers who ask at once wait for one that builds it."""
-    with _building:
-        with _cache_lock:
-            if key in _cache:
-                _cache.move_to_end(key)
-                return _cache[key]
-        body = json.dumps(build(), separators=(",", ":")).encode()
-        with _cache_lock:
-            _cache[key] = body
-            while len(_cache) > _CACHED:
-                _cache.popitem(last=False)
-        return body
+def warm() -> None:
+    """Builds what the first visitor will ask for, while the server starts."""
+    lanes = to_query(default_state())
+    charts = "error,gate,gradient_parameters,lesion,probabilities"
+    for theme in ("light", "dark"):
+        answer({**lanes, "charts": charts, "theme": theme, "image": "0"})
+
+
+class _Figures:
+    """Figures as JSON text, the latest few; viewers who ask at once wait for the first of them."""
+
+    def __init__(self, kept: int = 128) -> None:
+        self._kept = kept
+        self._texts: OrderedDict[tuple[str, ...], str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def text(self, key: tuple[str, ...], build: Callable[[], str]) -> str:
+        with self._lock:
+            if key not in self._texts:
+                self._texts[key] = build()
+                while len(self._texts) > self._kept:
+                    self._texts.popitem(last=False)
+            self._texts.move_to_end(key)
+            return self._texts[key]
+
+
+_figures = _Figures()
 
 
 def _unchanged(version: str, poll_ms: int) -> bytes:
@@ -98,29 +106,24 @@ def _run_answer(
         version += f".{seen.number}" if seen else ""
     if version == query.get("have"):
         return _unchanged(version, poll)
-
-    def build() -> dict[str, Any]:
-        live = service.live(run)
-        return _page(
-            version,
-            poll,
-            lane_views(live),
-            transport(live.experiment),
-            watched_programs(live),
-            charts,
-            theme,
-            live.experiment.steps_total,
-            seen,
-        )
-
-    return _remembered((version, _asked(query), ",".join(charts), theme), build)
-
-
-def _asked(query: Mapping[str, str]) -> str:
-    """What of a poll, beside its charts, decides on the answer."""
-    return "&".join(
-        f"{k}={query.get(k, '')}" for k in ("lanes", "data", "train", "seed", "cut", "image")
+    live = service.live(run)
+    page = Page(
+        identity=f"{run}.{live.version}",
+        views=lane_views(live),
+        transport=transport(live.experiment),
+        programs=watched_programs(live),
+        steps_total=live.experiment.steps_total,
+        seen=seen,
     )
+    return page.text(version, poll, charts, theme)
+
+
+_CHOICES = ("lanes", "data", "train", "seed")
+
+
+def _asked(query: Mapping[str, str], names: Sequence[str]) -> str:
+    """Some of a poll's parameters, as a key."""
+    return "&".join(f"{name}={query.get(name, '')}" for name in names)
 
 
 def _seen(
@@ -181,55 +184,77 @@ def _rest_answer(
         cuts = _named_cuts(state.lanes, query.get("cut", ""))
         seen = _seen(service, [v.source for v in views], state.data, cuts, query, ())
         waiting |= seen is not None and not seen.predictions and seen.problem is None
-    version = f"rest.{known}.{seen.number if seen else ''}.{zlib.crc32(_asked(query).encode())}"
+    asked = zlib.crc32(_asked(query, (*_CHOICES, "cut", "image")).encode())
+    version = f"rest.{known}.{seen.number if seen else ''}.{asked}"
     poll = 300 if waiting else 60_000
     if version == query.get("have"):
         return _unchanged(version, poll)
 
-    def build() -> dict[str, Any]:
-        bar = _idle_transport(state.training.learning_rate)
-        if all(v.curves is not None for v in views):
-            bar["text"] = "Shipped weights, trained on the digits. Play trains them anew."
-        else:
-            bar["text"] = f"Ready: {state.training.steps:,} steps"
-        return _page(version, poll, views, bar, {}, charts, theme, None, seen)
-
-    return _remembered((version, _asked(query), ",".join(charts), theme), build)
+    bar = _idle_transport(state.training.learning_rate)
+    if all(v.curves is not None for v in views):
+        bar["text"] = "Shipped weights, trained on the digits. Play trains them anew."
+    else:
+        bar["text"] = f"Ready: {state.training.steps:,} steps"
+    page = Page(f"{_asked(query, _CHOICES)}.{known}", views, bar, seen=seen)
+    return page.text(version, poll, charts, theme)
 
 
-def _page(
-    version: str,
-    poll_ms: int,
-    views: Sequence[LaneView],
-    bar: dict[str, Any],
-    programs: Mapping[int, list[dict[str, str]]],
-    charts: Sequence[str],
-    theme: Theme,
-    steps_total: int | None,
-    seen: Seen | None,
-) -> dict[str, Any]:
-    lanes = []
-    for view in views:
+@dataclass(frozen=True)
+class Page:
+    """One answer of the feed.
+
+    Attributes:
+        identity: Names what ``views`` show; the figures of two pages with one identity are equal.
+        transport: State of the transport bar.
+        programs: By lane, answers to watched deletions.
+        seen: The image that this viewer looks at.
+    """
+
+    identity: str
+    views: Sequence[LaneView]
+    transport: dict[str, Any]
+    programs: Mapping[int, list[dict[str, str]]] = field(default_factory=dict)
+    steps_total: int | None = None
+    seen: Seen | None = None
+
+    def text(self, version: str, poll_ms: int, charts: Sequence[str], theme: Theme) -> bytes:
+        """The whole answer as JSON."""
+        known = [name for name in charts if name in CHARTS]
+        seen = self.seen
+        rest = {
+            "version": version,
+            "poll_ms": poll_ms,
+            "transport": self.transport,
+            "lanes": [self._lane(view) for view in self.views],
+            "captions": {name: caption(name, self.views, seen) for name in known},
+            "empty": {name: words_when_empty(name) for name in known},
+            "image": None
+            if seen is None
+            else {"picture": seen.picture, "true_class": seen.true_class, "problem": seen.problem},
+        }
+        figures = ",".join(f'"{name}":{self._figure(name, theme)}' for name in known)
+        whole = json.dumps(rest, separators=(",", ":"))
+        return f'{whole[:-1]},"figures":{{{figures}}}}}'.encode()
+
+    def _lane(self, view: LaneView) -> dict[str, Any]:
         headline, label = headline_of(view)
-        lanes.append(
-            {
-                "headline": headline,
-                "label": label,
-                "note": view.note,
-                "quantities": unit_quantities(view),
-                "programs": programs.get(view.index, []),
-            }
-        )
-    return {
-        "version": version,
-        "poll_ms": poll_ms,
-        "transport": bar,
-        "lanes": lanes,
-        **drawn(charts, views, theme=theme, steps_total=steps_total, seen=seen),
-        "image": None
-        if seen is None
-        else {"picture": seen.picture, "true_class": seen.true_class, "problem": seen.problem},
-    }
+        return {
+            "headline": headline,
+            "label": label,
+            "note": view.note,
+            "quantities": unit_quantities(view),
+            "programs": self.programs.get(view.index, []),
+        }
+
+    def _figure(self, name: str, theme: Theme) -> str:
+        def build() -> str:
+            total, seen = self.steps_total, self.seen
+            made = figure(name, self.views, theme=theme, steps_total=total, seen=seen)
+            return str(made.to_json())
+
+        if name == "probabilities":  # this viewer's own image
+            return build()
+        return _figures.text((self.identity, name, theme), build)
 
 
 def headline_of(view: LaneView) -> tuple[str, str]:
@@ -252,95 +277,6 @@ def _idle_transport(learning_rate: float) -> dict[str, Any]:
         "learning_rate": f"{learning_rate:g}",
         "can": {"play": True, "step": True, "slow": True, "stop": False, "learning_rate": True},
     }
-
-
-# ------------------------------------------------------------------------------ nets at rest
-
-
-def rest_views(service: RunService, state: PageState) -> tuple[list[LaneView], bool]:
-    """Lanes before Play, and whether some measurement is still under way."""
-    views, waiting = [], False
-    for lane, net in enumerate(state.lanes):
-        card = shipped_for(net, state.data.name)
-        if card is not None:
-            views.append(_shipped_view(lane, net, card))
-            continue
-        view = LaneView(
-            index=lane,
-            name=title_of(net),
-            blueprint=plan_of(net),
-            source=_fresh_source(net, state.seed),
-            origin="not trained yet",
-        )
-        # Only digits are there at once; other data would start a download nobody asked for.
-        if state.data.name == "digits":
-            gradients = _measured(service, "gradients", view, state)
-            gates = _measured(service, "gates", view, state) if has_gates(net) else None
-            waiting |= gradients is None or (has_gates(net) and gates is None)
-            view = replace(
-                view,
-                gradients=LayerGradients.from_json(gradients) if gradients else None,
-                gates=GateMeans.from_json(gates) if gates else None,
-            )
-        views.append(view)
-    return views, waiting
-
-
-def _fresh_source(net: NetSpec, seed: int) -> dict[str, Any]:
-    return {"source": "fresh", "spec": net.model_dump(mode="json"), "seed": seed}
-
-
-_fresh_jobs: OrderedDict[str, JobHandle] = OrderedDict()
-
-
-def _measured(
-    service: RunService, kind: JobKind, view: LaneView, state: PageState
-) -> dict[str, Any] | None:
-    """A fresh net's measurement; None until it is there (asked for once, then remembered)."""
-    payload = {"net": view.source, "data": state.data.model_dump(mode="json")}
-    key = kind + json.dumps(payload, sort_keys=True)
-    with _cache_lock:
-        job = _fresh_jobs.get(key)
-        if job is None:
-            job = _fresh_jobs[key] = service.submit(kind, payload)
-            while len(_fresh_jobs) > 4 * _CACHED:
-                _fresh_jobs.popitem(last=False)
-    return job.wait(0)
-
-
-def _shipped_view(lane: int, net: NetSpec, card: Card) -> LaneView:
-    results, records = card.results, card.records
-    step, evals = records.get("step", {}), records.get("eval", {})
-    gates = results.get("gates")
-    return LaneView(
-        index=lane,
-        name=title_of(net),
-        blueprint=plan_of(net),
-        source={"source": "shipped", "name": card.name},
-        origin=f"{card.n_images} images · shipped weights",
-        progress=1.0,
-        curves=TrainingCurves(
-            name=title_of(net),
-            step=column(step, "step"),
-            batch_loss=column(step, "loss"),
-            batch_error=column(step, "error"),
-            eval_step=column(evals, "step"),
-            train_loss=column(evals, "train_loss"),
-            train_error=column(evals, "train_error"),
-            test_loss=column(evals, "test_loss"),
-            test_error=column(evals, "test_error"),
-            n_train=int(evals.get("n_train", 0)),
-            n_test=card.n_images,
-        ),
-        gradients=LayerGradients.from_json(results["gradients"]),
-        gates=GateMeans.from_json(gates) if gates else None,
-        lesions=LesionCurve.from_json(results["lesions"]),
-    )
-
-
-def column(table: Mapping[str, Any], name: str) -> Any:
-    """A column of recorded numbers as an array; null is NaN."""
-    return np.asarray([np.nan if v is None else v for v in table.get(name, ())], np.float64)
 
 
 # ------------------------------------------------------------------------- runs and clicks
@@ -371,7 +307,7 @@ def lane_source(service: RunService, state: PageState, lane: int) -> dict[str, A
     card = shipped_for(net, state.data.name)
     if card is not None:
         return {"source": "shipped", "name": card.name}
-    return _fresh_source(net, state.seed)
+    return fresh_source(net, state.seed)
 
 
 def cut_answer(

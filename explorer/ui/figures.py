@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -103,23 +101,6 @@ def caption(chart: str, lanes: Sequence[LaneView], seen: Seen | None) -> str:
             return captions.lesion_caption(lanes)
 
 
-def drawn(
-    charts: Sequence[str],
-    lanes: Sequence[LaneView],
-    *,
-    theme: Theme,
-    steps_total: int | None,
-    seen: Seen | None,
-) -> dict[str, Any]:
-    """Figures (as plain JSON values), captions and words for empty charts."""
-    known = [name for name in charts if name in CHARTS]
-    return {
-        "figures": {
-            name: json.loads(
-                figure(name, lanes, theme=theme, steps_total=steps_total, seen=seen).to_json()
-            )
-            for name in known
-        },
-        "captions": {name: caption(name, lanes, seen) for name in known},
-        "empty": {name: _EMPTY[name] for name in known},
-    }
+def words_when_empty(chart: str) -> str:
+    """What stands in a chart that has nothing to show yet."""
+    return _EMPTY[chart]

@@ -36,6 +36,7 @@ def assets_version() -> str:
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Warm workers from the server's start to its end; nothing is left running after it."""
     service = await run_in_threadpool(get_service)
+    await run_in_threadpool(feed.warm)
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, get_args
@@ -55,6 +55,7 @@ COLOURS = {"gradient": "gradient", "gate": "gate T(x)", "lesion": "cost of delet
 
 def page() -> None:
     """Draws the page from the address; every control writes the address."""
+    st.session_state.pop(_WHOLE, None)  # this is it
     service = get_service()
     state, problems = from_query(st.query_params.to_dict())
     state, problem = _attach(service, state)
@@ -72,30 +73,51 @@ def page() -> None:
     if service.notice:
         st.info(service.notice)
 
-    _toolbar(state)
-    query = _feed_query(state)
+    _toolbar()
     transport_bar(
         "transport",
-        feed=query,
+        feed=_feed_query(state),
         conditions=_conditions(state),
         action=lambda: _act(service, st.session_state["transport"].get("action")),
     )
-    _lanes(service, state, query)
-    _charts(state, query)
-    _image(state, query)
+    _lanes()
+    _charts(state)
+    _image()
 
 
 # ------------------------------------------------------------------------------ state changes
 
 
-def _update(change: Callable[[PageState], PageState]) -> None:
-    """Applies a change to the address; an impossible one becomes a sentence on the page."""
-    state, _ = from_query(st.query_params.to_dict())
-    state, _ = _attach(get_service(), state)
+# The page is drawn in parts (Streamlit's fragments): a click redraws the part that it is in. What
+# changes the nets, the data or the training changes every part, and asks for the whole page.
+_WHOLE = "whole page"
+
+
+def _now() -> PageState:
+    """The present choices, from the address."""
+    return _attach(get_service(), from_query(st.query_params.to_dict())[0])[0]
+
+
+def _update(change: Callable[[PageState], PageState], *, whole: bool = False) -> None:
+    """Applies a change to the address; an impossible one becomes a sentence on the page.
+
+    Args:
+        whole: The change concerns more than the part that it was made in.
+    """
     try:
-        st.query_params.from_dict(to_query(change(state)))
+        st.query_params.from_dict(to_query(change(_now())))
     except SkipscopeError as error:
         st.session_state["problem"] = str(error)
+        whole = True
+    if whole:
+        st.session_state[_WHOLE] = True
+
+
+def _part() -> PageState:
+    """Begins a part: draws the whole page instead where that was asked for."""
+    if st.session_state.pop(_WHOLE, False):
+        st.rerun()
+    return _now()
 
 
 def _attach(service: RunService, state: PageState) -> tuple[PageState, str | None]:
@@ -112,18 +134,20 @@ def _attach(service: RunService, state: PageState) -> tuple[PageState, str | Non
         return replace(state, run=None), gone
 
 
-def _leave_run(service: RunService, state: PageState) -> None:
-    """A run that this visitor started does not go on unseen when its page becomes another."""
-    if state.run is not None and state.run in st.session_state.get("started", ()):
-        service.control(state.run, "pause")
+def _become(change: Callable[[PageState], PageState]) -> None:
+    """Makes the page another one; a run that this visitor started does not go on unseen."""
+    run = _now().run
+    if run is not None and run in st.session_state.get("started", ()):
+        with suppress(SkipscopeError):  # it is over, or gone
+            get_service().control(run, "pause")
+    _update(change, whole=True)
 
 
 def _act(service: RunService, message: str | None) -> None:
     """A button of the transport bar."""
     word, _, value = (message or "").rsplit(":", 1)[0].partition("=")
     action = ACTIONS.get(word)
-    state, _ = from_query(st.query_params.to_dict())
-    state, _ = _attach(service, state)
+    state = _now()
     try:
         if action == "learning_rate":
             rate = float(value)
@@ -131,7 +155,7 @@ def _act(service: RunService, message: str | None) -> None:
                 service.control(state.run, "learning_rate", rate)
             else:
                 training = parse(TrainSpec, {**state.training.model_dump(), "learning_rate": rate})
-                _update(lambda s: replace(s, training=training, run=None))
+                _become(lambda s: replace(s, training=training, run=None))
         elif action is not None:
             if state.run is not None and feed.obeys(service, state.run, action):
                 service.control(state.run, action)
@@ -146,13 +170,9 @@ def _act(service: RunService, message: str | None) -> None:
 # ------------------------------------------------------------------------------------ toolbar
 
 
-def _toolbar(state: PageState) -> None:
-    service = get_service()
-
-    def leave_and(change: Callable[[PageState], PageState]) -> None:
-        _leave_run(service, state)
-        _update(change)
-
+@st.fragment
+def _toolbar() -> None:
+    state = _part()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         shown = tuple(token_of(net) for net in state.lanes)
         present = next((name for name, lanes in PRESETS.items() if lanes == shown), None)
@@ -163,7 +183,7 @@ def _toolbar(state: PageState) -> None:
             key="preset",
             placeholder="your own nets",
             width=330,
-            on_change=lambda: leave_and(
+            on_change=lambda: _become(
                 lambda s: (
                     s.with_lanes(_preset(st.session_state["preset"]))
                     if st.session_state["preset"]
@@ -173,21 +193,20 @@ def _toolbar(state: PageState) -> None:
         )
         with _drawer("Data", "data.open") as opened:
             if opened:
-                choices.data_choices(state.data, lambda d: leave_and(lambda s: s.with_data(d)))
+                choices.data_choices(state.data, lambda d: _become(lambda s: s.with_data(d)))
         with _drawer("Training", "training.open") as opened:
             if opened:
                 choices.training_choices(
                     state.training,
-                    lambda t: leave_and(lambda s: replace(s, training=t, run=None)),
+                    lambda t: _become(lambda s: replace(s, training=t, run=None)),
                 )
-                _seed_and_device(state, leave_and)
+                _seed_and_device(state)
         st.button(
             "Add a net",
             disabled=len(state.lanes) >= MAX_LANES,
             help="At most four side by side.",
-            on_click=lambda: leave_and(lambda s: s.with_lanes((*s.lanes, s.lanes[-1]))),
+            on_click=lambda: _become(lambda s: s.with_lanes((*s.lanes, s.lanes[-1]))),
         )
-        _colour_choice(state)
 
 
 def _preset(name: str) -> tuple[NetSpec, ...]:
@@ -202,7 +221,7 @@ def _drawer(label: str, key: str) -> Iterator[bool]:
         yield bool(popover.open)
 
 
-def _seed_and_device(state: PageState, leave_and: Callable[..., None]) -> None:
+def _seed_and_device(state: PageState) -> None:
     st.session_state["seed"] = state.seed
     st.number_input(
         "Seed",
@@ -210,7 +229,7 @@ def _seed_and_device(state: PageState, leave_and: Callable[..., None]) -> None:
         max_value=2**31 - 1,
         key="seed",
         help="Initial weights and the order of the batches follow from it.",
-        on_change=lambda: leave_and(
+        on_change=lambda: _become(
             lambda s: replace(s, seed=int(st.session_state["seed"]), run=None)
         ),
     )
@@ -219,7 +238,7 @@ def _seed_and_device(state: PageState, leave_and: Callable[..., None]) -> None:
         "Device",
         ["auto", "cpu", "cuda", "mps"],
         key="device",
-        on_change=lambda: leave_and(
+        on_change=lambda: _become(
             lambda s: replace(s, device=st.session_state["device"], run=None)
         ),
     )
@@ -246,7 +265,11 @@ def _conditions(state: PageState) -> str:
 # -------------------------------------------------------------------------------------- lanes
 
 
-def _lanes(service: RunService, state: PageState, query: str) -> None:
+@st.fragment
+def _lanes() -> None:
+    state = _part()
+    service, query = get_service(), _feed_query(state)
+    _colour_choice(state)
     with st.container(key="lanes"):
         columns = st.columns(len(state.lanes), gap="small")
         for lane, (column, net) in enumerate(zip(columns, state.lanes, strict=True)):
@@ -260,8 +283,7 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
     cut = [names[i] for i in state.cut(lane) if i < len(names) and plan.units[i].deletable]
 
     def change(fields: dict[str, Any]) -> None:
-        _leave_run(service, state)
-        _update(
+        _become(
             lambda s: s.with_lanes(
                 tuple(
                     choices.changed(n, **fields) if i == lane else n for i, n in enumerate(s.lanes)
@@ -270,8 +292,7 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
         )
 
     def remove() -> None:
-        _leave_run(service, state)
-        _update(lambda s: s.with_lanes(tuple(n for i, n in enumerate(s.lanes) if i != lane)))
+        _become(lambda s: s.with_lanes(tuple(n for i, n in enumerate(s.lanes) if i != lane)))
 
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
@@ -322,25 +343,13 @@ def _svg(net: NetSpec, deleted: tuple[str, ...]) -> str:
 # ------------------------------------------------------------------------------------- charts
 
 
-def _charts(state: PageState, query: str) -> None:
+def _charts(state: PageState) -> None:
     left, right = st.columns(2, gap="small")
     with left, st.container(key="card-error", border=True, gap="xsmall"):
-        _curve_choice(state)
-        live_chart(
-            "chart.error",
-            feed=query,
-            chart=state.curve,
-            title="Error" if state.curve == "error" else "Loss",
-        )
+        _training_chart()
     with right, st.container(key="card-gradient", border=True, gap="xsmall"):
-        _gradient_choice(state)
-        live_chart(
-            "chart.gradient",
-            feed=query,
-            chart=f"gradient_{state.gradient_of}",
-            title="Gradient magnitude by "
-            + ("layer" if state.gradient_of == "parameters" else "block output"),
-        )
+        _gradient_chart()
+    query = _feed_query(state)
     gated = any(has_gates(net) for net in state.lanes)
     left, *rest = st.columns(2 if gated else 1, gap="small")
     with left, st.container(key="card-lesion", border=True, gap="xsmall"):
@@ -352,7 +361,35 @@ def _charts(state: PageState, query: str) -> None:
             live_chart("chart.gate", feed=query, chart="gate", title="Transform gate T(x)")
 
 
-def _image(state: PageState, query: str) -> None:
+@st.fragment
+def _training_chart() -> None:
+    state = _part()
+    _curve_choice(state)
+    live_chart(
+        "chart.error",
+        feed=_feed_query(state),
+        chart=state.curve,
+        title="Error" if state.curve == "error" else "Loss",
+    )
+
+
+@st.fragment
+def _gradient_chart() -> None:
+    state = _part()
+    _gradient_choice(state)
+    by = "layer" if state.gradient_of == "parameters" else "block output"
+    live_chart(
+        "chart.gradient",
+        feed=_feed_query(state),
+        chart=f"gradient_{state.gradient_of}",
+        title=f"Gradient magnitude by {by}",
+    )
+
+
+@st.fragment
+def _image() -> None:
+    state = _part()
+    query = _feed_query(state)
     with st.container(key="card-image", border=True, gap="xsmall"):
         left, right = st.columns([1, 4], gap="medium")
         with left:

@@ -1,0 +1,112 @@
+"""Nets before Play as lane views: shipped weights where there are some, else fresh nets."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from explorer.names import title_of
+from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
+from explorer.runs.desk import JobHandle
+from explorer.runs.requests import JobKind
+from explorer.runs.service import RunService
+from explorer.shipped import Card, shipped_for
+from explorer.specs import NetSpec
+from explorer.ui.plans import has_gates, plan_of
+from explorer.ui.state import PageState
+from explorer.ui.views import LaneView
+
+_JOBS_KEPT = 256
+_jobs_lock = threading.Lock()
+
+
+def rest_views(service: RunService, state: PageState) -> tuple[list[LaneView], bool]:
+    """Lanes before Play, and whether some measurement is still under way."""
+    views, waiting = [], False
+    for lane, net in enumerate(state.lanes):
+        card = shipped_for(net, state.data.name)
+        if card is not None:
+            views.append(_shipped_view(lane, net, card))
+            continue
+        view = LaneView(
+            index=lane,
+            name=title_of(net),
+            blueprint=plan_of(net),
+            source=fresh_source(net, state.seed),
+            origin="not trained yet",
+        )
+        # Only digits are there at once; other data would start a download nobody asked for.
+        if state.data.name == "digits":
+            gradients = _measured(service, "gradients", view, state)
+            gates = _measured(service, "gates", view, state) if has_gates(net) else None
+            waiting |= gradients is None or (has_gates(net) and gates is None)
+            view = replace(
+                view,
+                gradients=LayerGradients.from_json(gradients) if gradients else None,
+                gates=GateMeans.from_json(gates) if gates else None,
+            )
+        views.append(view)
+    return views, waiting
+
+
+def fresh_source(net: NetSpec, seed: int) -> dict[str, Any]:
+    return {"source": "fresh", "spec": net.model_dump(mode="json"), "seed": seed}
+
+
+_fresh_jobs: OrderedDict[str, JobHandle] = OrderedDict()
+
+
+def _measured(
+    service: RunService, kind: JobKind, view: LaneView, state: PageState
+) -> dict[str, Any] | None:
+    """A fresh net's measurement; None until it is there (asked for once, then remembered)."""
+    payload = {"net": view.source, "data": state.data.model_dump(mode="json")}
+    key = kind + json.dumps(payload, sort_keys=True)
+    with _jobs_lock:
+        job = _fresh_jobs.get(key)
+        if job is None:
+            job = _fresh_jobs[key] = service.submit(kind, payload)
+            while len(_fresh_jobs) > _JOBS_KEPT:
+                _fresh_jobs.popitem(last=False)
+    return job.wait(0)
+
+
+def _shipped_view(lane: int, net: NetSpec, card: Card) -> LaneView:
+    results, records = card.results, card.records
+    step, evals = records.get("step", {}), records.get("eval", {})
+    gates = results.get("gates")
+    return LaneView(
+        index=lane,
+        name=title_of(net),
+        blueprint=plan_of(net),
+        source={"source": "shipped", "name": card.name},
+        origin=f"{card.n_images} images · shipped weights",
+        progress=1.0,
+        curves=TrainingCurves(
+            name=title_of(net),
+            step=column(step, "step"),
+            batch_loss=column(step, "loss"),
+            batch_error=column(step, "error"),
+            eval_step=column(evals, "step"),
+            train_loss=column(evals, "train_loss"),
+            train_error=column(evals, "train_error"),
+            test_loss=column(evals, "test_loss"),
+            test_error=column(evals, "test_error"),
+            n_train=int(evals.get("n_train", 0)),
+            n_test=card.n_images,
+        ),
+        gradients=LayerGradients.from_json(results["gradients"]),
+        gates=GateMeans.from_json(gates) if gates else None,
+        lesions=LesionCurve.from_json(results["lesions"]),
+    )
+
+
+def column(table: Mapping[str, Any], name: str) -> Any:
+    """A column of recorded numbers as an array; null is NaN."""
+    return np.asarray([np.nan if v is None else v for v in table.get(name, ())], np.float64)
