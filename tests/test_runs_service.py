@@ -443,7 +443,7 @@ def test_a_killed_server_leaves_no_process_behind(tmp_path: Path) -> None:
     server.kill()
     server.wait()
     server.stdout.close()
-    until(lambda: not any(alive(pid) for pid in pids), seconds=10)
+    until(lambda: not any(alive(pid) for pid in pids), seconds=20)
     restarted = RunService(tmp_path)  # not started: it only looks
     [view] = restarted.experiments()
     assert view.status == "interrupted"

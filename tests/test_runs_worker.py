@@ -286,6 +286,8 @@ def test_the_end_of_its_input_is_its_end(line: Line, tmp_path: Path) -> None:
     line.send(do="train", task="z", spec=spec, folder=str(tmp_path), resume=False, paused=False)
     line.until(said("records"))
     began = time.monotonic()
+    assert line.process.stdin is not None
+    line.process.stdin.write(b'{"do": "control", "ta')  # the server was killed in mid-sentence
     line.end()
     assert line.process.returncode == 0
     assert time.monotonic() - began < 5

@@ -71,6 +71,8 @@ class Channel:
             self.flush()
 
     def _listen(self) -> None:
-        for line in self._commands:
-            self._inbox.put(decode(line))
-        os._exit(0)
+        try:
+            for line in self._commands:
+                self._inbox.put(decode(line))
+        finally:  # also where a kill cut the last line short
+            os._exit(0)
