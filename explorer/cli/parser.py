@@ -93,6 +93,7 @@ Every command explains itself: skipscope train --help""",
     _list_and_show(command)
     _train(command)
     _instruments(command)
+    _export(command)
     _publish_and_bench(command)
     return parser, made
 
@@ -237,6 +238,28 @@ def _instruments(command: Command) -> None:
         _seed(parser, "of the fresh weights where there are no trained ones")
         _device(parser)
         _json(parser)
+
+
+def _export(command: Command) -> None:
+    export = command(
+        "export",
+        "explorer.cli.export:run_export",
+        "write a net as one PyTorch file",
+        "The file needs torch alone, builds the same net and loads the same weights. It holds\n"
+        "only what this net needs, so that it can be read and taught from.",
+        """\
+  skipscope export resnet_v2_20
+  skipscope export 'highway_25;width=8' --data digits --out highway.py
+  skipscope export digits_resnet_v2_56 --out resnet.py        with resnet.safetensors beside it
+  skipscope export plain_20 --class-name MyNet --out my_net.py""",
+    )
+    _net(export)
+    _data(export, "shape the net for this data")
+    export.add_argument(
+        "--weights", type=Path, metavar="FILE", help="lay these weights beside it (.safetensors)"
+    )
+    export.add_argument("--class-name", metavar="NAME", help="the net's class (default: its title)")
+    export.add_argument("--out", type=Path, metavar="FILE.py", help="default: the terminal")
 
 
 def _publish_and_bench(command: Command) -> None:
