@@ -1,6 +1,7 @@
 """Block graphs: blueprint → Graphviz DOT, and → the SVG that the page makes clickable. No torch.
 
-Node ids and ``data-unit`` are the names of the units, which are paths of modules of the net.
+Node ids and ``data-unit`` are the names of the units, which are paths of modules of the net. DOT
+becomes a picture file by :func:`render`; a second DOT view sets two nets side by side.
 """
 
 from __future__ import annotations
@@ -10,13 +11,21 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Literal
 
+import graphviz
 from graphviz import Digraph
 
 from explorer.blueprint import Blueprint, Layer, Shape, UnitPlan
-from explorer.errors import SpecError
+from explorer.comparison import Difference, compare, runs
+from explorer.errors import SkipscopeError, SpecError
 from explorer.names import title_of
 
+Direction = Literal["top-down", "left-right"]
+RANKS: dict[Direction, str] = {"top-down": "TB", "left-right": "LR"}
+PICTURES = ("png", "svg", "pdf")
+DIFFERS = "#b45309"  # readable on white; the nodes that differ are bold too
 CHANGING_SHORTCUTS = ("projection", "zero_pad", "max_pool")  # drawn dashed
 
 # ------------------------------------------------------------------------------------ words
@@ -59,13 +68,14 @@ def why_not_deletable(unit: UnitPlan) -> str:
 # -------------------------------------------------------------------------------------- DOT
 
 
-def to_dot(plan: Blueprint, opened: str | None = None) -> str:
+def to_dot(plan: Blueprint, opened: str | None = None, *, direction: Direction = "top-down") -> str:
     """The net as Graphviz source; the same blueprint gives the same text.
 
     Neighbours that are alike are one node, ``Unit × 18``, with the name of the first.
 
     Args:
         opened: Name of one unit that is drawn layer by layer.
+        direction: Which way the data flows.
 
     Raises:
         SpecError: There is no unit of that name.
@@ -75,11 +85,7 @@ def to_dot(plan: Blueprint, opened: str | None = None) -> str:
         raise SpecError(
             f"There is no unit {opened!r} in this net: units are named {names[0]} to {names[-1]}."
         )
-    graph = Digraph(
-        name=title_of(plan.spec),
-        graph_attr={"rankdir": "TB", "label": title_of(plan.spec), "labelloc": "t"},
-        node_attr={"shape": "box", "style": "rounded", "fontname": "sans-serif"},
-    )
+    graph = _digraph(title_of(plan.spec), direction)
     graph.node("stem", _end_text("Stem", plan.stem))
     previous = "stem"
     for group in _repeats(plan.units, opened):
@@ -99,6 +105,95 @@ def to_dot(plan: Blueprint, opened: str | None = None) -> str:
     graph.edge(previous, "head")
     source: str = graph.source
     return source
+
+
+def comparison_dot(left: Blueprint, right: Blueprint, *, direction: Direction = "top-down") -> str:
+    """Two nets side by side as Graphviz source, with what differs between their units.
+
+    Pairs as in :func:`explorer.comparison.compare`; runs of alike pairs are one. A unit that
+    differs from its partner is bold and coloured, and the dotted line between them says in what.
+    Node ids are unit names after ``left.`` and ``right.``.
+    """
+    titles = {"left": title_of(left.spec), "right": title_of(right.spec)}
+    graph = _digraph(f"{titles['left']} / {titles['right']}", direction)
+    graph.attr("edge", fontname="sans-serif", fontsize="10")
+    groups = list(runs(compare(left, right)))
+    for side, plan in (("left", left), ("right", right)):
+        with graph.subgraph(name=f"cluster_{side}") as box:
+            box.attr(label=titles[side], style="rounded")
+            box.node(f"{side}.stem", _end_text("Stem", plan.stem))
+            previous = f"{side}.stem"
+            for group in groups:
+                units = [unit for pair in group if (unit := getattr(pair, side)) is not None]
+                if not units:
+                    continue
+                name = f"{side}.{units[0].name}"
+                marks = {"color": DIFFERS, "style": "rounded,bold"} if group[0].differences else {}
+                box.node(name, _unit_text(units), **{"style": _dot_style(units[0]), **marks})
+                box.edge(previous, name)
+                previous = name
+            box.node(f"{side}.head", _end_text("Head", plan.head))
+            box.edge(previous, f"{side}.head")
+    for group in groups:
+        one, other = group[0].left, group[0].right
+        if one is not None and other is not None and group[0].differences:
+            graph.edge(
+                f"left.{one.name}",
+                f"right.{other.name}",
+                label="\n".join(_difference_text(d) for d in group[0].differences),
+                color=DIFFERS,
+                fontcolor=DIFFERS,
+                style="dotted",
+                dir="none",
+                constraint="false",
+            )
+    source: str = graph.source
+    return source
+
+
+def _difference_text(difference: Difference) -> str:
+    """On two lines where one would be long."""
+    text = str(difference)
+    return text if len(text) <= 50 else text.replace(" / ", "\n/ ")
+
+
+def render(dot: str, file: Path | str) -> Path:
+    """Draw Graphviz source into a picture file, by Graphviz's own program.
+
+    Args:
+        file: Its ending decides the format: .png, .svg or .pdf.
+
+    Raises:
+        SkipscopeError: Another ending; no ``dot`` on the path; or the file cannot be written.
+    """
+    path = Path(file)
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in PICTURES:
+        raise SkipscopeError(
+            f"A picture is a .png, .svg or .pdf file, not {path.name!r}; give one of these endings."
+        )
+    try:
+        data: bytes = graphviz.Source(dot).pipe(format=kind)
+        path.write_bytes(data)
+    except graphviz.ExecutableNotFound:
+        raise SkipscopeError(
+            "Drawing a picture needs Graphviz's program `dot`, which is not on the path: install "
+            "Graphviz (Debian: apt-get install graphviz), or take --svg or --dot, which need "
+            "nothing."
+        ) from None
+    except OSError as error:
+        raise SkipscopeError(
+            f"The picture cannot be written to {path}: {error.strerror or error}."
+        ) from None
+    return path
+
+
+def _digraph(title: str, direction: Direction) -> Digraph:
+    return Digraph(
+        name=title,
+        graph_attr={"rankdir": RANKS[direction], "label": title, "labelloc": "t"},
+        node_attr={"shape": "box", "style": "rounded", "fontname": "sans-serif"},
+    )
 
 
 def _repeats(units: Sequence[UnitPlan], opened: str | None) -> Iterator[list[UnitPlan]]:

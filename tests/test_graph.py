@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
 from explorer.blueprint import Blueprint, blueprint
-from explorer.errors import SpecError
-from explorer.graph import COLLAPSE_ABOVE, WIDTH, count_text, to_dot, to_svg
+from explorer.comparison import compare
+from explorer.errors import SkipscopeError, SpecError
+from explorer.graph import (
+    COLLAPSE_ABOVE,
+    WIDTH,
+    comparison_dot,
+    count_text,
+    render,
+    to_dot,
+    to_svg,
+)
 from explorer.names import spec_of
 from explorer.nets import create_net
 
@@ -27,6 +37,10 @@ NAMES = [
     "highway_25",
     "densenet_40_k12",
     "densenet_bc_250_k24",
+    "imagenet_resnet_v2_152",
+    "imagenet_densenet_121",
+    "reference_dense_25",
+    "small_resnet_v2",
     "fc_plain_2",
     "fc_highway_50",
     "fc_highway_100",
@@ -93,6 +107,8 @@ def test_dot_collapses_repeats() -> None:
         ("resnet_110_exclusive_gating", "stages.0.units.5"),
         ("highway_25", "stages.1.units.3"),
         ("highway_25", "stages.0.transition"),
+        ("imagenet_resnet_v2_50", "stages.0.units.2"),
+        ("reference_dense_10", "stages.1.transition"),
         ("densenet_40_k12", "stages.2.units.11"),
         ("plain_56", "stages.0.units.0"),
     ],
@@ -132,6 +148,107 @@ def test_dot_is_what_it_was(name: str) -> None:
     if REFRESH:
         file.write_text(dot, "utf-8")
     assert dot == file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["imagenet_resnet_v2_50", "reference_dense_10", "resnet_v2_20"])
+def test_either_direction_draws_the_same_graph(name: str) -> None:
+    down, right = to_dot(plan_of(name)), to_dot(plan_of(name), direction="left-right")
+    assert "rankdir=TB" in down
+    assert down.replace("rankdir=TB", "rankdir=LR") == right
+
+
+def test_a_stride_on_the_shortcut_is_drawn_dashed() -> None:
+    dot = to_dot(plan_of("imagenet_resnet_v2_50"))
+    assert dot.count('label="max pool" dir=none style=dashed') == 3
+    opened = to_dot(plan_of("imagenet_resnet_v2_50"), "stages.0.units.2")
+    assert "max pool 1×1, stride 2" in opened
+    assert len(elements(to_svg(plan_of("imagenet_resnet_v2_50")), "shortcut max_pool")) == 3
+
+
+# ---------------------------------------------------------------------------------- comparison
+
+
+def differences(left: str, right: str) -> dict[str, list[str]]:
+    """What differs, by the name of the left unit."""
+    pairs = compare(plan_of(left), plan_of(right))
+    return {p.left.name: [str(d) for d in p.differences] for p in pairs if p.left is not None}
+
+
+def test_a_net_does_not_differ_from_itself() -> None:
+    for name in ("highway_25", "densenet_40_k12", "imagenet_resnet_v2_152"):
+        assert not any(differences(name, name).values())
+        assert "dotted" not in comparison_dot(plan_of(name), plan_of(name))
+
+
+def test_what_differs_is_said() -> None:
+    orders = differences("resnet_v1_20", "resnet_v2_20")
+    assert orders["stages.0.units.1"] == [
+        "layers: 3×3, BN, ReLU, 3×3, BN / BN, ReLU, 3×3, BN, ReLU, 3×3",
+        "join: +, ReLU / +",
+    ]
+    twins = differences("plain_20", "resnet_v1_20")
+    assert twins["stages.1.units.0"][:2] == ["kind: plain / residual", "shortcut: none / zero pad"]
+    strides = differences("imagenet_resnet_v2_50", "imagenet_resnet_v2_50;stride_unit=first")
+    assert [name for name, told in strides.items() if told] == [
+        *("stages.0.units.2", "stages.1.units.0", "stages.1.units.3", "stages.2.units.0"),
+        *("stages.2.units.5", "stages.3.units.0"),
+    ]
+    assert strides["stages.0.units.2"][:2] == [
+        "shortcut: max pool / identity",
+        "output: 256×28×28 / 256×56×56",
+    ]
+    survival = differences("resnet_v2_20", "resnet_v2_20;survival_prob=0.5")
+    assert survival["stages.2.units.2"][-1] == "kept with probability: 1 / 0.5"
+    bias = differences("highway_25", "highway_25;batch_norm=false")
+    assert bias["stages.0.units.0"][0] == "layers: 3×3, BN, ReLU / 3×3, ReLU"
+
+
+def test_nets_of_unequal_length_are_paired_as_far_as_they_go() -> None:
+    pairs = compare(plan_of("plain_20"), plan_of("highway_25"))
+    lonely = [p for p in pairs if p.left is None]
+    assert [p.right.name for p in lonely if p.right is not None][:2] == [
+        "stages.0.units.3",
+        "stages.0.units.4",
+    ]
+    transition = next(p for p in lonely if p.right is not None and p.right.kind == "transition")
+    assert [str(d) for d in transition.differences] == ["unit: none / transition"]
+    dot = comparison_dot(plan_of("plain_20"), plan_of("highway_25"))
+    assert '"right.stages.0.transition" [label=' in dot
+    assert "left.stages.0.transition" not in dot
+
+
+def test_the_comparison_is_what_it_was() -> None:
+    """Set SKIPSCOPE_REFRESH_GOLDEN=1 to write the file anew after a meant change."""
+    dot = comparison_dot(plan_of("resnet_v1_20"), plan_of("resnet_v2_20"), direction="left-right")
+    file = GOLDEN / "resnet_v1_20_and_v2.dot"
+    if REFRESH:
+        file.write_text(dot, "utf-8")
+    assert dot == file.read_text("utf-8")
+
+
+# ------------------------------------------------------------------------------------ pictures
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's program dot is not installed")
+def test_graphviz_draws_pictures(tmp_path: Path) -> None:
+    dot = comparison_dot(plan_of("plain_20"), plan_of("resnet_v1_20"))
+    assert render(dot, tmp_path / "two.png").read_bytes().startswith(b"\x89PNG")
+    svg = render(dot, tmp_path / "two.svg").read_text("utf-8")
+    drawn = "".join(ET.fromstring(svg).itertext())
+    assert "Plain × 2" in drawn
+    assert "shortcut: none / zero pad" in drawn
+    with pytest.raises(SkipscopeError, match="cannot be written"):
+        render(dot, tmp_path / "none" / "two.png")
+
+
+def test_what_keeps_a_picture_from_being_drawn_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SkipscopeError, match=r"is a \.png, \.svg or \.pdf file, not 'net\.jpg'"):
+        render("digraph {}", tmp_path / "net.jpg")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SkipscopeError, match="needs Graphviz's program `dot`, which is not on"):
+        render("digraph {}", tmp_path / "net.png")
 
 
 # ----------------------------------------------------------------------------------------- SVG

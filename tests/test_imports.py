@@ -17,6 +17,7 @@ FORBIDDEN = {
     "names": {"torch", "torchvision", "streamlit"},
     "blueprint": {"torch", "torchvision", "streamlit"},
     "graph": {"torch", "torchvision", "streamlit"},
+    "comparison": {"torch", "torchvision", "streamlit"},
     "shipped": {"torch", "torchvision", "streamlit"},
     "results": {"torch", "torchvision", "streamlit"},
     "charts": {"torch", "torchvision", "streamlit"},
