@@ -56,7 +56,8 @@ def json_of(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     _, commands = build()
     assert set(commands) == {
-        *("app", "list", "show", "train", "lesions", "gradients", "gates", "publish", "bench")
+        *("app", "list", "show", "train", "lesions", "gradients", "gates", "export"),
+        *("publish", "bench"),
     }
     for argv in (["--help"], *([name, "--help"] for name in commands)):
         with pytest.raises(SystemExit) as done:
@@ -157,6 +158,34 @@ def test_show_fits_the_data_and_takes_spec_files(
     spec.write_text(json.dumps(shown["spec"]))
     for file in (printed, spec):
         assert json_of(capsys, "show", str(file), "--json") == shown
+
+
+def test_show_says_what_differs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "show", "resnet_v1_20", "--against", "resnet_v2_20")
+    assert code == 0
+    assert "stages.0.units.1 … 2\n  layers: 3×3, BN, ReLU, 3×3, BN / BN, ReLU, 3×3" in out
+    assert "0 of 9 pairs of units are alike." in out
+    told = json_of(capsys, "show", "plain_8", "--against", "plain_14", "--json")
+    assert (told["left"], told["right"], len(told["pairs"])) == ("plain_8", "plain_14", 6)
+    assert told["pairs"][0]["differences"] == []
+    assert told["pairs"][1] == {
+        "left": None,
+        "right": "stages.0.units.1",
+        "differences": [{"what": "unit", "left": "none", "right": "plain"}],
+    }
+    _, dot, _ = run(capsys, "show", "plain_8", "--against", "plain_14", "--dot", "--left-right")
+    assert "rankdir=LR" in dot
+    assert "cluster_right" in dot
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's program dot is not installed")
+def test_show_writes_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "net.svg"
+    argv = ("show", "plain_8", "--open", "stages.1.units.0", "--picture", str(file))
+    code, _, err = run(capsys, *argv)
+    assert code == 0
+    assert str(file) in err
+    assert "conv 3×3, stride 2, 16→32" in file.read_text("utf-8")
 
 
 def test_show_draws(capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,6 +321,12 @@ def test_ctrl_c_saves_and_the_resumed_curve_is_the_same(
         (["show", "resnet_2_56"], "did you mean 'resnet_v2_56'?"),
         (["show", "plain_8;width=0"], "width: "),
         (["show", "plain_8", "--json", "--dot"], "not allowed with"),
+        (["show", "plain_8", "--open", "stages.0.units.0"], "--open is for a drawing"),
+        (["show", "plain_8", "--svg", "--left-right"], "--left-right is for a drawing"),
+        (["show", "plain_8", "--dot", "--open", "stages.7"], "no unit 'stages.7' in this net"),
+        (["show", "plain_8", "--against", "plain_9"], "try 8 and 14"),
+        (["show", "plain_8", "--against", "plain_14", "--svg"], "not with --svg or --open"),
+        (["show", "plain_8", "--picture", "net.gif"], "is a .png, .svg or .pdf file"),
         (["show", "none.json"], "spec file 'none.json' cannot be read: No such file"),
         (["show", "plain_8", "--data", "digit"], "did you mean 'digits'"),
         (["lesions", "digits_plain_65"], "did you mean the trained 'digits_plain_56'?"),
