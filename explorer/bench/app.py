@@ -1,10 +1,10 @@
 """``skipscope bench app``: the real server and a real Chromium, timed as a person meets them.
 
-Cases: first content after the server's start (cold) and when a browser comes back (warm); a click on a
-block until the new accuracy stands there; a change of a control while two lanes train. The last is
-measured twice in the same run, with the project's server settings and with Streamlit's defaults
-(garbage collection after every script run, file watchers for every session): ``ratio`` is
-defaults ÷ ours. For the other cases ``ratio`` is the limit of the design ÷ the median.
+Cases: first content after the server's start (cold) and when a browser comes back (warm); a click
+on a block until the new accuracy stands there; a change of a control while two lanes train. The
+last is measured twice in the same run, with the project's server settings and with Streamlit's
+defaults (garbage collection after every script run, file watchers for every session): ``ratio``
+is defaults ÷ ours. For the other cases ``ratio`` is the limit of the design ÷ the median.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ class Run:
             training's process go, ``close`` is the server's own end.
         play_again: Play was pressed while it was being parked.
         pause_reason: The sentence for the pause that it was told to make.
+        prepared: Share of the data that is downloaded or decoded; None when not loading.
         saved: Its worker has written a checkpoint.
         snapshots: Step of the latest weights in its folder, by lane.
     """
@@ -82,6 +83,7 @@ class Run:
     afterwards: Literal["stop", "park", "close"] = "stop"
     play_again: bool = False
     pause_reason: str = ""
+    prepared: float | None = None
     slow: float | None = None
     kept: bool = False
     watched: float = field(default_factory=time.monotonic)
@@ -141,6 +143,7 @@ def experiment_view(run: Run, queue_position: int | None) -> ExperimentView:
         spec=run.spec,
         status=run.status,
         reason=run.reason,
+        prepared=run.prepared if run.status == "starting" else None,
         step=run.step,
         steps_total=run.steps_total,
         steps_per_second=rate,

@@ -518,6 +518,7 @@ class RunService:
     def _on_status(self, run: Run, event: Message) -> None:
         match event["event"]:
             case "progress":
+                run.prepared = event["share"]
                 run.reason = f"{event['text']}: {event['share']:.0%}"
             case "running":
                 run.pause_reason = ""

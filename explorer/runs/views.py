@@ -33,6 +33,7 @@ class ExperimentView:
 
     Attributes:
         reason: A sentence on the status, where it needs one; else empty.
+        prepared: While it starts, the share of its data that is downloaded or decoded; else None.
         queue_position: 1 for the next in the queue; None when not queued.
         steps_per_second: Over the last seconds; None unless it is running.
         slow: Most steps a second, in slow motion; else None.
@@ -47,6 +48,7 @@ class ExperimentView:
     spec: ExperimentSpec
     status: Status
     reason: str
+    prepared: float | None
     step: int
     steps_total: int
     steps_per_second: float | None

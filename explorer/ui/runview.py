@@ -133,7 +133,9 @@ def transport(experiment: ExperimentView) -> dict[str, Any]:
         "status": status,
         "text": " · ".join(words),
         "reason": experiment.reason or None,
-        "fraction": experiment.step / max(1, experiment.steps_total),
+        "fraction": experiment.step / max(1, experiment.steps_total)
+        if experiment.prepared is None
+        else experiment.prepared,
         "play": "❚❚ Pause"
         if running
         else "▶ Resume"
