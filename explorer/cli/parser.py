@@ -141,7 +141,10 @@ def _list_and_show(command: Command) -> None:
   skipscope show 'resnet_v2_56;width=8' --data digits
   skipscope show highway_25 --json > highway.json      a spec file: edit and use it as NAME
   skipscope show plain_20 --dot | dot -Tpng > plain_20.png
-  skipscope show densenet_40_k12 --svg > densenet.svg""",
+  skipscope show densenet_40_k12 --svg > densenet.svg
+  skipscope show resnet_v1_20 --against resnet_v2_20   what differs, unit by unit
+  skipscope show plain_56 --against resnet_v2_56 --picture two.png
+  skipscope show highway_25 --open stages.0.units.1 --left-right --picture highway.svg""",
     )
     _net(show)
     _data(show, "shape the net for this data")
@@ -149,6 +152,17 @@ def _list_and_show(command: Command) -> None:
     _json(how)
     how.add_argument("--dot", action="store_true", help="the block graph as Graphviz source")
     how.add_argument("--svg", action="store_true", help="the block graph as SVG")
+    how.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="draw the Graphviz source into a .png, .svg or .pdf file, by Graphviz's `dot`",
+    )
+    show.add_argument("--against", metavar="NAME", help="another net: say what differs")
+    show.add_argument("--open", metavar="UNIT", help="draw this unit layer by layer")
+    show.add_argument(
+        "--left-right", action="store_true", help="draw from left to right, not top-down"
+    )
 
 
 def _train(command: Command) -> None:

@@ -10,7 +10,17 @@ from explorer import names, shipped
 from explorer.blueprint import Blueprint, Layer, UnitPlan, blueprint
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, fitted
-from explorer.graph import count_text, shape_text, to_dot, to_svg
+from explorer.comparison import UnitPair, compare, runs
+from explorer.errors import SpecError
+from explorer.graph import (
+    Direction,
+    comparison_dot,
+    count_text,
+    render,
+    shape_text,
+    to_dot,
+    to_svg,
+)
 from explorer.specs import DATASETS, RECIPES
 
 
@@ -96,15 +106,96 @@ def _net(row: names.NetRow) -> list[str]:
 
 def run_show(args: argparse.Namespace) -> None:
     """A net's units, shapes, parameters and multiply-adds; its graph as DOT or SVG."""
-    choice = choose(args.net)
-    spec = choice.spec if args.data is None else fitted(choice, data_spec(args))
-    plan = blueprint(spec)
-    if args.dot or args.svg:
-        text.write(to_dot(plan) if args.dot else to_svg(plan))
-    elif args.json:
-        text.write_json(describe(choice.name, plan))
+    name, plan = _chosen(args, args.net)
+    if args.against is not None:
+        _show_two(args, (name, plan), _chosen(args, args.against))
+    elif args.svg:
+        _refuse_drawing_options(args, "--svg wraps its rows and opens no unit: take --picture")
+        text.write(to_svg(plan))
+    elif args.dot or args.picture:
+        _draw(args, to_dot(plan, args.open, direction=_direction(args)))
     else:
-        text.write(_page(choice.name, plan))
+        _refuse_drawing_options(args, "give --dot or --picture with it")
+        if args.json:
+            text.write_json(describe(name, plan))
+        else:
+            text.write(_page(name, plan))
+
+
+def _chosen(args: argparse.Namespace, net: str) -> tuple[str, Blueprint]:
+    choice = choose(net)
+    spec = choice.spec if args.data is None else fitted(choice, data_spec(args))
+    return choice.name, blueprint(spec)
+
+
+def _show_two(
+    args: argparse.Namespace, left: tuple[str, Blueprint], right: tuple[str, Blueprint]
+) -> None:
+    """What differs between two nets: as a table, JSON or a drawing."""
+    if args.svg or args.open:
+        raise SpecError(
+            "--against goes with --json, --dot or --picture, not with --svg or --open; "
+            "leave these out."
+        )
+    if args.dot or args.picture:
+        _draw(args, comparison_dot(left[1], right[1], direction=_direction(args)))
+        return
+    _refuse_drawing_options(args, "give --dot or --picture with it")
+    groups = list(runs(compare(left[1], right[1])))
+    if args.json:
+        text.write_json(_described(left[0], right[0], groups))
+        return
+    text.write(f"{left[0]} / {right[0]}: what differs, left / right\n")
+    alike = sum(len(group) for group in groups if not group[0].differences)
+    for group in groups:
+        if group[0].differences:
+            text.write(_places(group))
+            for difference in group[0].differences:
+                text.write(f"  {difference}")
+    text.write(f"\n{alike} of {sum(map(len, groups))} pairs of units are alike.")
+
+
+def _described(left: str, right: str, groups: list[list[UnitPair]]) -> dict[str, Any]:
+    """The JSON of ``show --against``."""
+    return {
+        "left": left,
+        "right": right,
+        "pairs": [
+            {
+                "left": None if pair.left is None else pair.left.name,
+                "right": None if pair.right is None else pair.right.name,
+                "differences": [
+                    {"what": d.what, "left": d.left, "right": d.right} for d in pair.differences
+                ],
+            }
+            for group in groups
+            for pair in group
+        ],
+    }
+
+
+def _places(group: list[UnitPair]) -> str:
+    """``stages.0.units.1 … 8``."""
+    names = [(pair.left or pair.right) for pair in group]
+    first, last = (unit.name if unit else "" for unit in (names[0], names[-1]))
+    return first if first == last else f"{first} … {last.rpartition('.')[2]}"
+
+
+def _direction(args: argparse.Namespace) -> Direction:
+    return "left-right" if args.left_right else "top-down"
+
+
+def _draw(args: argparse.Namespace, dot: str) -> None:
+    if args.dot:
+        text.write(dot)
+    else:
+        text.note(f"Written: {render(dot, args.picture)}")
+
+
+def _refuse_drawing_options(args: argparse.Namespace, instead: str) -> None:
+    given = [flag for flag, on in (("--open", args.open), ("--left-right", args.left_right)) if on]
+    if given:
+        raise SpecError(f"{given[0]} is for a drawing by Graphviz: {instead}.")
 
 
 def describe(name: str, plan: Blueprint) -> dict[str, Any]:
