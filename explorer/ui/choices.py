@@ -1,28 +1,21 @@
-"""The controls with which a lane, the data and the training are chosen.
-
-Every control is drawn from the page's state and its change goes back through one function, so
-the address always says what is on the screen.
-"""
+"""The controls with which the net of a lane is chosen, and what may follow what."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import streamlit as st
 
 from explorer.specs import (
-    RECIPES,
-    DataSpec,
     DenseSpec,
     HighwaySpec,
     NetSpec,
     PlainSpec,
     ResidualSpec,
-    TrainSpec,
-    parse,
     parse_net,
 )
+from explorer.ui import widgets
 
 KINDS: dict[str, type[PlainSpec | ResidualSpec | HighwaySpec | DenseSpec]] = {
     "plain": PlainSpec,
@@ -69,14 +62,6 @@ INITS = {
         "zero_last_scale": "He, last layer of F at 0",
         "branch_scaled": "He, last layer of F ÷ number of blocks",
     },
-}
-DATA = {
-    "digits": "Handwritten digits, 8×8 (built in)",
-    "mnist": "MNIST, 28×28 (download)",
-    "fashion_mnist": "Fashion-MNIST, 28×28 (download)",
-    "cifar10": "CIFAR-10, 32×32 (download)",
-    "cifar100": "CIFAR-100, 32×32 (download)",
-    "folder": "A folder of images",
 }
 DEPTHS = {
     "plain": (8, 14, 20, 32, 44, 56, 110),
@@ -169,82 +154,6 @@ def _nearest_depth(net: NetSpec) -> int:
     return max(least, offset + step * round((net.depth - offset) / step))
 
 
-def _select(
-    label: str,
-    key: str,
-    options: Any,
-    value: Any,
-    on_change: Callable[[Any], None],
-    *,
-    words: dict[Any, str] | None = None,
-    help: str | None = None,
-) -> None:
-    st.session_state[key] = value
-    st.selectbox(
-        label,
-        options,
-        key=key,
-        help=help,
-        format_func=lambda option: (words or {}).get(option, str(option)),
-        on_change=lambda: on_change(st.session_state[key]),
-    )
-
-
-def _number(
-    label: str,
-    key: str,
-    value: float,
-    on_change: Callable[[Any], None],
-    *,
-    least: float,
-    most: float,
-    step: float,
-    help: str | None = None,
-    format: str | None = None,
-) -> None:
-    whole = isinstance(value, int)
-    cast: type = int if whole else float
-    st.session_state[key] = value
-    st.number_input(
-        label,
-        min_value=cast(least),
-        max_value=cast(most),
-        step=cast(step),
-        key=key,
-        help=help,
-        format=format,
-        on_change=lambda: on_change(st.session_state[key]),
-    )
-
-
-def _toggle(
-    label: str, key: str, value: bool, on_change: Callable[[Any], None], *, help: str | None = None
-) -> None:
-    st.session_state[key] = value
-    st.toggle(label, key=key, help=help, on_change=lambda: on_change(st.session_state[key]))
-
-
-def segmented(
-    label: str,
-    key: str,
-    options: dict[str, str],
-    value: str,
-    on_change: Callable[[Any], None],
-    *,
-    label_visibility: Literal["visible", "collapsed"] = "collapsed",
-) -> None:
-    """A row of buttons of which one is chosen; choosing it again changes nothing."""
-    st.session_state[key] = value
-    st.segmented_control(
-        label,
-        list(options),
-        key=key,
-        format_func=lambda option: options[option],
-        label_visibility=label_visibility,
-        on_change=lambda: on_change(st.session_state[key] or value),
-    )
-
-
 def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], None]) -> None:
     """The controls of one lane; ``on_change`` gets the fields that were changed."""
 
@@ -254,9 +163,11 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
     def field(name: str) -> Callable[[Any], None]:
         return lambda value: on_change({name: value})
 
-    _select("Family", key("family"), list(FAMILIES), net.family, field("family"), words=FAMILIES)
+    widgets.select(
+        "Family", key("family"), list(FAMILIES), net.family, field("family"), words=FAMILIES
+    )
     st.caption(FAMILY_WORDS[net.family])
-    _select(
+    widgets.select(
         "Layers",
         key("layout"),
         list(layouts_of(net.family)),
@@ -264,7 +175,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
         field("layout"),
         words=LAYOUTS,
     )
-    _select(
+    widgets.select(
         "Depth",
         key("depth"),
         list(depths_of(net)),
@@ -273,7 +184,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
         help="Layers with weights on the longest path, as the papers count them.",
     )
     if isinstance(net, DenseSpec):
-        _number(
+        widgets.number(
             "Growth rate k",
             key("growth_rate"),
             net.growth_rate,
@@ -284,7 +195,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             help="New feature maps of each block.",
         )
         if net.layout == "cifar":
-            _toggle(
+            widgets.toggle(
                 "Bottleneck (B)",
                 key("bottleneck"),
                 net.bottleneck,
@@ -292,7 +203,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
                 help="A 1×1 convolution to 4k maps before each 3×3.",
             )
         if net.layout != "reference":
-            _number(
+            widgets.number(
                 "Compression θ",
                 key("compression"),
                 net.compression,
@@ -303,7 +214,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
                 help="Share of the maps that a transition keeps.",
             )
     else:
-        _number(
+        widgets.number(
             "Width",
             key("width"),
             net.width,
@@ -314,7 +225,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             help="Filters of the first stage (doubled at each further one), or units of a layer.",
         )
     if isinstance(net, HighwaySpec):
-        _number(
+        widgets.number(
             "Transform bias b_T",
             key("transform_bias"),
             net.transform_bias,
@@ -326,7 +237,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
         )
     if isinstance(net, ResidualSpec) and net.layout not in ("fc", "reference"):
         if net.layout != "small":
-            _select(
+            widgets.select(
                 "Block",
                 key("unit"),
                 ["basic", "bottleneck"],
@@ -334,7 +245,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
                 field("unit"),
                 words={"basic": "Basic: 3×3, 3×3", "bottleneck": "Bottleneck: 1×1, 3×3, 1×1"},
             )
-            _select(
+            widgets.select(
                 "Stride in a stage's",
                 key("stride_unit"),
                 ["first", "last"],
@@ -344,7 +255,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
                 help="The block that halves the resolution: the first of each further stage, or "
                 "the last of each but the last stage.",
             )
-        _select(
+        widgets.select(
             "Activation order",
             key("order"),
             list(ORDERS),
@@ -353,7 +264,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             words=ORDERS,
             help="Where batch norm and ReLU stand (He et al. 2016, Fig 4).",
         )
-        _select(
+        widgets.select(
             "Shortcut",
             key("shortcut"),
             list(SHORTCUTS),
@@ -363,7 +274,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             help="He et al. 2015 §3.3 and 2016 Table 1.",
         )
         if net.shortcut == "constant_scaling":
-            _number(
+            widgets.number(
                 "λ on the shortcut",
                 key("shortcut_scale"),
                 net.shortcut_scale,
@@ -372,7 +283,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
                 most=2.0,
                 step=0.05,
             )
-            _number(
+            widgets.number(
                 "μ on F",
                 key("residual_scale"),
                 net.residual_scale,
@@ -382,7 +293,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
                 step=0.05,
             )
         if net.shortcut in ("exclusive_gating", "shortcut_only_gating"):
-            _number(
+            widgets.number(
                 "Gate bias b_g",
                 key("gate_bias"),
                 net.gate_bias,
@@ -392,7 +303,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
                 step=0.5,
             )
         if net.shortcut == "dropout":
-            _number(
+            widgets.number(
                 "Drop rate",
                 key("shortcut_dropout"),
                 net.shortcut_dropout,
@@ -401,7 +312,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
                 most=0.95,
                 step=0.05,
             )
-        _number(
+        widgets.number(
             "Survival probability",
             key("survival_prob"),
             net.survival_prob,
@@ -411,14 +322,14 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             step=0.05,
             help="Below 1: stochastic depth, the last block survives with this probability.",
         )
-    _toggle(
+    widgets.toggle(
         "Batch norm",
         key("batch_norm"),
         net.batch_norm,
         field("batch_norm"),
         help="Without it, gradients depend on depth far more strongly.",
     )
-    _select(
+    widgets.select(
         "Initialisation",
         key("init"),
         list(INITS[net.family]),
@@ -426,97 +337,4 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
         field("init"),
         words=INITS[net.family],
         help="Without batch norm, He's rule doubles the variance with every addition.",
-    )
-
-
-def data_choices(data: DataSpec, on_change: Callable[[DataSpec], None]) -> None:
-    """Data set, subset and augmentation."""
-
-    def other(name: str) -> None:
-        if name != "folder":
-            on_change(parse(DataSpec, {"name": name}))
-        else:
-            st.session_state["data.wants_folder"] = True
-
-    wants_folder = data.name == "folder" or st.session_state.pop("data.wants_folder", False)
-    shown = "folder" if wants_folder else data.name
-    _select("Images", "data.name", list(DATA), shown, other, words=DATA)
-    if wants_folder:
-        st.session_state["data.path"] = data.path or ""
-        st.text_input(
-            "Folder on this machine",
-            key="data.path",
-            placeholder="/path/to/images",
-            help="With train/CLASS/*.png and test/CLASS/*.png (PNG or JPEG).",
-            on_change=lambda: on_change(
-                parse(DataSpec, {"name": "folder", "path": st.session_state["data.path"]})
-            ),
-        )
-    _toggle(
-        "Augment",
-        "data.augment",
-        data.augment,
-        lambda value: on_change(data.model_copy(update={"augment": value})),
-        help="Shift by a pad and a random crop; flip where that keeps the class.",
-    )
-
-
-def training_choices(training: TrainSpec, on_change: Callable[[TrainSpec], None]) -> None:
-    """Recipe and its numbers."""
-
-    def field(name: str) -> Callable[[Any], None]:
-        return lambda value: on_change(parse(TrainSpec, {**training.model_dump(), name: value}))
-
-    _select(
-        "Recipe",
-        "train.recipe",
-        list(RECIPES),
-        training.recipe,
-        lambda value: on_change(RECIPES[value]),
-        words={
-            "one_cycle": "One cycle: quick, for 8×8 digits",
-            "he15": "He et al. 2015: 64,000 steps",
-            "huang16": "Huang et al. 2016: 300 epochs of CIFAR",
-            "sgs15": "Srivastava et al. 2015: decaying rate",
-            "adam": "Adam, 0.001",
-        },
-    )
-    _number(
-        "Steps", "train.steps", training.steps, field("steps"), least=1, most=10_000_000, step=10
-    )
-    _number(
-        "Batch size",
-        "train.batch_size",
-        training.batch_size,
-        field("batch_size"),
-        least=1,
-        most=65_536,
-        step=16,
-    )
-    _number(
-        "Learning rate",
-        "train.learning_rate",
-        training.learning_rate,
-        field("learning_rate"),
-        least=1e-8,
-        most=100.0,
-        step=0.01,
-        format="%g",
-    )
-    _number(
-        "Weight decay",
-        "train.weight_decay",
-        training.weight_decay,
-        field("weight_decay"),
-        least=0.0,
-        most=1.0,
-        step=1e-4,
-        format="%g",
-    )
-    _select(
-        "Optimiser",
-        "train.optimizer",
-        ["sgd", "nesterov", "adam", "adamw"],
-        training.optimizer,
-        field("optimizer"),
     )

@@ -16,7 +16,7 @@ from explorer.graph import count_text, to_svg
 from explorer.names import spec_of, title_of, token_of
 from explorer.runs.service import Action, RunService, get_service
 from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
-from explorer.ui import choices, feed
+from explorer.ui import choices, feed, settings, widgets
 from explorer.ui.components import lane_graph, live_chart, picture, transport_bar
 from explorer.ui.plans import has_gates, plan_of
 from explorer.ui.state import PageState, from_query, to_query
@@ -193,14 +193,10 @@ def _toolbar() -> None:
         )
         with _drawer("Data", "data.open") as opened:
             if opened:
-                choices.data_choices(state.data, lambda d: _become(lambda s: s.with_data(d)))
+                settings.data_settings(state, _become)
         with _drawer("Training", "training.open") as opened:
             if opened:
-                choices.training_choices(
-                    state.training,
-                    lambda t: _become(lambda s: replace(s, training=t, run=None)),
-                )
-                _seed_and_device(state)
+                settings.training_settings(state, _become)
         st.button(
             "Add a net",
             disabled=len(state.lanes) >= MAX_LANES,
@@ -221,31 +217,8 @@ def _drawer(label: str, key: str) -> Iterator[bool]:
         yield bool(popover.open)
 
 
-def _seed_and_device(state: PageState) -> None:
-    st.session_state["seed"] = state.seed
-    st.number_input(
-        "Seed",
-        min_value=0,
-        max_value=2**31 - 1,
-        key="seed",
-        help="Initial weights and the order of the batches follow from it.",
-        on_change=lambda: _become(
-            lambda s: replace(s, seed=int(st.session_state["seed"]), run=None)
-        ),
-    )
-    st.session_state["device"] = state.device
-    st.selectbox(
-        "Device",
-        ["auto", "cpu", "cuda", "mps"],
-        key="device",
-        on_change=lambda: _become(
-            lambda s: replace(s, device=st.session_state["device"], run=None)
-        ),
-    )
-
-
 def _colour_choice(state: PageState) -> None:
-    choices.segmented(
+    widgets.segmented(
         "Colour the blocks by",
         "colour",
         COLOURS,
@@ -414,7 +387,7 @@ def _image() -> None:
 
 
 def _curve_choice(state: PageState) -> None:
-    choices.segmented(
+    widgets.segmented(
         "Curve",
         "curve",
         {"error": "Error", "loss": "Loss"},
@@ -424,7 +397,7 @@ def _curve_choice(state: PageState) -> None:
 
 
 def _gradient_choice(state: PageState) -> None:
-    choices.segmented(
+    widgets.segmented(
         "Gradient of",
         "gradient_of",
         {"parameters": "of weights", "outputs": "of outputs"},

@@ -1,0 +1,84 @@
+"""Streamlit's widgets, driven by the page's state: drawn from it, telling it what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import streamlit as st
+
+
+def select(
+    label: str,
+    key: str,
+    options: Any,
+    value: Any,
+    on_change: Callable[[Any], None],
+    *,
+    words: dict[Any, str] | None = None,
+    help: str | None = None,
+) -> None:
+    st.session_state[key] = value
+    st.selectbox(
+        label,
+        options,
+        key=key,
+        help=help,
+        format_func=lambda option: (words or {}).get(option, str(option)),
+        on_change=lambda: on_change(st.session_state[key]),
+    )
+
+
+def number(
+    label: str,
+    key: str,
+    value: float,
+    on_change: Callable[[Any], None],
+    *,
+    least: float,
+    most: float,
+    step: float,
+    help: str | None = None,
+    format: str | None = None,
+) -> None:
+    whole = isinstance(value, int)
+    cast: type = int if whole else float
+    st.session_state[key] = value
+    st.number_input(
+        label,
+        min_value=cast(least),
+        max_value=cast(most),
+        step=cast(step),
+        key=key,
+        help=help,
+        format=format,
+        on_change=lambda: on_change(st.session_state[key]),
+    )
+
+
+def toggle(
+    label: str, key: str, value: bool, on_change: Callable[[Any], None], *, help: str | None = None
+) -> None:
+    st.session_state[key] = value
+    st.toggle(label, key=key, help=help, on_change=lambda: on_change(st.session_state[key]))
+
+
+def segmented(
+    label: str,
+    key: str,
+    options: dict[str, str],
+    value: str,
+    on_change: Callable[[Any], None],
+    *,
+    label_visibility: Literal["visible", "collapsed"] = "collapsed",
+) -> None:
+    """A row of buttons of which one is chosen; choosing it again changes nothing."""
+    st.session_state[key] = value
+    st.segmented_control(
+        label,
+        list(options),
+        key=key,
+        format_func=lambda option: options[option],
+        label_visibility=label_visibility,
+        on_change=lambda: on_change(st.session_state[key] or value),
+    )
