@@ -138,3 +138,16 @@ def test_the_runs_page_says_when_there_is_nothing() -> None:
     ).run()
     assert not test.exception
     assert "press Play" in test.info[0].value
+
+
+def test_a_folder_is_asked_for_and_a_wrong_one_is_a_sentence() -> None:
+    test = open_page(lanes="plain_8")
+    test.selectbox(key="data.name").select("folder").run()
+    assert not test.exception
+    test.text_input(key="data.path").input("/no/such/folder").run()
+    assert not test.exception
+    assert "/no/such/folder" in test.warning[0].value
+    test.text_input(key="data.path").input("").run()
+    assert not test.exception
+    test.selectbox(key="data.name").select("mnist").run()
+    assert first(test.query_params["data"]) == "mnist"
