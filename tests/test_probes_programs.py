@@ -14,6 +14,7 @@ from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import Cancelled, DataError, NotApplicableError, SkipscopeError
 from explorer.nets import Net, create_net
+from explorer.nets.fast import fold_batch_norms
 from explorer.probes import programs
 from explorer.probes.lesions import lesion_curve
 from explorer.probes.predict import predict
@@ -23,7 +24,6 @@ from explorer.probes.programs import (
     compile_program,
     evaluate_program,
     evaluate_programs,
-    fold_batch_norms,
     without,
 )
 from explorer.results import LesionCurve

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from explorer.bench import conditions, in_turns, row
 from explorer.nets import Net
-from explorer.probes.programs import fold_batch_norms
+from explorer.nets.fast import fold_batch_norms
 
 
 def bench_forward(

@@ -11,24 +11,22 @@ the engine works on a copy of it.
 
 from __future__ import annotations
 
-import copy
 import difflib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch import Tensor
 
-from explorer.blueprint import Blueprint, Layer, UnitPlan
+from explorer.blueprint import Blueprint, UnitPlan
 from explorer.data.dataset import Dataset
 from explorer.errors import Cancelled, NotApplicableError
 from explorer.graph import shape_text, why_not_deletable
 from explorer.nets import Net, Unit
+from explorer.nets.fast import copied, fold_batch_norms
 from explorer.probes.select import data_name, net_name, some_images
 from explorer.results import Floats, ProgramResult
 
@@ -191,19 +189,17 @@ class Engine:
 
     def __init__(self, net: Net, *, precision: Precision = "float32", fold: bool = True) -> None:
         self.plan = net.blueprint
-        # The copy shares the plan and the spec, which never change.
-        shared: dict[int, object] = {id(net.blueprint): net.blueprint, id(net.spec): net.spec}
-        copied = copy.deepcopy(net, shared).eval().requires_grad_(False)
+        twin = copied(net).eval().requires_grad_(False)
         if fold:
-            fold_batch_norms(copied)
+            fold_batch_norms(twin)
         if precision == "bfloat16":
-            copied.to(torch.bfloat16)
+            twin.to(torch.bfloat16)
         self._maps = len(self.plan.units[0].input_shape) == 3
         if self._maps:
-            copied.to(memory_format=torch.channels_last)
-        weight = next(copied.parameters())
+            twin.to(memory_format=torch.channels_last)
+        weight = next(twin.parameters())
         self.device, self.dtype = weight.device, weight.dtype
-        self._net, self._units = copied, cast(tuple[Unit, ...], copied.units)
+        self._net, self._units = twin, cast(tuple[Unit, ...], twin.units)
 
     @torch.inference_mode()
     def logits(
@@ -309,38 +305,6 @@ def _rows(x: Tensor, places: list[int], n: int) -> Tensor:
     if places[-1] - places[0] == len(places) - 1:
         return x[places[0] * n : (places[-1] + 1) * n]
     return torch.cat([x[k * n : (k + 1) * n] for k in places])
-
-
-def fold_batch_norms(net: Net) -> int:
-    """Merge, in place, every batch norm that takes just a convolution's or linear map's output.
-
-    In evaluation mode batch norm is an affine map, so W' = γ/√(σ²+ε)·W, and the norm becomes an
-    identity. Returns how many were merged. The first norm of a pre-activation unit follows the
-    addition and stays.
-    """
-    merged = 0
-    for before, after in _neighbours(net.blueprint):
-        if after.kind != "batch_norm" or before.kind not in ("conv", "linear"):
-            continue
-        weight, norm = net.get_submodule(before.name), net.get_submodule(after.name)
-        assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))
-        if isinstance(weight, nn.Conv2d):
-            net.set_submodule(before.name, fuse_conv_bn_eval(weight, norm))
-        elif isinstance(weight, nn.Linear):
-            net.set_submodule(before.name, fuse_linear_bn_eval(weight, norm))
-        net.set_submodule(after.name, nn.Identity())
-        merged += 1
-    return merged
-
-
-def _neighbours(plan: Blueprint) -> Iterator[tuple[Layer, Layer]]:
-    """Layers of which the second takes just what the first gives."""
-    for part in (plan.stem, *(unit.layers for unit in plan.units), plan.head):
-        branches: dict[str, list[Layer]] = {}
-        for layer in part:
-            branches.setdefault(layer.branch, []).append(layer)
-        for layers in branches.values():
-            yield from pairwise(layers)
 
 
 # --------------------------------------------------------------------------------- the answers
