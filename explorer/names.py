@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from explorer.errors import SpecError
+from explorer.external import ExternalSpec
 from explorer.specs import (
     DenseSpec,
     HighwaySpec,
@@ -384,6 +385,8 @@ def spec_of(token: str) -> NetSpec:
 def token_of(spec: NetSpec) -> str:
     """The shortest token of a net: ``spec_of(token_of(spec))`` differs at most in what comes
     from the data, its ``input_shape`` and ``classes``."""
+    if isinstance(spec, ExternalSpec):  # adapted nets bring one in the place of a NetSpec
+        return spec.name
     wanted = _choices(spec)
     tokens = []
     for name in _candidates(spec):
@@ -456,6 +459,8 @@ _SHORTCUT_TITLES: dict[Shortcut, str] = {
 
 def title_of(spec: NetSpec) -> str:
     """A short title: ``ResNet v2 56``, ``Plain 56, width 8``, ``Highway 50, fully connected``."""
+    if isinstance(spec, ExternalSpec):
+        return spec.name
     if isinstance(spec, DenseSpec):
         title, extras = _dense_title(spec)
     elif isinstance(spec, ResidualSpec) and spec.layout in ("cifar", "imagenet", "small"):

@@ -49,7 +49,9 @@ def load_weights(net: Net, path: Path | str) -> None:
     try:
         with safe_open(file, framework="pt") as stored:
             shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
-            _compare(file.name, {name: tuple(value.shape) for name, value in own.items()}, shapes)
+            compare_shapes(
+                file.name, {name: tuple(value.shape) for name, value in own.items()}, shapes
+            )
             loaded = {name: stored.get_tensor(name) for name in shapes}
     except (SafetensorError, OSError) as error:
         raise WeightsError(
@@ -57,7 +59,7 @@ def load_weights(net: Net, path: Path | str) -> None:
             "files are read, never pickles (.pt, .pth, .bin): save the weights with "
             "safetensors.torch.save_file."
         ) from None
-    _refuse_other_kinds(file.name, own, loaded)
+    refuse_other_kinds(file.name, own, loaded)
     net.load_state_dict(loaded)
 
 
@@ -76,9 +78,10 @@ def load_pretrained(name: str) -> Net:
     return net.eval()
 
 
-def _compare(
+def compare_shapes(
     file: str, wanted: dict[str, tuple[int, ...]], given: dict[str, tuple[int, ...]]
 ) -> None:
+    """Refuse tensors that are not, by name and shape, those of the net."""
     advice = "choose the net that these weights were saved from."
     missing = [name for name in wanted if name not in given]
     unexpected = [name for name in given if name not in wanted]
@@ -96,9 +99,10 @@ def _compare(
         )
 
 
-def _refuse_other_kinds(
+def refuse_other_kinds(
     file: str, own: dict[str, torch.Tensor], loaded: dict[str, torch.Tensor]
 ) -> None:
+    """Refuse whole numbers for fractions, and values that are not finite."""
     for name, value in loaded.items():
         if value.is_floating_point() != own[name].is_floating_point():
             raise WeightsError(

@@ -1,0 +1,12 @@
+"""Nets of other libraries behind the interface of ours: :func:`adapt`, :func:`load_external`.
+
+torchvision's ResNets, Wide ResNets, ResNeXts, DenseNets and VGGs, and timm's ResNets and
+ResNetV2s, taken apart into stem, units and head, so that every instrument works on them.
+"""
+
+from __future__ import annotations
+
+from explorer.nets.adapters.load import load_external
+from explorer.nets.adapters.net import AdaptedNet, adapt
+
+__all__ = ["AdaptedNet", "adapt", "load_external"]

@@ -1,0 +1,317 @@
+"""Nets of other libraries by name: ``torchvision_resnet50``, ``timm_resnetv2_50``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from explorer.errors import SpecError, WeightsError
+from explorer.external import TIMM, TORCHVISION, is_external
+from explorer.nets.adapters.net import AdaptedNet, adapt
+from explorer.nets.weights import compare_shapes, refuse_other_kinds
+
+IMAGENET_CLASSES = 1000
+STALL_SECONDS = 30.0  # without a byte, a download counts as failed
+
+
+def load_external(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    seed: int | None = None,
+) -> AdaptedNet:
+    """Another library's net, ready for the instruments, in training mode.
+
+    Args:
+        name: ``torchvision_`` or ``timm_``, and the library's own name.
+        weights: None for fresh ones; ``"default"`` for the library's, trained on ImageNet and
+            downloaded once; or a file of the net's own ``state_dict``: ``.safetensors``, or
+            ``.pt`` or ``.pth``, of which tensors alone are read.
+        input_shape: (channels, height, width); None is what the library's weights were made for.
+        classes: Number of answers; None is what the weights have, else ImageNet's 1000.
+        seed: Decides fresh weights; None draws them from torch's global generator.
+
+    Raises:
+        SpecError: The name or the images are not possible.
+        WeightsError: Weights that cannot be downloaded, or are not this net's.
+        NotApplicableError: A net of timm's that has layers unknown to the instruments.
+    """
+    name = name.strip()
+    if not is_external(name):
+        raise SpecError(f"{name!r} is not another library's net: {_examples()}.")
+    library, _, inner = name.partition("_")
+    source = (_torchvision if library == "torchvision" else _timm)(name, inner)
+    stored = None if weights in (None, "default") else read_state_dict(Path(str(weights)))
+    if stored is not None:
+        stored = source.renamed(stored)
+    if weights == "default" and classes not in (None, IMAGENET_CLASSES):
+        raise WeightsError(
+            f"The library's weights of {name} are for ImageNet's {IMAGENET_CLASSES} classes, not "
+            f"for {classes}; leave the number of classes out, or start from fresh weights."
+        )
+    answers = classes or _answers(stored, source.classifier) or IMAGENET_CLASSES
+    shape = input_shape or source.input_shape
+    with _seeded(seed):
+        module = source.build(answers, shape[0])
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    class_names: tuple[str, ...] | None = None
+    if weights == "default":
+        stored = source.renamed(source.download())
+        mean, std = source.mean, source.std
+        class_names = source.class_names
+    if stored is not None:
+        what = (
+            f"The library's weights of {name}" if weights == "default" else Path(str(weights)).name
+        )
+        _fill(module, stored, what)
+    return adapt(module, name=name, input_shape=shape, class_names=class_names, mean=mean, std=std)
+
+
+def _examples() -> str:
+    return f"names are torchvision_{TORCHVISION[2]}, torchvision_vgg16_bn, timm_{TIMM[3]} and so on"
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+# ------------------------------------------------------------------------------- libraries
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a net comes from.
+
+    Attributes:
+        build: (classes, channels) → the library's module with fresh weights.
+        download: The library's own weights.
+        renamed: Older files' names of tensors → today's.
+        classifier: Name of the last layer's weight, whose rows are the classes.
+    """
+
+    build: Callable[[int, int], nn.Module]
+    download: Callable[[], dict[str, Tensor]]
+    classifier: str
+    input_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    class_names: tuple[str, ...] | None
+    renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda state: state
+
+
+def _torchvision(name: str, inner: str) -> _Source:
+    from torchvision import models
+
+    if inner not in TORCHVISION:
+        raise SpecError(_unknown(name, "torchvision", TORCHVISION))
+    weights = models.get_model_weights(inner).DEFAULT
+    preset = weights.transforms()
+
+    def build(classes: int, channels: int) -> nn.Module:
+        if channels != 3:
+            raise SpecError(
+                f"{name} takes colour images, of 3 channels and not {channels}: choose cifar10 or "
+                "a folder of images."
+            )
+        net: nn.Module = models.get_model(inner, weights=None, num_classes=classes)
+        return net
+
+    def download() -> dict[str, Tensor]:
+        with _downloading(name, weights.url), _patient():
+            shown = sys.stderr.isatty()
+            state = weights.get_state_dict(progress=shown, check_hash=True, weights_only=True)
+        return _tensors(state, name)
+
+    last = {"d": "classifier.weight", "v": "classifier.6.weight"}.get(inner[0], "fc.weight")
+    return _Source(
+        build,
+        download,
+        last,
+        (3, preset.crop_size[0], preset.crop_size[0]),
+        tuple(preset.mean),
+        tuple(preset.std),
+        tuple(weights.meta["categories"]),
+        _todays_names,
+    )
+
+
+_OLD_DENSE = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
+
+
+def _todays_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's stored DenseNets say ``norm.1`` where its modules say ``norm1``."""
+    return {_OLD_DENSE.sub(r"\1\2", key): value for key, value in state.items()}
+
+
+def _timm(name: str, inner: str) -> _Source:
+    if importlib.util.find_spec("timm") is None:
+        raise SpecError(
+            f"{name} needs the package timm, which is not installed: pip install timm, or choose "
+            f"torchvision_{TORCHVISION[2]}."
+        )
+    import timm
+
+    known = [*timm.list_models(module="resnet"), *timm.list_models(module="resnetv2")]
+    model, _, tag = inner.partition(".")
+    tags = {cfg.partition(".")[2] for cfg in timm.list_pretrained(f"{model}.*")}
+    if model not in known or (tag and tag not in tags):
+        raise SpecError(_unknown(name, "timm", [*known, *(f"{model}.{one}" for one in tags)]))
+    config = timm.models.get_pretrained_cfg(inner)
+    assert config is not None
+
+    def build(classes: int, channels: int) -> nn.Module:
+        net: nn.Module = timm.create_model(inner, num_classes=classes, in_chans=channels)
+        return net
+
+    def download() -> dict[str, Tensor]:
+        with _downloading(name, f"huggingface.co/{config.hf_hub_id}"), _patient():
+            net: nn.Module = timm.create_model(inner, pretrained=True)
+        return net.state_dict()
+
+    return _Source(
+        build,
+        download,
+        f"{config.classifier}.weight",
+        config.input_size,
+        tuple(config.mean),
+        tuple(config.std),
+        _imagenet_names() if config.num_classes == IMAGENET_CLASSES else None,
+    )
+
+
+def _imagenet_names() -> tuple[str, ...]:
+    from torchvision import models
+
+    return tuple(models.ResNet50_Weights.DEFAULT.meta["categories"])
+
+
+def _unknown(name: str, library: str, known: tuple[str, ...] | list[str]) -> str:
+    inner = name.partition("_")[2]
+    near = difflib.get_close_matches(inner.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean '{library}_{near[0]}'?" if near else f"{_examples()}."
+    return f"There is no net named {name[:60]!r}: {hint}"
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """A network that is silent for ``STALL_SECONDS`` is an error, not a wait without end."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALL_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _downloading(name: str, address: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # each library's network, disk and hash have errors of their own
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise WeightsError(
+            f"The library's weights of {name} cannot be downloaded from {address} ({reason}): "
+            "check the network, or bring the file from another machine and give its path."
+        ) from None
+
+
+# ----------------------------------------------------------------------------------- files
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name; nothing in it is ever executed.
+
+    Raises:
+        WeightsError: One sentence: no such file, another kind of file, damaged, or more than
+            tensors inside.
+    """
+    file = path.expanduser()
+    if file.suffix not in (".safetensors", ".pt", ".pth"):
+        raise WeightsError(
+            f"Weights are read from .safetensors, .pt and .pth files, not from {file.name!r}: save "
+            "net.state_dict() as one of these."
+        )
+    if not file.is_file():
+        raise WeightsError(f"There is no weights file {file}; check the path.")
+    if file.suffix == ".safetensors":
+        try:
+            return load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(
+                f"{file.name} is not a safetensors file, or is damaged ({error}); save it again "
+                "with safetensors.torch.save_file."
+            ) from None
+    try:
+        stored: object = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception:  # what a damaged or foreign file raises is anyone's guess
+        raise WeightsError(
+            f"{file.name} is damaged, or holds more than tensors, which is not read because such a "
+            "file can run any code: save the tensors alone with "
+            "torch.save(net.state_dict(), 'net.pt')."
+        ) from None
+    return _tensors(stored, file.name)
+
+
+def _tensors(stored: object, file: str) -> dict[str, Tensor]:
+    """The state dict in what was stored: a training's checkpoint may have it inside."""
+    if isinstance(stored, Mapping):
+        for key in ("state_dict", "model_state_dict", "model", "net"):
+            inner = stored.get(key)
+            if isinstance(inner, Mapping):
+                stored = inner
+                break
+    if (
+        not isinstance(stored, Mapping)
+        or not stored
+        or not all(isinstance(value, Tensor) for value in stored.values())
+    ):
+        raise WeightsError(
+            f"{file} does not hold a state_dict, tensors by name: save net.state_dict()."
+        )
+    state = {str(key): value for key, value in stored.items()}
+    for prefix in ("module.", "_orig_mod."):  # of DataParallel, of torch.compile
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _answers(stored: dict[str, Tensor] | None, classifier: str) -> int | None:
+    if stored is None or classifier not in stored:
+        return None
+    return len(stored[classifier])
+
+
+def _fill(module: nn.Module, stored: dict[str, Tensor], file: str) -> None:
+    """Load a state dict that has exactly the module's tensors; batch counters may be missing."""
+    own = module.state_dict()
+    for key, value in own.items():
+        if key.endswith("num_batches_tracked"):
+            stored.setdefault(key, value)
+    compare_shapes(
+        file,
+        {key: tuple(value.shape) for key, value in own.items()},
+        {key: tuple(value.shape) for key, value in stored.items()},
+    )
+    refuse_other_kinds(file, own, stored)
+    module.load_state_dict(stored)

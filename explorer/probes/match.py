@@ -1,0 +1,50 @@
+"""Another library's net and a person's images: the same classes, the same normalisation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import torch
+
+from explorer.data.dataset import Dataset
+from explorer.errors import DataError
+from explorer.nets import Net
+from explorer.nets.adapters import AdaptedNet
+from explorer.probes.select import data_name
+
+
+def matched(net: Net, dataset: Dataset) -> tuple[Net, Dataset]:
+    """A net and data that the instruments take together; nets of ours are left as they are.
+
+    Images are normalised as those that the net was trained on. Where the data has only some of
+    the net's classes, by name, the net tells only these apart.
+
+    Raises:
+        DataError: The data has classes that the net does not know.
+    """
+    if not isinstance(net, AdaptedNet):
+        return net, dataset
+    external = net.external
+    if external.mean:
+        mean, std = torch.tensor(external.mean), torch.tensor(external.std)
+        device = dataset.device
+        dataset = replace(dataset, mean=mean.to(device), std=std.to(device))
+    names = dataset.info.classes
+    if not external.class_names or len(names) >= external.classes:
+        return net, dataset
+    counts = Counter(map(_plain, external.class_names))
+    places = {_plain(name): i for i, name in enumerate(external.class_names)}
+    unknown = [name for name in names if counts[_plain(name)] != 1]
+    if unknown:
+        raise DataError(
+            f"{data_name(dataset)} has the class {unknown[0]!r}, which {external.name} does not "
+            "know by that name: name the folders as ImageNet names its classes, such as "
+            f"{external.class_names[0]!r}, or give all {external.classes}."
+        )
+    return net.for_classes([places[_plain(name)] for name in names]), dataset
+
+
+def _plain(name: str) -> str:
+    """``Great_white_shark`` is ``great white shark``."""
+    return name.lower().replace("_", " ").strip()
