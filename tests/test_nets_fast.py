@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from typing import get_args
 
@@ -9,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from explorer.bench.forward import bench_forward, twin_of
+from explorer.blueprint import blueprint
 from explorer.names import spec_of
 from explorer.nets import Net, create_net, fast
 from explorer.nets.fast import FastNet, bfloat16_pays
@@ -99,3 +102,55 @@ def test_bfloat16_is_taken_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> Non
         bfloat16_pays.cache_clear()
         assert FastNet(net).dtype is dtype
     bfloat16_pays.cache_clear()
+
+
+# ------------------------------------------------------------------------------------ bench
+
+
+@pytest.mark.parametrize(
+    ("token", "twin", "same"),
+    [
+        ("imagenet_resnet_v1_50", "torchvision resnet50", True),
+        ("imagenet_densenet_121", "torchvision densenet121", True),
+        ("imagenet_resnet_v2_152", "timm resnetv2_152", False),
+        ("imagenet_resnet_v2_152;stride_unit=first", "timm resnetv2_152", True),
+        ("imagenet_resnet_v1_50;stride_conv=1x1", None, False),
+        ("imagenet_resnet_v1_34;shortcut=A", None, False),
+        ("imagenet_resnet_v2_50;width=32", None, False),
+        ("imagenet_resnet_v1_200", None, False),
+        ("imagenet_plain_34", None, False),
+        ("resnet_v2_56", None, False),
+    ],
+)
+def test_twins_are_the_nets_of_the_same_structure(token: str, twin: str | None, same: bool) -> None:
+    spec = spec_of(token)
+    found = twin_of(spec)
+    if twin is None:
+        assert found is None
+        return
+    if twin.startswith("timm") and importlib.util.find_spec("timm") is None:
+        pytest.skip("timm is not installed: pip install 'skipscope[test]'")
+    assert found is not None
+    assert f"{found.library} {found.name}" == twin
+    assert (blueprint(found.spec).units == blueprint(spec).units) == same
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in found.build().parameters())
+    assert parameters == blueprint(found.spec).parameters
+
+
+def test_forward_is_timed_against_the_twin() -> None:
+    net = create_net("imagenet_resnet_v1_18", input_shape=(3, 32, 32), classes=3)
+    lines: list[str] = []
+    result = bench_forward(net, images=1, repeats=10, device="cpu", burn_in=1, note=lines.append)
+    cases = [row["case"] for row in result["rows"]]
+    assert cases[:2] == ["as it stands: float32, contiguous", "fast: float32, contiguous"]
+    assert "against torchvision's resnet18: float32, contiguous" in cases
+    assert result["conditions"]["burn_in"] == 1
+    for row in result["rows"]:
+        assert row["ratio"] == pytest.approx(row["plain_s"] / row["ours_s"])
+        assert row["ours_min_s"] <= row["ours_mean_s"] <= row["ours_max_s"]
+        assert row["ours_sd_s"] > 0
+        flop = 2 * net.blueprint.multiply_adds
+        assert row["gflop_per_second"] * 1e9 == pytest.approx(flop * row["images_per_second"])
+    assert len(lines) == 1
+    assert lines[0].startswith("step 10, mean seconds of the last 10: as it stands")

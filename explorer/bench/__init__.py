@@ -42,11 +42,18 @@ def row(case: str, plain: Sequence[float], ours: Sequence[float], **more: Any) -
 
 
 def in_turns(
-    cases: dict[str, Callable[[], object]], repeats: int, device: str
+    cases: dict[str, Callable[[], object]],
+    repeats: int,
+    device: str,
+    *,
+    burn_in: int = 1,
+    after_each: Callable[[int, dict[str, list[float]]], None] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds of each case, ``repeats`` times each in turns, so that all meet the same machine.
 
-    One run of each before them is not counted.
+    Args:
+        burn_in: Turns before them that are not counted.
+        after_each: Told after each counted turn how many there were, and all seconds so far.
     """
     import time
 
@@ -59,14 +66,16 @@ def in_turns(
             torch.mps.synchronize()
 
     seconds: dict[str, list[float]] = {case: [] for case in cases}
-    for repeat in range(repeats + 1):
+    for turn in range(1 - burn_in, repeats + 1):
         for case, work in cases.items():
             wait()
             start = time.perf_counter()
             work()
             wait()
-            if repeat:
+            if turn > 0:
                 seconds[case].append(time.perf_counter() - start)
+        if after_each is not None and turn > 0:
+            after_each(turn, seconds)
     return seconds
 
 

@@ -30,8 +30,9 @@ def run_bench(args: argparse.Namespace) -> None:
 
 def _net(args: argparse.Namespace) -> dict[str, Any]:
     choice = choose(args.net)
-    shape = (choice.spec.input_shape[0], args.size, args.size)
-    spec = choice.spec if choice.weights else fit(choice.spec, shape, choice.spec.classes)
+    spec = choice.spec
+    if args.size is not None and not choice.weights:
+        spec = fit(spec, (spec.input_shape[0], args.size, args.size), spec.classes)
 
     import torch
 
@@ -51,9 +52,13 @@ def _net(args: argparse.Namespace) -> dict[str, Any]:
         from explorer.bench.forward import bench_forward
         from explorer.bench.lesions import bench_lesions
 
-        measure = bench_lesions if args.what == "lesions" else bench_forward
         net = create_net(spec, seed=0)
-        result = measure(net, images=args.images, repeats=args.repeats, device=device)
+        given = {"images": args.images, "repeats": args.repeats, "device": device}
+        if args.what == "lesions":
+            result = bench_lesions(net, **given)
+        else:
+            note = None if args.json else text.note
+            result = bench_forward(net, **given, burn_in=args.burn_in, note=note)
     return {"bench": args.what, "net": choice.name, **result}
 
 

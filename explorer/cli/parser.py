@@ -293,7 +293,8 @@ def _publish_and_bench(command: Command) -> None:
         "bench",
         "explorer.cli.bench:run_bench",
         "measure the speed of forward passes, lesions, training, or the app",
-        "forward: seconds a batch, fp32 as it is against channels_last and bfloat16.\n"
+        "forward: seconds a batch, fp32 as it is against channels_last and bfloat16; ImageNet's\n"
+        "nets also against torchvision's and timm's.\n"
         "lesions: all single deletions on the program engine against one full forward pass for\n"
         "each.\n"
         "training: steps of the loop against DataLoader, PIL and float32.\n"
@@ -302,16 +303,20 @@ def _publish_and_bench(command: Command) -> None:
         """\
   skipscope bench lesions --net resnet_v2_110 --size 32 --images 64
   skipscope bench forward --net resnet_v1_20 --size 32 --images 128 --repeats 5 --json
+  skipscope bench forward --net imagenet_resnet_v2_152 --images 32 --burn-in 10 --repeats 100
   skipscope bench training --net resnet_v2_20 --images 128 --steps 10""",
     )
     bench.add_argument(
         "what", metavar="WHAT", type=_one_of("forward", "lesions", "training", "app"), help="which"
     )
     bench.add_argument("--net", default="resnet_v2_110", help=_NAME)
-    bench.add_argument("--size", type=_whole, default=32, help="pixels a side (default 32)")
+    bench.add_argument("--size", type=_whole, help="pixels a side (default: the net's own)")
     bench.add_argument("--images", type=_whole, default=64, help="images a batch (default 64)")
     bench.add_argument("--steps", type=_whole, default=10, help="of training (default 10)")
     bench.add_argument("--repeats", type=_whole, default=3, help="repeats (default 3)")
+    bench.add_argument(
+        "--burn-in", type=_whole, default=1, help="of forward, before them, not counted (default 1)"
+    )
     bench.add_argument("--threads", type=_whole, help="threads of torch (default: its own)")
     _device(bench)
     _json(bench)
