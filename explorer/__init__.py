@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from explorer.errors import SkipscopeError
     from explorer.names import spec_of, title_of, token_of
     from explorer.nets import create_net
+    from explorer.nets.adapters import adapt, load_external
+    from explorer.nets.export import export_code
     from explorer.nets.weights import load_pretrained, load_weights
     from explorer.specs import (
         DataSpec,
@@ -54,13 +56,16 @@ __all__ = [
     "Session",
     "SkipscopeError",
     "TrainSpec",
+    "adapt",
     "blueprint",
     "create_net",
     "evaluate_program",
+    "export_code",
     "gate_means",
     "layer_gradients",
     "lesion_curve",
     "load_data",
+    "load_external",
     "load_pretrained",
     "load_weights",
     "predict",
@@ -74,6 +79,8 @@ _HOME = {
     "Session": "explorer.training.loop",
     "SkipscopeError": "explorer.errors",
     "create_net": "explorer.nets",
+    "export_code": "explorer.nets.export",
+    **dict.fromkeys(("adapt", "load_external"), "explorer.nets.adapters"),
     "load_pretrained": "explorer.nets.weights",
     "load_weights": "explorer.nets.weights",
     **dict.fromkeys(("spec_of", "title_of", "token_of"), "explorer.names"),

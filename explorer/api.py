@@ -1,7 +1,8 @@
 """What ``import explorer`` offers where names must become data or nets first.
 
 Each function is the instrument of the same name with conveniences: data may be a name
-(``"digits"``), a folder, a :class:`DataSpec` or a loaded :class:`Dataset`.
+(``"digits"``), a folder, a :class:`DataSpec` or a loaded :class:`Dataset`. Another library's net
+sees it as :func:`explorer.probes.match.matched` says.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from explorer.names import spec_of
 from explorer.nets import Net
 from explorer.probes import gates, gradients, lesions, programs
 from explorer.probes import predict as prediction
+from explorer.probes.match import matched
 from explorer.results import Floats, GateMeans, LayerGradients, LesionCurve, ProgramResult, Record
 from explorer.specs import (
     DATASETS,
@@ -53,9 +55,8 @@ def lesion_curve(
     on_progress: Callable[[LesionCurve, float], None] | None = None,
 ) -> LesionCurve:
     """Accuracy after deleting each unit; see :func:`explorer.probes.lesions.lesion_curve`."""
-    return lesions.lesion_curve(
-        net, load_data(data), n_images=n_images, name=name, on_progress=on_progress
-    )
+    net, dataset = matched(net, load_data(data))
+    return lesions.lesion_curve(net, dataset, n_images=n_images, name=name, on_progress=on_progress)
 
 
 def evaluate_program(
@@ -67,14 +68,16 @@ def evaluate_program(
     name: str | None = None,
 ) -> ProgramResult:
     """Accuracy with these units in this order; see :mod:`explorer.probes.programs`."""
-    return programs.evaluate_program(net, load_data(data), program, n_images=n_images, name=name)
+    net, dataset = matched(net, load_data(data))
+    return programs.evaluate_program(net, dataset, program, n_images=n_images, name=name)
 
 
 def layer_gradients(
     net: Net, data: Data = "digits", *, n_images: int = 256, seed: int = 0, name: str | None = None
 ) -> LayerGradients:
     """Gradient magnitude by layer; see :func:`explorer.probes.gradients.layer_gradients`."""
-    return gradients.layer_gradients(net, load_data(data), n_images=n_images, seed=seed, name=name)
+    net, dataset = matched(net, load_data(data))
+    return gradients.layer_gradients(net, dataset, n_images=n_images, seed=seed, name=name)
 
 
 def gate_means(
@@ -88,7 +91,8 @@ def predict(
     net: Net, images: Tensor, data: Data = "digits", *, program: programs.Program | None = None
 ) -> Floats:
     """Class probabilities (N, classes) of uint8 images (N, C, H, W), normalised as ``data`` is."""
-    return prediction.predict(net, load_data(data).normalise(images), program=program)
+    net, dataset = matched(net, load_data(data))
+    return prediction.predict(net, dataset.normalise(images), program=program)
 
 
 def train(

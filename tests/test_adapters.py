@@ -28,7 +28,7 @@ from torchvision.models.vgg import VGG, make_layers
 from explorer.data.dataset import Dataset, build
 from explorer.errors import DataError, NotApplicableError, SkipscopeError, SpecError, WeightsError
 from explorer.external import TORCHVISION
-from explorer.nets.adapters import AdaptedNet, adapt, load_external
+from explorer.nets.adapters import AdaptedNet, adapt, external_blueprint, load_external
 from explorer.nets.dense import DenseUnit
 from explorer.nets.residual import ResidualUnit
 from explorer.probes.gates import gate_means
@@ -251,7 +251,10 @@ def test_well_known_sizes() -> None:
         assert len(net.units) == units
         assert sum(unit.deletable for unit in net.blueprint.units) == deletable
         assert net.training
-    plan = load_external("torchvision_densenet121", input_shape=(3, 32, 32), seed=0).blueprint
+        assert external_blueprint(f"torchvision_{name}", input_shape=(3, 64, 64)) == net.blueprint
+    plan = external_blueprint("torchvision_densenet121")
+    assert plan.multiply_adds == 2_834_161_664
+    assert plan.spec.input_shape == (3, 224, 224)
     assert plan.units[1].name == "features.denseblock1.denselayer2"
     assert plan.units[6].name == "features.transition1"
     assert set(TORCHVISION) <= set(models.list_models(module=models))
@@ -693,3 +696,91 @@ def test_timms_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     with pytest.raises(SkipscopeError, match=r"cannot be downloaded from huggingface\.co/timm"):
         load_external("timm_test_resnet", weights="default")
+
+
+# -------------------------------------------------------------------- command line, notebook
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of three classes that ImageNet knows."""
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name in ("goldfish", "great_white_shark", "tench"):
+            folder = tmp_path / "photos" / split / name
+            folder.mkdir(parents=True)
+            for i in range(3):
+                pixels = draw.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    return tmp_path / "photos"
+
+
+def test_from_a_shell(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    import json
+
+    from explorer.cli import main
+
+    def json_of(*argv: str) -> Any:
+        assert main([*argv, "--json"]) == 0, capsys.readouterr().err
+        return json.loads(capsys.readouterr().out)
+
+    def message(*argv: str) -> str:
+        assert main(list(argv)) == 2
+        text = capsys.readouterr().err
+        assert text.count("\n") == 1
+        return text
+
+    data = ("--data", str(photos), "--image-size", "32", "--device", "cpu")
+    shown = json_of("show", "torchvision_resnet50")
+    assert shown["parameters"] == 25_557_032
+    assert shown["depth"] == 50
+    assert shown["units"][3]["name"] == "layer2.0"
+    assert json_of("show", "torchvision_resnet18", *data[:4])["spec"]["classes"] == 3
+    assert main(["show", "torchvision_resnet18", "--dot"]) == 0
+    assert "layer4.1" in capsys.readouterr().out
+    assert main(["list"]) == 0
+    assert "vgg16_bn" in capsys.readouterr().out
+
+    curve = json_of("lesions", "torchvision_resnet18", *data)
+    assert [unit["name"] for unit in curve["units"]][:3] == ["layer1.0", "layer1.1", "layer2.0"]
+    assert curve["weights"] == "untrained, seed 7"
+    torch.manual_seed(2)
+    trained = stirred(models.resnet18(num_classes=3))
+    torch.save(trained.state_dict(), tmp_path / "mine.pth")
+    curve = json_of(
+        "lesions", "torchvision_resnet18", *data, "--weights", str(tmp_path / "mine.pth")
+    )
+    assert curve["weights"] == "from mine.pth"
+    assert curve["n_images"] == 9
+    result = json_of("gradients", "torchvision_resnet18", *data, "--n", "6")
+    assert result["layers"][0]["name"] == "stem.conv1"
+    assert result["net"] == "torchvision_resnet18"
+
+    assert "Say with --data on which images" in message("lesions", "torchvision_resnet18")
+    assert "takes colour images" in message("lesions", "torchvision_resnet18", "--data", "digits")
+    assert "here a net of `skipscope list`" in message("train", "torchvision_resnet18")
+    assert "here a net of `skipscope list`" in message("export", "torchvision_resnet18")
+    assert "did you mean" in message("show", "torchvision_resnet19")
+    assert "no transform gates" in message("gates", "torchvision_resnet18", *data)
+    torch.save(models.resnet18(num_classes=4).state_dict(), tmp_path / "four.pt")
+    four = ("--weights", str(tmp_path / "four.pt"))
+    assert "and 4 classes, and photos has" in message(
+        "lesions", "torchvision_resnet18", *data, *four
+    )
+
+
+def test_from_a_notebook(photos: Path) -> None:
+    import explorer
+
+    net = explorer.create_net("torchvision_resnet18", input_shape=SHAPE, classes=3, seed=0)
+    again = explorer.load_external("torchvision_resnet18", input_shape=SHAPE, classes=3, seed=0)
+    assert isinstance(net, AdaptedNet)
+    assert torch.equal(net.eval()(images()), again.eval()(images()))
+    data = explorer.DataSpec(name="folder", path=str(photos), image_size=32)
+    assert explorer.lesion_curve(net, data).units == net.unit_names
+    own = explorer.adapt(models.resnet18(), name="mine", input_shape=SHAPE)
+    assert own.external.classes == 1000

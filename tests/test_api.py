@@ -15,6 +15,7 @@ NAMES = {
     *("ResidualSpec", "Session", "SkipscopeError", "TrainSpec", "blueprint", "create_net"),
     *("evaluate_program", "gate_means", "layer_gradients", "lesion_curve", "load_data"),
     *("load_pretrained", "load_weights", "predict", "spec_of", "title_of", "token_of", "train"),
+    *("adapt", "export_code", "load_external"),
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from explorer import names, shipped
 from explorer.data.catalog import data_info
 from explorer.errors import DataError, SpecError, WeightsError
+from explorer.external import is_external
 from explorer.graph import shape_text
 from explorer.specs import DATASETS, DataSpec, NetSpec, fit, parse, parse_net
 
@@ -42,6 +43,11 @@ def choose(name: str) -> Choice:
         SkipscopeError: One sentence with the nearest name, or what is wrong with the file.
     """
     name = name.strip()
+    if is_external(name):
+        raise SpecError(
+            f"{name} is another library's net: it can be shown and measured (show, lesions, "
+            "gradients), and here a net of `skipscope list` is needed."
+        )
     if name.endswith(".safetensors"):
         card = shipped.read_card(name)
         return Choice(card.name, card.spec, card, Path(name))
@@ -151,6 +157,8 @@ def load(args: argparse.Namespace) -> Loaded:
     Raises:
         SkipscopeError: One sentence.
     """
+    if is_external(args.net):
+        return _load_external(args)
     choice = choose(args.net)
     data = data_spec(args, choice.card.data if choice.card else None)
     spec = fitted(choice, data)
@@ -178,3 +186,43 @@ def load(args: argparse.Namespace) -> Loaded:
         trained = choice.card if args.weights is None else None
         words = f"trained on {trained.data.name}" if trained else f"from {Path(file).name}"
     return Loaded(choice.name, net.to(device).eval(), dataset, words)
+
+
+def external_data(args: argparse.Namespace) -> DataSpec:
+    """``--data`` for another library's net: images of a folder are made as large as ImageNet's."""
+    data = data_spec(args)
+    if data.name == "folder" and args.image_size is None:
+        return data.model_copy(update={"image_size": 224})
+    return data
+
+
+def _load_external(args: argparse.Namespace) -> Loaded:
+    if args.data is None:
+        raise DataError(
+            f"Say with --data on which images {args.net} is to be measured: a folder of images, or "
+            "cifar10."
+        )
+    data = external_data(args)
+    info = data_info(data)
+
+    from explorer.cli.text import progress
+    from explorer.data.load import load_data
+    from explorer.nets.adapters import load_external
+    from explorer.probes.match import matched
+    from explorer.training.devices import resolve
+
+    device = resolve(args.device)
+    fresh = args.weights is None
+    adapted = load_external(
+        args.net,
+        weights=None if fresh else str(args.weights),
+        input_shape=info.input_shape,
+        classes=len(info.classes) if fresh else None,
+        seed=args.seed,
+    )
+    with progress("data") as bar:
+        dataset = load_data(data, lambda text, share: bar(share, text))
+    net, dataset = matched(adapted, dataset)
+    words = "trained on ImageNet by its library" if str(args.weights) == "default" else ""
+    words = words or (f"untrained, seed {args.seed}" if fresh else f"from {args.weights.name}")
+    return Loaded(args.net.strip(), net.to(device).eval(), dataset.to(device), words)

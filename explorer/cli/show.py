@@ -9,9 +9,11 @@ from typing import Any
 from explorer import names, shipped
 from explorer.blueprint import Blueprint, Layer, UnitPlan, blueprint
 from explorer.cli import text
-from explorer.cli.choices import choose, data_spec, fitted
+from explorer.cli.choices import choose, data_spec, external_data, fitted
 from explorer.comparison import UnitPair, compare, runs
+from explorer.data.catalog import data_info
 from explorer.errors import SpecError
+from explorer.external import TIMM, TORCHVISION, is_external
 from explorer.graph import (
     Direction,
     comparison_dot,
@@ -44,6 +46,10 @@ def run_list(args: argparse.Namespace) -> None:
                     for row in names.NETS.values()
                 ],
                 "patterns": [pattern.text for pattern in names.PATTERNS],
+                "other_libraries": [
+                    *(f"torchvision_{name}" for name in TORCHVISION),
+                    *(f"timm_{name}" for name in TIMM),
+                ],
                 "trained": [
                     {
                         "name": name,
@@ -63,6 +69,9 @@ def run_list(args: argparse.Namespace) -> None:
     patterns = ", ".join(pattern.text for pattern in names.PATTERNS)
     text.write(f"\nAny depth N (growth rate K): {patterns}")
     text.write("Any change after a semicolon: 'resnet_v2_56;width=8;batch_norm=false'")
+    text.write("\nOther libraries' nets, for show, lesions and gradients:")
+    text.write(f"torchvision_NAME, with NAME one of {', '.join(TORCHVISION)}")
+    text.write(f"timm_NAME (pip install timm), with NAME such as {', '.join(TIMM)}")
     if shipped.shipped():
         text.write("\nTrained nets that come with the program\n")
         trained = [
@@ -123,9 +132,21 @@ def run_show(args: argparse.Namespace) -> None:
 
 
 def _chosen(args: argparse.Namespace, net: str) -> tuple[str, Blueprint]:
+    if is_external(net):
+        return net.strip(), _external(args, net)
     choice = choose(net)
     spec = choice.spec if args.data is None else fitted(choice, data_spec(args))
     return choice.name, blueprint(spec)
+
+
+def _external(args: argparse.Namespace, net: str) -> Blueprint:
+    """The blueprint of another library's net; only that library knows it, so torch is needed."""
+    from explorer.nets.adapters import external_blueprint
+
+    if args.data is None:
+        return external_blueprint(net)
+    info = data_info(external_data(args))
+    return external_blueprint(net, input_shape=info.input_shape, classes=len(info.classes))
 
 
 def _show_two(

@@ -7,6 +7,7 @@ import torch
 from explorer import names
 from explorer.blueprint import blueprint
 from explorer.errors import SpecError
+from explorer.external import is_external
 from explorer.nets.init import initialise
 from explorer.nets.net import Net, Unit
 from explorer.nets.weights import load_pretrained, load_weights, save_weights
@@ -27,7 +28,9 @@ def create_net(
     """A freshly initialised net in training mode.
 
     Args:
-        name_or_spec: A spec, or a name or token such as ``resnet_v2_56;width=8``.
+        name_or_spec: A spec, or a name or token such as ``resnet_v2_56;width=8``; or another
+            library's net, such as ``torchvision_resnet50``, which
+            :func:`explorer.nets.adapters.load_external` also loads with trained weights.
         input_shape: (channels, height, width), where it differs from the spec's.
         classes: Number of answers, where it differs from the spec's.
         seed: Decides the initial weights; None draws it from torch's global generator.
@@ -35,6 +38,10 @@ def create_net(
     Raises:
         SpecError: The name, shape or size is not possible; the sentence says what is.
     """
+    if isinstance(name_or_spec, str) and is_external(name_or_spec):
+        from explorer.nets.adapters import load_external  # builds on this module
+
+        return load_external(name_or_spec, input_shape=input_shape, classes=classes, seed=seed)
     spec = names.spec_of(name_or_spec) if isinstance(name_or_spec, str) else name_or_spec
     if input_shape is not None or classes is not None:
         shape = spec.input_shape if input_shape is None else input_shape

@@ -6,7 +6,7 @@ ResNetV2s, taken apart into stem, units and head, so that every instrument works
 
 from __future__ import annotations
 
-from explorer.nets.adapters.load import load_external
+from explorer.nets.adapters.load import external_blueprint, load_external
 from explorer.nets.adapters.net import AdaptedNet, adapt
 
-__all__ = ["AdaptedNet", "adapt", "load_external"]
+__all__ = ["AdaptedNet", "adapt", "external_blueprint", "load_external"]

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from explorer.blueprint import Blueprint
 from explorer.errors import SpecError, WeightsError
 from explorer.external import TIMM, TORCHVISION, is_external
 from explorer.nets.adapters.net import AdaptedNet, adapt
@@ -50,11 +51,7 @@ def load_external(
         WeightsError: Weights that cannot be downloaded, or are not this net's.
         NotApplicableError: A net of timm's that has layers unknown to the instruments.
     """
-    name = name.strip()
-    if not is_external(name):
-        raise SpecError(f"{name!r} is not another library's net: {_examples()}.")
-    library, _, inner = name.partition("_")
-    source = (_torchvision if library == "torchvision" else _timm)(name, inner)
+    name, source = name.strip(), _source(name)
     stored = None if weights in (None, "default") else read_state_dict(Path(str(weights)))
     if stored is not None:
         stored = source.renamed(stored)
@@ -80,6 +77,24 @@ def load_external(
         )
         _fill(module, stored, what)
     return adapt(module, name=name, input_shape=shape, class_names=class_names, mean=mean, std=std)
+
+
+def external_blueprint(
+    name: str, *, input_shape: tuple[int, int, int] | None = None, classes: int | None = None
+) -> Blueprint:
+    """The blueprint of another library's net, built without values; errors as above."""
+    source = _source(name)
+    shape = input_shape or source.input_shape
+    with torch.device("meta"):
+        module = source.build(classes or IMAGENET_CLASSES, shape[0])
+    return adapt(module, name=name.strip(), input_shape=shape).blueprint
+
+
+def _source(name: str) -> _Source:
+    library, _, inner = name.strip().partition("_")
+    if not is_external(name):
+        raise SpecError(f"{name.strip()!r} is not another library's net: {_examples()}.")
+    return (_torchvision if library == "torchvision" else _timm)(name.strip(), inner)
 
 
 def _examples() -> str:

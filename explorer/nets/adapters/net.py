@@ -114,7 +114,8 @@ def adapt(
     """A net of torchvision or timm as one that the instruments walk through.
 
     It has copies of the module's layers: nothing that is done to it changes the module. Its
-    logits are compared with the module's before it is given out.
+    logits are compared with the module's before it is given out (not on the meta device, where
+    there are no values).
 
     Args:
         name: What results call it.
@@ -145,8 +146,9 @@ def adapt(
         mean=tuple(mean),
         std=tuple(std),
     )
-    net = AdaptedNet(parts, external)
-    _compare(whole, net.eval())
+    net = AdaptedNet(parts, external).eval()
+    if not next(whole.parameters()).is_meta:
+        _compare(whole, net)
     return net.train(module.training)
 
 
