@@ -215,7 +215,8 @@ def _instruments(command: Command) -> None:
   skipscope lesions digits_resnet_v2_56
   skipscope lesions digits_plain_56 --json
   skipscope lesions resnet_v2_20 --data cifar10 --weights lane-1-resnet_v2_20.safetensors
-  skipscope lesions runs/he15/lane-1-resnet_v1_20.safetensors --n 1000""",
+  skipscope lesions runs/he15/lane-1-resnet_v1_20.safetensors --n 1000
+  skipscope lesions torchvision_resnet50 --weights default --data my_photos""",
     )
     gradients = command(
         "gradients",
@@ -246,7 +247,11 @@ def _instruments(command: Command) -> None:
         _net(parser)
         _data(parser, "measure on this (default: what it was trained on, else digits)")
         parser.add_argument(
-            "--weights", type=Path, metavar="FILE", help="weights of this net (.safetensors)"
+            "--weights",
+            type=Path,
+            metavar="FILE",
+            help="weights of this net (.safetensors; of another library's also .pt or .pth, or "
+            "`default` for the library's own)",
         )
         parser.add_argument("--n", type=_whole, default=default, help=images)
         _seed(parser, "of the fresh weights where there are no trained ones")
@@ -325,8 +330,8 @@ def _publish_and_bench(command: Command) -> None:
 # -------------------------------------------------------------------------------- what recurs
 
 _NAME = (
-    "a name or token of `skipscope list`, a trained net's name, a spec file (.json) or weights "
-    "with their card (.safetensors)"
+    "a name or token of `skipscope list`, a trained net's name, a spec file (.json), weights "
+    "with their card (.safetensors), or another library's net (torchvision_resnet50) to look at"
 )
 
 
