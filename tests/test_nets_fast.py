@@ -97,8 +97,7 @@ def test_the_net_is_left_as_it_was() -> None:
 def test_bfloat16_is_taken_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     net, _ = net_and_images("plain_8;width=4")
     for ratio, dtype in ((0.5, torch.bfloat16), (0.95, torch.float32), (3.0, torch.float32)):
-        seconds = iter([1.0, ratio])
-        monkeypatch.setattr(fast, "_seconds", lambda *_, it=seconds: next(it))
+        monkeypatch.setattr(fast, "_seconds", lambda *_, ratio=ratio: [1.0, ratio])
         bfloat16_pays.cache_clear()
         assert FastNet(net).dtype is dtype
     bfloat16_pays.cache_clear()
