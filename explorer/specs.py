@@ -612,6 +612,10 @@ def _from_json(value: str | dict[str, Any], what: str) -> Any:
         raise SpecError(f"This is not JSON, so it cannot be {what}: {error}.") from None
 
 
+_FIELDS = {kind.__name__: list(kind.model_fields) for kind in (DataSpec, TrainSpec, ExperimentSpec)}
+_FIELDS_OF_NETS = '`skipscope show NAME --json` prints those of a net under "spec"'
+
+
 def explain(error: ValidationError) -> str:
     """The first problem of a Pydantic error as one sentence."""
     problem = error.errors()[0]
@@ -621,10 +625,9 @@ def explain(error: ValidationError) -> str:
     context = problem.get("ctx") or {}
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
-        return (
-            f"There is no field {name!r} here; remove it, or see the fields that "
-            '`skipscope show NAME --json` prints under "spec".'
-        )
+        fields = _FIELDS.get(error.title)
+        known = f"there are {', '.join(fields)}" if fields else _FIELDS_OF_NETS
+        return f"There is no field {name!r} here; remove it: {known}."
     if kind == "missing":
         return f"The field {name!r} is missing; give it a value."
     if kind == "value_error":

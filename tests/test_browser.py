@@ -263,6 +263,42 @@ def test_the_graph_is_operated_by_keyboard(visit: Visit) -> None:
     assert page.evaluate("() => document.activeElement.dataset.unit") == "stages.1.units.1"
 
 
+def test_every_chart_follows_the_nets_at_once(visit: Visit) -> None:
+    page = visit.open()
+    for preset, name in (
+        ("v1 beside v2", "ResNet v1 56"),
+        ("Plain nets, deeper and deeper", "Plain 32"),
+        ("Plain, residual, highway", "Highway 50"),
+    ):
+        page.get_by_role("combobox", name="Start from").click()
+        page.get_by_role("option", name=preset, exact=True).click()
+        page.wait_for_function(
+            """(name) => {
+              const plot = document.querySelector('.st-key-card-gradient .js-plotly-plot');
+              return plot?.data?.some((trace) => trace.name.startsWith(name));
+            }""",
+            arg=name,
+            timeout=15_000,
+        )
+
+
+def test_words_in_a_link_are_never_markup(visit: Visit) -> None:
+    page = visit.open(run="![x](http://example.com/x.png)", train="[click](http://example.com)")
+    alerts = page.locator("[data-testid='stAlert']")
+    said = " ".join(alerts.all_text_contents()).replace("\u200b", "")
+    assert "![x](http://example.com/x.png)" in said
+    assert "[click](http://example.com)" in said
+    assert alerts.locator("a, img").count() == 0
+
+
+def test_a_block_that_cannot_go_says_why(visit: Visit) -> None:
+    page = visit.open(lanes="plain_14;width=4")
+    page.locator("[data-unit='stages.1.units.0']").click(force=True)
+    answer = page.locator(".sk-answer").first
+    answer.wait_for(state="visible")
+    assert "cannot compute without it" in answer.text_content()
+
+
 def test_one_image_goes_through_every_net(visit: Visit) -> None:
     page = visit.open()
     page.get_by_text("True class").wait_for(timeout=60_000)

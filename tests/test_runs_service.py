@@ -189,8 +189,12 @@ class TestTwoAtATime:
         view = reaches(service, experiment, "failed")
         assert view.reason == (
             "The process that trained this was killed (SIGKILL, perhaps because memory ran out) at "
-            f"step {view.step}; everything up to there is kept, and Play goes on from "
-            f"{'its last checkpoint' if saved else 'the beginning'}."
+            f"step {view.step}; everything up to there is kept, and "
+            + (
+                "Resume goes on from its last checkpoint."
+                if saved
+                else "as no checkpoint was written yet, Play starts over from the seed."
+            )
         )
         stored = service._store.experiment(experiment)
         assert stored is not None

@@ -183,7 +183,7 @@ def _interactions(browser: Any, server: Server, n: int) -> list[float]:
         page.wait_for_function(
             """(name) => [...document.querySelectorAll('.sk-lane')].every(
               (lane) => lane.dataset.colour === name)""",
-            arg="gradient" if name == "gradient" else "lesion",
+            arg="gradient_parameters" if name == "gradient" else "lesion",
             polling=5,
             timeout=30_000,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,15 @@ def run_app(args: argparse.Namespace) -> None:
             f"There is no app.py in {ROOT}: install from a clone with `pip install -e .` and "
             "start it there."
         )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((args.address, args.port))
+        except OSError as error:
+            raise RunError(
+                f"Port {args.port} at {args.address} cannot be used ({error.strerror}): choose "
+                f"another one, such as `skipscope app --port {args.port + 1}`."
+            ) from None
     command = server_command(args.address, args.port, headless=args.no_browser)
     os.chdir(ROOT)  # where .streamlit/config.toml lies
     if os.name == "nt":  # there exec would return to the prompt at once

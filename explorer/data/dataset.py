@@ -142,7 +142,7 @@ class Batches:
         if batch_size > n:
             raise SpecError(
                 f"A batch of {batch_size} images is larger than the training set of {n}: "
-                f"choose a batch_size of at most {n}."
+                f"choose a batch of at most {n}."
             )
         self.dataset = dataset
         self.batch_size = batch_size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from explorer import names
@@ -11,7 +13,7 @@ from explorer.external import is_external
 from explorer.nets.init import initialise
 from explorer.nets.net import Net, Unit
 from explorer.nets.weights import load_pretrained, load_weights, save_weights
-from explorer.specs import NetSpec, fit
+from explorer.specs import NetBase, NetSpec, fit, parse_net
 
 __all__ = ["Net", "Unit", "create_net", "load_pretrained", "load_weights", "save_weights"]
 
@@ -19,7 +21,7 @@ MAX_PARAMETERS = 1_000_000_000  # 4 GB of weights, and as much for gradients and
 
 
 def create_net(
-    name_or_spec: str | NetSpec,
+    name_or_spec: str | NetSpec | dict[str, Any],
     *,
     input_shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
@@ -42,7 +44,17 @@ def create_net(
         from explorer.nets.adapters import load_external  # builds on this module
 
         return load_external(name_or_spec, input_shape=input_shape, classes=classes, seed=seed)
-    spec = names.spec_of(name_or_spec) if isinstance(name_or_spec, str) else name_or_spec
+    if isinstance(name_or_spec, dict):
+        spec = parse_net(name_or_spec)
+    elif isinstance(name_or_spec, NetBase):
+        spec = name_or_spec
+    elif isinstance(name_or_spec, str):
+        spec = names.spec_of(name_or_spec)
+    else:
+        raise SpecError(
+            f"A net is made from a name, a token or a spec, not from {name_or_spec!r}; "
+            "`skipscope list` prints the names."
+        )
     if input_shape is not None or classes is not None:
         shape = spec.input_shape if input_shape is None else input_shape
         spec = fit(spec, shape, spec.classes if classes is None else classes)

@@ -18,6 +18,7 @@ from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import DataError
 from explorer.nets import Net, create_net
+from explorer.nets.export import export_code
 from explorer.nets.weights import load_pretrained, load_weights
 from explorer.probes.gates import gate_means
 from explorer.probes.gradients import layer_gradients
@@ -25,7 +26,8 @@ from explorer.probes.image import read_image
 from explorer.probes.lesions import lesion_curve
 from explorer.probes.predict import predict
 from explorer.probes.programs import evaluate_programs, without
-from explorer.results import LesionCurve, Prediction
+from explorer.probes.timing import time_forward
+from explorer.results import ForwardTiming, LesionCurve, Prediction
 from explorer.specs import DataSpec, parse, parse_net
 from explorer.training.devices import resolve
 
@@ -228,6 +230,29 @@ def prepare_data(context: Context, payload: Payload) -> Payload:
     }
 
 
+def timing(context: Context, payload: Payload) -> Payload:
+    net = create_net(parse_net(payload["spec"]), seed=0).to(context.shelf.device)
+    steps = payload["steps"]
+
+    def tell(so_far: ForwardTiming) -> None:
+        context.partial(so_far.to_json())
+        context.progress(len(so_far.seconds) / steps, "timing")
+
+    return time_forward(
+        net,
+        images=payload["images"],
+        steps=steps,
+        burn_in=payload["burn_in"],
+        fast=payload["fast"],
+        on_progress=tell,
+        cancelled=context.cancelled,
+    ).to_json()
+
+
+def code(context: Context, payload: Payload) -> Payload:
+    return {"code": export_code(parse_net(payload["spec"]))}
+
+
 JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "lesions": lesions,
     "evaluate": evaluate,
@@ -235,6 +260,8 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "gates": gates,
     "predict": predictions,
     "prepare_data": prepare_data,
+    "timing": timing,
+    "code": code,
 }
 
 

@@ -12,7 +12,9 @@ from pydantic import Field, model_validator
 from explorer.errors import RunError
 from explorer.specs import DataSpec, NetSpec, Spec, parse
 
-JobKind = Literal["lesions", "evaluate", "gradients", "gates", "predict", "prepare_data"]
+JobKind = Literal[
+    "lesions", "evaluate", "gradients", "gates", "predict", "prepare_data", "timing", "code"
+]
 Priority = Literal["click", "sweep"]
 
 
@@ -136,6 +138,34 @@ class PrepareDataRequest(Spec):
         return ()
 
 
+class TimingRequest(Spec):
+    """Seconds of forward passes of a fresh net, streamed: a ForwardTiming.
+
+    Attributes:
+        fast: Norms folded, channels_last, bfloat16 where it pays; else the net as it stands.
+    """
+
+    spec: NetSpec
+    images: int = Field(32, ge=1, le=1024)
+    steps: int = Field(100, ge=1, le=10_000)
+    burn_in: int = Field(10, ge=0, le=1000)
+    fast: bool = False
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return ()
+
+
+class CodeRequest(Spec):
+    """One self-contained PyTorch file that builds the net: ``code``."""
+
+    spec: NetSpec
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return ()
+
+
 Request = (
     LesionsRequest
     | EvaluateRequest
@@ -143,6 +173,8 @@ Request = (
     | GatesRequest
     | PredictRequest
     | PrepareDataRequest
+    | TimingRequest
+    | CodeRequest
 )
 REQUESTS: dict[JobKind, type[Request]] = {
     "lesions": LesionsRequest,
@@ -151,6 +183,8 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "gates": GatesRequest,
     "predict": PredictRequest,
     "prepare_data": PrepareDataRequest,
+    "timing": TimingRequest,
+    "code": CodeRequest,
 }
 # What a person waits for is answered before, and in the middle of, what merely takes its time.
 PRIORITIES: dict[JobKind, Priority] = {
@@ -160,6 +194,8 @@ PRIORITIES: dict[JobKind, Priority] = {
     "gates": "click",
     "predict": "click",
     "prepare_data": "sweep",
+    "timing": "sweep",
+    "code": "click",
 }
 
 

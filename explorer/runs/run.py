@@ -62,7 +62,7 @@ class Run:
         play_again: Play was pressed while it was being parked.
         pause_reason: The sentence for the pause that it was told to make.
         prepared: Share of the data that is downloaded or decoded; None when not loading.
-        saved: Its worker has written a checkpoint.
+        saved: There is a checkpoint to go on from.
         snapshots: Step of the latest weights in its folder, by lane.
     """
 
@@ -152,7 +152,7 @@ def experiment_view(run: Run, queue_position: int | None) -> ExperimentView:
         queue_position=queue_position,
         slow=run.slow,
         kept=run.kept,
-        resumable=run.status in ("interrupted", "stopped", "failed"),
+        resumable=run.saved and run.status in ("interrupted", "stopped", "failed"),
         lanes=tuple(_lane_state(run, lane) for lane in range(len(run.lane_names))),
         created=run.created,
         updated=run.updated,

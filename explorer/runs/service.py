@@ -24,12 +24,14 @@ from explorer.results import Record
 from explorer.runs.desk import Job, JobDesk, JobHandle
 from explorer.runs.history import LaneHistory
 from explorer.runs.process import WorkerOptions, WorkerProcess
-from explorer.runs.protocol import Message, snapshot_path
+from explorer.runs.protocol import Message, checkpoint_path, snapshot_path
 from explorer.runs.requests import (
     PRIORITIES,
+    CodeRequest,
     FileSource,
     FreshSource,
     JobKind,
+    OneNet,
     PredictRequest,
     PrepareDataRequest,
     Priority,
@@ -37,6 +39,7 @@ from explorer.runs.requests import (
     RunSource,
     ShippedSource,
     Source,
+    TimingRequest,
     parse_request,
 )
 from explorer.runs.run import Lesions, Run, experiment_view, lesion_state, live_view
@@ -108,7 +111,8 @@ class RunService:
         )
         for row in self._store.experiments():
             try:
-                self._runs[row.id] = Run.from_row(row, next(self._versions))
+                run = self._runs[row.id] = Run.from_row(row, next(self._versions))
+                run.saved = checkpoint_path(self._store.folder(run.id)).exists()
             except SkipscopeError as error:
                 self.notice = f"The run {row.name!r} cannot be shown by this version: {error}"
 
@@ -404,7 +408,6 @@ class RunService:
     def _begin(self, run: Run) -> None:
         worker, self._spare = self._spare, None
         run.worker = worker or self._new_trainer()
-        run.saved = False
         run.pace.clear()
         self._last_start = time.monotonic()
         self._settle(run, "starting", "")
@@ -583,10 +586,14 @@ class RunService:
             if run is None or self._closing.is_set():
                 return
             run.worker = None
-            from_where = "its last checkpoint" if run.saved else "the beginning"
+            then = (
+                "Resume goes on from its last checkpoint"
+                if run.saved
+                else "as no checkpoint was written yet, Play starts over from the seed"
+            )
             reason = (
                 f"The process that trained this {how} at step {run.step}; everything up to there "
-                f"is kept, and Play goes on from {from_where}."
+                f"is kept, and {then}."
             )
             self._settle(run, "failed", reason)
             self._release(run)
@@ -609,8 +616,10 @@ class RunService:
         listener: Callable[[Job], None] | None = None,
     ) -> JobHandle:
         payload = request.model_dump(mode="json")
-        data = self._data_of(request)
-        payload["data"] = data.model_dump(mode="json")
+        data = None
+        if not isinstance(request, (TimingRequest, CodeRequest)):  # which need a spec alone
+            data = self._data_of(request)
+            payload["data"] = data.model_dump(mode="json")
         stamps: list[list[int] | None] = []
         resolved = []
         for source in request.sources:
@@ -629,7 +638,8 @@ class RunService:
             key,
             {"kind": kind, "payload": payload},
             priority=priority,
-            remember=data.name != "folder" and not isinstance(request, PrepareDataRequest),
+            remember=not isinstance(request, (PrepareDataRequest, TimingRequest))
+            and (data is None or data.name != "folder"),
             listener=listener,
         )
 
@@ -661,7 +671,7 @@ class RunService:
             case FreshSource():
                 return source.model_dump(mode="json")
 
-    def _data_of(self, request: Request) -> DataSpec:
+    def _data_of(self, request: OneNet | PredictRequest | PrepareDataRequest) -> DataSpec:
         if request.data is not None:
             return request.data
         source = request.sources[0]

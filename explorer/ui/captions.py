@@ -84,7 +84,10 @@ def lesion_caption(lanes: Sequence[LaneView]) -> str:
         if not len(done):
             continue
         cost = (curve.baseline_accuracy - float(np.median(done))) * 100
-        parts.append(f"{view.name} {cost:.1f}" if abs(cost) >= 0.05 else f"{view.name} 0")
+        when = f" (weights of step {view.lesions_step:,})" if view.lesions_step is not None else ""
+        parts.append(
+            f"{view.name} {cost:.1f}{when}" if abs(cost) >= 0.05 else f"{view.name} 0{when}"
+        )
     return (
         f"{n:,} test images; each dot is one deleted block, 95 % interval. "
         f"Median loss in points: {'; '.join(parts)}."

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +21,11 @@ from explorer.charts import Theme
 from explorer.errors import SkipscopeError
 from explorer.runs.desk import JobHandle
 from explorer.runs.service import Action, RunService, get_service
-from explorer.shipped import shipped_for
 from explorer.specs import DataSpec, NetSpec
-from explorer.ui.figures import CHARTS, caption, figure, words_when_empty
+from explorer.ui.figures import CHARTS, Situation, caption, figure, words_when_empty
 from explorer.ui.plans import plan_of
 from explorer.ui.predictions import Predictions, Seen
-from explorer.ui.restview import fresh_source, rest_views
+from explorer.ui.restview import fresh_source, rest_views, shipped_card
 from explorer.ui.runview import lane_views, transport, watched_programs
 from explorer.ui.state import PageState, default_state, from_query, read_cuts, to_query
 from explorer.ui.views import LaneView, unit_quantities
@@ -114,6 +112,7 @@ def _run_answer(
         programs=watched_programs(live),
         steps_total=live.experiment.steps_total,
         seen=seen,
+        situation="measuring" if experiment.active else "over",
     )
     return page.text(version, poll, charts, theme)
 
@@ -195,7 +194,9 @@ def _rest_answer(
         bar["text"] = "Shipped weights, trained on the digits. Play trains them anew."
     else:
         bar["text"] = f"Ready: {state.training.steps:,} steps"
-    page = Page(f"{_asked(query, _CHOICES)}.{known}", views, bar, seen=seen)
+    situation: Situation = "measuring" if state.data.name == "digits" else "before play"
+    identity = f"{_asked(query, _CHOICES)}.{known}"
+    page = Page(identity, views, bar, seen=seen, situation=situation)
     return page.text(version, poll, charts, theme)
 
 
@@ -208,6 +209,7 @@ class Page:
         transport: State of the transport bar.
         programs: By lane, answers to watched deletions.
         seen: The image that this viewer looks at.
+        situation: What the page waits for, where a chart has nothing to show.
     """
 
     identity: str
@@ -216,6 +218,7 @@ class Page:
     programs: Mapping[int, list[dict[str, str]]] = field(default_factory=dict)
     steps_total: int | None = None
     seen: Seen | None = None
+    situation: Situation = "measuring"
 
     def text(self, version: str, poll_ms: int, charts: Sequence[str], theme: Theme) -> bytes:
         """The whole answer as JSON."""
@@ -227,7 +230,7 @@ class Page:
             "transport": self.transport,
             "lanes": [self._lane(view) for view in self.views],
             "captions": {name: caption(name, self.views, seen) for name in known},
-            "empty": {name: words_when_empty(name) for name in known},
+            "empty": {name: words_when_empty(name, self.views, self.situation) for name in known},
             "image": None
             if seen is None
             else {"picture": seen.picture, "true_class": seen.true_class, "problem": seen.problem},
@@ -303,11 +306,10 @@ def lane_source(service: RunService, state: PageState, lane: int) -> dict[str, A
     """Where a job finds the net that the lane shows now."""
     if state.run is not None:
         return {"source": "run", "experiment": state.run, "lane": lane}
-    net = state.lanes[lane]
-    card = shipped_for(net, state.data.name)
+    card = shipped_card(state, lane)
     if card is not None:
         return {"source": "shipped", "name": card.name}
-    return fresh_source(net, state.seed)
+    return fresh_source(state.lanes[lane], state.seed)
 
 
 def cut_answer(
@@ -323,9 +325,6 @@ def cut_answer(
         job = service.submit("evaluate", payload)
     except SkipscopeError as error:
         return {"key": ".".join(cut), "text": str(error)}
-    deadline = time.monotonic() + 0.6
-    while job.wait(0.05) is None and job.error is None and time.monotonic() < deadline:
-        pass
     answer = {"key": ".".join(cut), "job": job.id}
     said = sentence(job)
     return {**answer, "text": said} if said else answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import plotly.graph_objects as go
 
@@ -15,6 +16,7 @@ from explorer.charts import (
     training_figure,
 )
 from explorer.ui import captions
+from explorer.ui.plans import has_gates
 from explorer.ui.predictions import Seen
 from explorer.ui.views import LaneView
 
@@ -27,15 +29,9 @@ CHARTS = (
     "lesion",
     "probabilities",
 )
-_EMPTY = {
-    "error": "Press Play: the curves begin with the first step.",
-    "loss": "Press Play: the curves begin with the first step.",
-    "gradient_parameters": "Measuring the gradients at initialisation…",
-    "gradient_outputs": "Measuring the gradients at initialisation…",
-    "gate": "No net here has gates: choose the highway family for one lane.",
-    "probabilities": "Computing…",
-    "lesion": "Press Play, or click a block: untrained nets have no lesion curve yet.",
-}
+# Why a chart may be empty: something is under way; Play was not pressed and the images are not
+# there to measure on; the run ended before it recorded this.
+Situation = Literal["measuring", "before play", "over"]
 
 
 def figure(
@@ -101,6 +97,14 @@ def caption(chart: str, lanes: Sequence[LaneView], seen: Seen | None) -> str:
             return captions.lesion_caption(lanes)
 
 
-def words_when_empty(chart: str) -> str:
-    """What stands in a chart that has nothing to show yet."""
-    return _EMPTY[chart]
+def words_when_empty(chart: str, lanes: Sequence[LaneView], situation: Situation) -> str:
+    """What stands in a chart that has nothing to show."""
+    if chart == "gate" and not any(has_gates(view.blueprint.spec) for view in lanes):
+        return "No net here has gates: choose the highway family for one lane."
+    if situation == "over":
+        return "This run ended before it came to this."
+    if situation == "before play" or chart in ("error", "loss"):
+        return "Press Play: it begins with the first step."
+    if chart == "lesion":
+        return "Press Play, or click a block: untrained nets have no lesion curve yet."
+    return "Measuring…"

@@ -30,7 +30,7 @@ def rest_views(service: RunService, state: PageState) -> tuple[list[LaneView], b
     """Lanes before Play, and whether some measurement is still under way."""
     views, waiting = [], False
     for lane, net in enumerate(state.lanes):
-        card = shipped_for(net, state.data.name)
+        card = shipped_card(state, lane)
         if card is not None:
             views.append(_shipped_view(lane, net, card))
             continue
@@ -53,6 +53,14 @@ def rest_views(service: RunService, state: PageState) -> tuple[list[LaneView], b
             )
         views.append(view)
     return views, waiting
+
+
+def shipped_card(state: PageState, lane: int) -> Card | None:
+    """The card of the shipped weights that Play would train: the lane's net, by these choices."""
+    card = shipped_for(state.lanes[lane], state.data.name)
+    if card is None or card.data != state.data:
+        return None
+    return card if (card.recipe, card.seed) == (state.training, state.seed) else None
 
 
 def fresh_source(net: NetSpec, seed: int) -> dict[str, Any]:

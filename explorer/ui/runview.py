@@ -126,7 +126,9 @@ def transport(experiment: ExperimentView) -> dict[str, Any]:
     if experiment.device and status not in ("queued", "starting"):
         words.append(experiment.device.upper())
     rates = [lane.learning_rate for lane in experiment.lanes if lane.learning_rate is not None]
-    rate = rates[0] if rates else experiment.spec.training.learning_rate
+    # When it is over, the box is for the next training.
+    usual = experiment.spec.training.learning_rate
+    rate = rates[0] if rates and experiment.active else usual
     running, paused = status == "running", status == "paused"
     again = not experiment.active
     return {

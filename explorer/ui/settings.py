@@ -12,8 +12,11 @@ from typing import Any
 
 import streamlit as st
 
+from explorer.data.catalog import data_info
+from explorer.errors import SkipscopeError
 from explorer.specs import RECIPES, DataSpec, TrainSpec, parse
 from explorer.ui import widgets
+from explorer.ui.say import warn
 from explorer.ui.state import PageState
 
 Become = Callable[[Callable[[PageState], PageState]], None]
@@ -34,6 +37,7 @@ RECIPE_WORDS = {
     "adam": "Adam, 0.001",
 }
 _FOLDER_WANTED = "data.folder wanted"
+_FOLDER_PROBLEM = "data.folder problem"
 
 
 def data_settings(state: PageState, become: Become) -> None:
@@ -48,7 +52,13 @@ def data_settings(state: PageState, become: Become) -> None:
 
     def folder() -> None:
         path = st.session_state["data.path"].strip()
-        become(lambda s: s.with_data(parse(DataSpec, {"name": "folder", "path": path})))
+        try:
+            chosen = parse(DataSpec, {"name": "folder", "path": path})
+            data_info(chosen)
+        except SkipscopeError as error:  # said beside the box, which keeps what was typed
+            st.session_state[_FOLDER_PROBLEM] = str(error)
+            return
+        become(lambda s: s.with_data(chosen))
 
     wanted = data.name == "folder" or st.session_state.get(_FOLDER_WANTED, False)
     shown = "folder" if wanted else data.name
@@ -63,6 +73,9 @@ def data_settings(state: PageState, become: Become) -> None:
             help="With train/CLASS/*.png and test/CLASS/*.png (PNG or JPEG).",
             on_change=folder,
         )
+        problem = st.session_state.pop(_FOLDER_PROBLEM, None)
+        if problem:
+            warn(problem)
     widgets.toggle(
         "Augment",
         "data.augment",

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
-from explorer.names import spec_of, token_of
+from explorer.names import spec_of, title_of, token_of
 from explorer.specs import (
     MAX_LANES,
     RECIPES,
@@ -28,6 +28,7 @@ from explorer.specs import (
     fit,
     parse,
 )
+from explorer.ui.plans import plan_of
 
 Colour = Literal["gradient", "gate", "lesion"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -230,8 +231,17 @@ def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
     )
     cuts = attempt("cut", read_cuts)
     for lane, units in (cuts or {}).items():
-        if lane < len(state.lanes):
-            state = state.with_cut(lane, units)
+        if lane >= len(state.lanes):
+            problems.append(f"The link deletes blocks of net {lane + 1}, which is not here.")
+            continue
+        plan = plan_of(state.lanes[lane])
+        possible = tuple(u for u in units if u < len(plan.units) and plan.units[u].deletable)
+        if possible != units:
+            problems.append(
+                f"Some blocks that the link deletes were left in: "
+                f"{title_of(plan.spec)} has {len(plan.units)}, counted from 0, and not all can go."
+            )
+        state = state.with_cut(lane, possible)
     return state, problems
 
 

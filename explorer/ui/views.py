@@ -45,26 +45,25 @@ class LaneView:
 def unit_quantities(view: LaneView) -> dict[str, dict[str, Any]]:
     """Values in [0, 1] and words by unit, with which the block graph is coloured.
 
-    Gradients are placed on a log scale between the lane's smallest and largest; a gate and the
+    Gradients are placed on a log scale between the net's own smallest and largest; a gate and the
     accuracy that a deletion costs are shown as they are.
     """
     quantities: dict[str, dict[str, Any]] = {}
     if view.gradients is not None:
-        values = view.gradients.output_rms
-        positive = values[values > 0]
-        if len(positive):
-            low, high = np.log10(positive.min()), np.log10(positive.max())
-            span = max(high - low, 1.0)  # a flat profile looks flat
-            shown = (np.log10(np.maximum(values, positive.min())) - high) / span + 1
-            quantities["gradient"] = {
-                "title": "gradient (log)",
-                "values": _rounded(view.gradients.units, 0.08 + 0.87 * np.clip(shown, 0, 1)),
-                "labels": {
-                    name: f"RMS of ∂ℓ/∂y: {value:.2g}"
-                    for name, value in zip(view.gradients.units, values, strict=True)
-                },
-            }
-    if view.gates is not None:
+        outputs = dict(zip(view.gradients.units, view.gradients.output_rms, strict=True))
+        weights = _weight_gradients(view)
+        for key, sign, rms in (
+            ("gradient_parameters", "∂L/∂W", weights),
+            ("gradient_outputs", "∂ℓ/∂y", outputs),
+        ):
+            shown = _on_a_log_scale(rms)
+            if shown:
+                quantities[key] = {
+                    "title": f"{sign}, log, this net's own scale",
+                    "values": shown,
+                    "labels": {name: f"RMS of {sign}: {rms[name]:.2g}" for name in shown},
+                }
+    if view.gates is not None and np.all(np.isfinite(view.gates.mean)):
         quantities["gate"] = {
             "title": "transform gate",
             "values": _rounded(view.gates.units, 0.05 + 0.9 * view.gates.mean),
@@ -86,6 +85,29 @@ def unit_quantities(view: LaneView) -> dict[str, dict[str, Any]]:
             },
         }
     return quantities
+
+
+def _weight_gradients(view: LaneView) -> dict[str, float]:
+    """RMS over the layers of each unit that count as depth, each layer with equal weight."""
+    assert view.gradients is not None
+    rms = dict(zip(view.gradients.layers, view.gradients.parameter_rms, strict=True))
+    found = {}
+    for unit in view.blueprint.units:
+        squares = [rms[x.name] ** 2 for x in unit.layers if x.depth_index and x.name in rms]
+        if squares:
+            found[unit.name] = float(np.sqrt(np.mean(squares)))
+    return found
+
+
+def _on_a_log_scale(rms: dict[str, float]) -> dict[str, float]:
+    """From 0.08 (the smallest) to 0.95 (the largest); a span below ten looks flatter."""
+    known = {name: float(v) for name, v in rms.items() if np.isfinite(v) and v > 0}
+    if not known:
+        return {}
+    values = np.log10(list(known.values()))
+    span = max(float(values.max() - values.min()), 1.0)
+    places = 0.08 + 0.87 * np.clip((values - values.max()) / span + 1, 0, 1)
+    return _rounded(known, places)
 
 
 def _rounded(names: Any, values: Any) -> dict[str, float]:

@@ -29,10 +29,12 @@ class Feed {
     this.failures = 0;
     this.timer = null;
     this.busy = false;
+    this.again = false;
   }
   join(part) {
     this.parts.add(part);
     if (this.last && this.theme === part.theme()) part.show(this.last);
+    else part.clear?.();
     this.soon(0);
   }
   leave(part) {
@@ -49,7 +51,11 @@ class Feed {
   }
   async poll() {
     this.timer = null;
-    if (this.busy || this.parts.size === 0) return;
+    if (this.parts.size === 0) return;
+    if (this.busy) {
+      this.again = true; // somebody wants something that the poll under way did not ask for
+      return;
+    }
     if (document.hidden) return this.soon(1000);
     this.busy = true;
     const first = this.parts.values().next().value;
@@ -88,7 +94,9 @@ class Feed {
       if (this.failures >= 2) for (const part of this.parts) part.lost?.();
     }
     this.busy = false;
-    if (this.parts.size) this.soon(wait);
+    const again = this.again;
+    this.again = false;
+    if (this.parts.size) this.soon(again ? 0 : wait);
   }
 }
 
@@ -192,6 +200,12 @@ export function chart(component) {
         });
         plot.dataset.version = news.version;
       },
+      // Another net, run or data set: what stood here was of the one before.
+      clear() {
+        box.classList.add("sk-nothing");
+        text(caption, "");
+        empty.hidden = true;
+      },
       end() {
         if (window.Plotly) window.Plotly.purge(plot);
       },
@@ -232,6 +246,7 @@ export function lane(component) {
       },
       choose(unit) {
         if (unit.getAttribute("aria-disabled") === "true") {
+          find("sk-program").hidden = false;
           text(find("sk-answer"), unit.dataset.why ?? "This block cannot be deleted.");
           return;
         }
@@ -247,18 +262,19 @@ export function lane(component) {
         const row = find("sk-program");
         row.hidden = !program;
         if (!program) {
-          self.job = null;
+          self.job = self.asked = null;
           return;
         }
         if (program.text) {
           self.job = null;
+          if (self.asked === program.job) return; // the feed may know better by now
+          self.asked = program.job;
           return self.answer(program.text);
         }
+        if (self.asked === program.job) return; // asked before, and perhaps answered
+        self.asked = self.job = program.job;
         text(find("sk-answer"), "Measuring…");
-        if (self.job !== program.job) {
-          self.job = program.job;
-          self.ask(program.job);
-        }
+        self.ask(program.job);
       },
       answer(words) {
         text(find("sk-answer"), words);
@@ -271,7 +287,10 @@ export function lane(component) {
           try {
             const answer = await (await fetch(url, { cache: "no-store" })).json();
             if (self.job !== job) return;
-            if (answer.text) return self.answer(answer.text);
+            if (answer.text) {
+              self.job = null; // from here on the feed tells newer ones
+              return self.answer(answer.text);
+            }
           } catch {
             // The next turn asks again; a server that stays away is said by the transport bar.
           }
@@ -384,8 +403,8 @@ export function picture(component) {
         self.image = data.image;
       },
       show(news) {
-        const seen = news.image;
-        if (!seen) return;
+        const seen = news.image ?? { picture: "", true_class: null, problem: null };
+        if (!seen.picture) self.clear();
         if (seen.picture) {
           const source = `data:image/png;base64,${seen.picture}`;
           if (img.src !== source) img.src = source;
@@ -394,6 +413,11 @@ export function picture(component) {
         const name = seen.true_class === null ? "" : `True class: ${seen.true_class}`;
         img.alt = name || "The image";
         text(words, seen.problem ?? name);
+      },
+      clear() {
+        img.hidden = true;
+        img.removeAttribute("src");
+        text(words, "");
       },
     };
     return self;
@@ -447,8 +471,7 @@ export function transport(component) {
       if (rate.value !== "" && rate.checkValidity()) {
         self.component.setTriggerValue("action", `learning_rate=${rate.value}:${Date.now()}`);
       } else {
-        rate.reportValidity();
-        rate.value = self.state?.learning_rate ?? "";
+        rate.reportValidity(); // what is allowed; the next look brings the present rate back
       }
     });
     return self;

@@ -19,6 +19,7 @@ from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
 from explorer.ui import choices, feed, settings, widgets
 from explorer.ui.components import lane_graph, live_chart, picture, transport_bar
 from explorer.ui.plans import has_gates, plan_of
+from explorer.ui.say import note, warn
 from explorer.ui.state import PageState, from_query, to_query
 
 PRESETS: dict[str, tuple[str, ...]] = {
@@ -69,9 +70,9 @@ def page() -> None:
         "any block to delete it and see what the accuracy says.</p>"
     )
     for sentence in problems:
-        st.warning(sentence)
+        warn(sentence)
     if service.notice:
-        st.info(service.notice)
+        note(service.notice)
 
     _toolbar()
     transport_bar(
@@ -299,7 +300,9 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
                 f"{count_text(plan.parameters)} parameters · "
                 f"{count_text(plan.multiply_adds)} multiply-adds"
             ),
-            "colour": state.colour,
+            "colour": f"gradient_{state.gradient_of}"
+            if state.colour == "gradient"
+            else state.colour,
             "cut": list(state.cut(lane)),
             "program": feed.cut_answer(service, state, lane, cut) if cut else None,
         },
@@ -402,7 +405,8 @@ def _gradient_choice(state: PageState) -> None:
         "gradient_of",
         {"parameters": "of weights", "outputs": "of outputs"},
         state.gradient_of,
-        lambda value: _update(lambda s: replace(s, gradient_of=value)),
+        # The blocks' colours follow the chart.
+        lambda value: _update(lambda s: replace(s, gradient_of=value), whole=True),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +13,7 @@ from explorer.errors import SkipscopeError
 from explorer.names import token_of
 from explorer.runs.service import get_service
 from explorer.ui.runview import STATUS_WORDS
+from explorer.ui.say import plain, warn
 from explorer.ui.state import default_state, to_query
 
 
@@ -21,7 +23,7 @@ def page() -> None:
     st.title("Runs")
     said = st.session_state.pop("runs.problem", None)
     if said:
-        st.warning(said)
+        warn(said)
     experiments = service.experiments()
     if not experiments:
         st.info("Nothing has been trained here yet: press Play on the Compare page.")
@@ -31,7 +33,7 @@ def page() -> None:
             "run": [e.id for e in experiments],
             "name": [e.name for e in experiments],
             "nets": [" · ".join(token_of(net) for net in e.spec.lanes) for e in experiments],
-            "data": [e.spec.data.name for e in experiments],
+            "data": [Path(e.spec.data.path or e.spec.data.name).name for e in experiments],
             "seed": [e.spec.seed for e in experiments],
             "status": [STATUS_WORDS[e.status] for e in experiments],
             "step": [f"{e.step:,} of {e.steps_total:,}" for e in experiments],
@@ -58,7 +60,7 @@ def page() -> None:
     with st.container(key="card-run", border=True):
         st.html(f'<h3 class="sk-name">{run.id}</h3>')
         if run.reason:
-            st.caption(run.reason)
+            st.caption(plain(run.reason))
         with st.container(horizontal=True, vertical_alignment="bottom"):
             state = default_state().of_experiment(run.spec)
             if st.button("Open on the Compare page", type="primary"):
