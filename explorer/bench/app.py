@@ -164,7 +164,7 @@ def _interactions(browser: Any, server: Server, n: int) -> list[float]:
     page = browser.new_page()
     link = urlencode({"lanes": "plain_56,resnet_v2_56", "train": "one_cycle;steps=100000"})
     page.goto(f"{server.url}/?{link}")
-    page.wait_for_function(_FIRST_CONTENT, timeout=60_000)
+    page.locator(".sk-graph [data-unit]").first.wait_for(timeout=60_000)
     page.locator(".sk-play").click()
     page.wait_for_function(
         "() => document.querySelector('.sk-transport').dataset.status === 'running'",
