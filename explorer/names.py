@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from explorer.errors import SpecError
-from explorer.external import ExternalSpec
+from explorer.external import ExternalSpec, is_external
 from explorer.specs import (
     DenseSpec,
     HighwaySpec,
@@ -429,6 +429,11 @@ def _text(value: Any) -> str:
 
 
 def _unknown(name: str) -> str:
+    if is_external(name):
+        return (
+            f"{name[:60]} is another library's net, which has no spec to choose from; "
+            f"explorer.create_net({name[:60]!r}) builds it to be looked at."
+        )
     near = difflib.get_close_matches(name.lower(), NETS, n=1, cutoff=0.5)
     ways = ", ".join(pattern.text for pattern in PATTERNS)
     hint = f"did you mean {near[0]!r}?" if near else f"names are {ways} (N the depth)."

@@ -9,7 +9,7 @@ import pickle
 import re
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -117,13 +117,17 @@ NETS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+@lru_cache
+def adapted(name: str) -> tuple[nn.Module, AdaptedNet]:
+    torch.manual_seed(1)
+    original = stirred(NETS[name]())
+    return original, adapt(original, name="a_net", input_shape=SHAPE, class_names=CLASSES)
+
+
 @pytest.fixture(params=sorted(NETS))
 def pair(request: pytest.FixtureRequest) -> tuple[nn.Module, AdaptedNet]:
-    """A library's net in evaluation mode, and what it was adapted to."""
-    torch.manual_seed(1)
-    original = stirred(NETS[request.param]())
-    net = adapt(original, name="a_net", input_shape=SHAPE, class_names=CLASSES)
-    return original, net
+    """A library's net in evaluation mode, and what it was adapted to; a test's own copies."""
+    return copy.deepcopy(adapted(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +193,8 @@ def test_training_goes_as_the_originals(pair: tuple[nn.Module, AdaptedNet]) -> N
 
 
 def test_the_original_is_left_alone(pair: tuple[nn.Module, AdaptedNet]) -> None:
-    original, net = pair
+    original, _ = pair
+    net = adapt(original, name="a_net", input_shape=SHAPE)
     before = {key: value.clone() for key, value in original.state_dict().items()}
     with torch.no_grad():
         for value in net.state_dict().values():

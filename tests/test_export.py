@@ -65,6 +65,7 @@ def every_choice() -> list[NetSpec]:
         residual(order="original", init="zero_last_scale"),
         residual(init="zero_last_scale", batch_norm=False),
         residual(init="branch_scaled", batch_norm=False),
+        residual(unit="bottleneck", depth=11, shortcut="exclusive_gating", survival_prob=1 / 3),
     ]
     tiny: dict[str, Any] = {"input_shape": (3, 32, 32), "classes": 5}
     specs += [
@@ -151,7 +152,17 @@ def test_the_exported_net_is_ours(spec: NetSpec) -> None:
         torch.testing.assert_close(left[name], value, atol=1e-6, rtol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize("name", sorted(n for n, row in NETS.items() if row.spec.depth <= 56))
+def of_every_kind() -> list[str]:
+    """The shallowest net of each structure in the registry, and the deepest of all."""
+    structure = ("family", "layout", "unit", "shortcut", "order", "bottleneck")
+    found: dict[tuple[Any, ...], str] = {}
+    rows = sorted(NETS.values(), key=lambda row: row.spec.depth)
+    for row in rows:
+        found.setdefault(tuple(getattr(row.spec, field, None) for field in structure), row.name)
+    return sorted({*found.values(), rows[-1].name})
+
+
+@pytest.mark.parametrize("name", of_every_kind())
 def test_every_net_of_the_registry_exports(name: str) -> None:
     spec = NETS[name].spec
     with torch.device("meta"):
@@ -169,7 +180,7 @@ def create_net_structure(spec: NetSpec) -> Net:
 
 def test_the_files_are_laid_out_and_checked(tmp_path: Path) -> None:
     """At ruff's own line length and rules, and at ours."""
-    specs = [*every_choice(), *(row.spec for row in NETS.values())]
+    specs = [*every_choice(), *(NETS[name].spec for name in of_every_kind())]
     for i, spec in enumerate(specs):
         text = export_code(spec)
         assert "explorer" not in text.lower()

@@ -19,6 +19,7 @@ FORBIDDEN = {
     "graph": {"torch", "torchvision", "streamlit"},
     "comparison": {"torch", "torchvision", "streamlit"},
     "shipped": {"torch", "torchvision", "streamlit"},
+    "external": {"torch", "torchvision", "streamlit"},
     "results": {"torch", "torchvision", "streamlit"},
     "charts": {"torch", "torchvision", "streamlit"},
     "nets": {"streamlit", "plotly"},
@@ -107,7 +108,7 @@ def test_light_modules_load_no_torch(module: str) -> None:
 
 def test_the_pages_load_no_torch() -> None:
     check = (
-        "import sys, explorer.ui.server, explorer.ui.pages.compare, explorer.ui.pages.runs;"
+        "import sys, explorer.ui.server, explorer.ui.screens.compare, explorer.ui.screens.runs;"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, groupby, pairwise
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -135,10 +136,10 @@ class _Kind:
         if len(set(values)) == 1:
             return _literal(values[0])
         total, last = len(self.plans), values[-1]
-        column = self.columns["position"]
-        falling: list[Number] = [1 - position / total * (1 - last) for position in column]
-        form = (f"1 - position / {total} * (1 - {_literal(last)})", falling)
-        return self._expressed(values, rows, [form])
+        falling = [1 - position / total * (1 - last) for position in self.columns["position"]]
+        assert np.allclose([falling[row] for row in rows], values, rtol=0, atol=1e-12)
+        self._use("position")
+        return f"1 - position / {total} * (1 - {_literal(last)})"
 
     def _expressed(
         self,
@@ -290,23 +291,26 @@ def _children(modules: Sequence[nn.Module], rows: Sequence[int], kind: _Kind) ->
     return Call("OrderedDict(", tuple(parts))
 
 
+_Rows = tuple[tuple[int, ...], ...]
+
+
 def _attributes(columns: dict[str, list[nn.Module | None]], kind: _Kind) -> list[str]:
     """The lines of ``__init__`` that set these attributes in every unit of a kind.
 
     Attributes that differ between the same units stand under one condition.
     """
     written: list[str] = []
-    groups: dict[tuple[tuple[int, ...], ...], dict[str, list[nn.Module | None]]] = {}
+    groups: dict[object, tuple[_Rows, dict[str, list[nn.Module | None]]]] = {}
     for name, modules in columns.items():
         forms: dict[object, list[int]] = {}
         for row, module in enumerate(modules):
             forms.setdefault(_form(module), []).append(row)
         if len(forms) > 1 and name == "residual":
-            parts: tuple[tuple[int, ...], ...] = ()  # layer by layer
+            parts: _Rows = ()  # layer by layer
         else:
             parts = tuple(sorted((tuple(rows) for rows in forms.values()), key=len, reverse=True))
-        groups.setdefault(parts, {})[name] = modules
-    for parts, members in groups.items():
+        groups.setdefault(parts if len(parts) > 1 else name, (parts, {}))[1][name] = modules
+    for parts, members in groups.values():
         if not parts:
             for name, modules in members.items():
                 chains = [module for module in modules if isinstance(module, nn.Sequential)]
@@ -540,6 +544,7 @@ class _File:
         conv = spec.layout != "fc"
         formula = "y = after(h(x) + F(x))" if "after" in present else "y = h(x) + F(x)"
         words = _ORDER_WORDS[spec.order] if conv and spec.batch_norm else ""
+        words = words.replace("ReLU", "tanh") if spec.activation == "tanh" else words
         return "nn.Module", (f"{formula}: shortcut plus residual.", words), set_up, forward
 
     def _gating(self, gates: Sequence[nn.Module | None], *, exclusive: bool) -> list[str]:
@@ -732,6 +737,8 @@ class _File:
         units = self.kinds[kind].modules
         gates = [getattr(unit, gate) for unit in units]
         found = [one for one in gates if isinstance(one, Gate)]
+        if not found:  # every unit changes the shape
+            return []
         layer = next(name for name, _ in found[0].named_children())
         test = f"isinstance(module, {kind})"
         if len(found) < len(gates):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import HTTPError
 
 import torch
 from safetensors import SafetensorError
@@ -244,7 +245,11 @@ def _downloading(name: str, address: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # each library's network, disk and hash have errors of their own
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        if isinstance(error, HTTPError):
+            error.close()  # it is the server's answer, too
+        behind = getattr(error, "reason", None)  # of a URLError
+        cause = str(behind if isinstance(behind, OSError) else error)
+        reason = (cause.splitlines() or [type(error).__name__])[0].rstrip(".")
         raise WeightsError(
             f"The library's weights of {name} cannot be downloaded from {address} ({reason}): "
             "check the network, or bring the file from another machine and give its path."
