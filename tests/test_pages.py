@@ -11,12 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 import explorer
 from explorer.names import spec_of, token_of
+from explorer.results import ForwardTiming
 from explorer.runs.service import get_service
-from explorer.ui.pages.compare import PRESETS
+from explorer.ui.screens.compare import PRESETS
 
 # Page by page: the harness does not follow `st.navigation` through a second run.
 MAIN = Path(explorer.__file__).parent / "ui" / "main.py"
-COMPARE = "from explorer.ui.pages import compare\ncompare.page()\n"
+COMPARE = "from explorer.ui.screens import compare\ncompare.page()\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -134,7 +135,7 @@ def test_a_wrong_link_is_one_warning(query: dict[str, str], word: str) -> None:
 
 def test_the_runs_page_says_when_there_is_nothing() -> None:
     test = AppTest.from_string(
-        "from explorer.ui.pages import runs\nruns.page()\n", default_timeout=60
+        "from explorer.ui.screens import runs\nruns.page()\n", default_timeout=60
     ).run()
     assert not test.exception
     assert "press Play" in test.info[0].value
@@ -151,3 +152,56 @@ def test_a_folder_is_asked_for_and_a_wrong_one_is_a_sentence() -> None:
     assert not test.exception
     test.selectbox(key="data.name").select("mnist").run()
     assert first(test.query_params["data"]) == "mnist"
+
+
+NET = "from explorer.ui.screens import net\nnet.page()\n"
+
+
+def test_a_net_is_shown_whole_opened_and_beside_another() -> None:
+    test = AppTest.from_string(NET, default_timeout=60)
+    test.query_params["net"] = "resnet_v1_20;width=8"
+    test.query_params["open"] = "stages.1.units.0"
+    test.run()
+    assert not test.exception
+    assert not test.warning
+    assert test.selectbox(key="net.open").value == "stages.1.units.0"
+    assert 'label="stages.1.units.0"' in test.get("graphviz_chart")[0].proto.spec
+    test.selectbox(key="net.beside").select("resnet_v2_20").run()
+    assert not test.exception
+    assert first(test.query_params["beside"]) == "resnet_v2_20"
+    assert "cluster_right" in test.get("graphviz_chart")[0].proto.spec
+
+
+def test_a_net_that_is_none_is_a_sentence() -> None:
+    test = AppTest.from_string(NET, default_timeout=60)
+    test.query_params["net"] = "resnet_v7_20"
+    test.run()
+    assert not test.exception
+    assert "did you mean" in test.warning[0].value
+
+
+def test_the_service_writes_code_and_times_forward_passes() -> None:
+    spec = {"spec": spec_of("plain_8;width=4").model_dump(mode="json")}
+    service = get_service()
+    written = service.submit("code", spec).wait(60)
+    assert written is not None
+    compile(written["code"], "net.py", "exec")
+    job = service.submit("timing", {**spec, "images": 4, "steps": 23, "burn_in": 2})
+    result = job.wait(60)
+    assert result is not None
+    timing = ForwardTiming.from_json(result)
+    assert len(timing.seconds) == 23
+    assert len(timing.lines()) == 2
+    assert "n = 23 after 2 of burn-in" in timing.summary()
+
+
+def test_the_timing_page_starts_and_refuses() -> None:
+    test = AppTest.from_string(
+        "from explorer.ui.screens import timing\ntiming.page()\n", default_timeout=60
+    ).run()
+    assert not test.exception
+    test.number_input[1].set_value(3)
+    test.selectbox[0].select("plain_20")
+    test.button[0].click().run()
+    assert not test.exception
+    assert "timing.job" in test.session_state
