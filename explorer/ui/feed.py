@@ -31,7 +31,7 @@ from explorer.ui.state import PageState, default_state, from_query, read_cuts, t
 from explorer.ui.views import LaneView, unit_quantities
 from explorer.ui.words import program_sentence
 
-POLL_LIVE_MS = 500
+POLL_LIVE_MS = 1000
 POLL_REST_MS = 2500
 _predictions = Predictions()
 

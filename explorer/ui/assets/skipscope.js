@@ -172,6 +172,14 @@ export function chart(component) {
     const caption = box.querySelector(".sk-caption");
     const title = box.querySelector(".sk-title");
     const empty = box.querySelector(".sk-empty");
+    // Charts out of sight cost nothing: they are drawn when they are scrolled near.
+    const sight = new IntersectionObserver(
+      (entries) => {
+        self.seen = entries.at(-1).isIntersecting;
+        if (self.seen && self.waiting) self.show(self.waiting);
+      },
+      { rootMargin: "200px" },
+    );
     const self = {
       update(data) {
         self.chart = data.chart;
@@ -190,6 +198,12 @@ export function chart(component) {
         empty.hidden = !nothing;
         box.classList.toggle("sk-nothing", nothing);
         text(empty, news.empty?.[self.chart] ?? "");
+        self.waiting = news;
+        if (!self.seen) return; // drawn when it comes into sight: see below
+        const drawn = JSON.stringify(figure);
+        plot.dataset.version = news.version;
+        if (drawn === self.drawn) return;
+        self.drawn = drawn;
         const Plotly = await loadPlotly();
         figure.layout.autosize = true;
         await Plotly.react(plot, figure.data, figure.layout, {
@@ -198,18 +212,21 @@ export function chart(component) {
           displayModeBar: "hover",
           modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
         });
-        plot.dataset.version = news.version;
       },
       // Another net, run or data set: what stood here was of the one before.
       clear() {
+        self.waiting = null;
+        self.drawn = null;
         box.classList.add("sk-nothing");
         text(caption, "");
         empty.hidden = true;
       },
       end() {
+        sight.disconnect();
         if (window.Plotly) window.Plotly.purge(plot);
       },
     };
+    sight.observe(plot);
     return self;
   });
 }
