@@ -59,7 +59,7 @@ def unit_quantities(view: LaneView) -> dict[str, dict[str, Any]]:
             shown = _on_a_log_scale(rms)
             if shown:
                 quantities[key] = {
-                    "title": f"{sign}, log, this net's own scale",
+                    "title": f"{sign}, own log scale",
                     "values": shown,
                     "labels": {name: f"RMS of {sign}: {rms[name]:.2g}" for name in shown},
                 }
