@@ -331,7 +331,12 @@ def test_a_wrong_link_is_a_sentence_on_a_working_page(
 def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, server: Server) -> None:
     phone = Visit(browser, server, width=390, height=844)
     page = phone.open()
-    page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot').length === 5")
+    for chart in range(5):  # a chart is drawn when it is scrolled near
+        page.locator(".sk-chart").nth(chart).scroll_into_view_if_needed()
+        page.wait_for_function(
+            "(n) => document.querySelectorAll('.sk-plot')[n].classList.contains('js-plotly-plot')",
+            arg=chart,
+        )
     wide = page.evaluate(
         """() => [...document.querySelectorAll('.sk-lane, .sk-chart, .sk-transport')]
              .filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"""
