@@ -51,6 +51,7 @@ from explorer.specs import DataSpec, ExperimentSpec
 
 Action = Literal["play", "pause", "step", "slow", "stop", "learning_rate", "resume", "keep"]
 SLOW_STEPS_PER_SECOND = 2.0
+WARM_UP_DELAY = 2.5  # after the server's start, before its workers import torch
 SPARE_DELAY = 3.0  # after a training's start, before the next warm process takes its share
 BROKEN_DELAY = 15.0  # after a process that could not even start
 CLOSE_SECONDS = 6.0
@@ -118,9 +119,16 @@ class RunService:
 
     # ----------------------------------------------------------------------- start and close
 
-    def start(self) -> None:
-        """Starts the warm workers; returns at once."""
-        self._desk.start()
+    def start(self, *, delay: float = 0.0) -> None:
+        """Starts the warm workers; returns at once.
+
+        Args:
+            delay: Seconds before the first worker starts, unless it is asked for earlier: a
+                server that starts has the machine to itself until its first page is shown.
+        """
+        timer = threading.Timer(delay, self._desk.start)
+        timer.daemon = True
+        timer.start()
         self._keeper.start()
 
     @property
@@ -765,6 +773,6 @@ def get_service(home: Path | None = None) -> RunService:
         service = _services.get(where)
         if service is None or service.closed:
             service = _services[where] = RunService(where)
-            service.start()
+            service.start(delay=WARM_UP_DELAY)
             atexit.register(service.close)
         return service

@@ -27,7 +27,7 @@ from explorer.ui.plans import plan_of
 from explorer.ui.predictions import Predictions, Seen
 from explorer.ui.restview import fresh_source, rest_views, shipped_card
 from explorer.ui.runview import lane_views, transport, watched_programs
-from explorer.ui.state import PageState, default_state, from_query, read_cuts, to_query
+from explorer.ui.state import PageState, from_query, read_cuts
 from explorer.ui.views import LaneView, unit_quantities
 from explorer.ui.words import program_sentence
 
@@ -48,14 +48,6 @@ def answer(query: Mapping[str, str]) -> bytes:
     if run:
         return _run_answer(service, run, charts, theme, query)
     return _rest_answer(service, query, charts, theme)
-
-
-def warm() -> None:
-    """Builds what the first visitor will ask for, while the server starts."""
-    lanes = to_query(default_state())
-    charts = "error,gate,gradient_parameters,lesion,probabilities"
-    for theme in ("light", "dark"):
-        answer({**lanes, "charts": charts, "theme": theme, "image": "0"})
 
 
 class _Figures:
@@ -258,6 +250,17 @@ class Page:
         if name == "probabilities":  # this viewer's own image
             return build()
         return _figures.text((self.identity, name, theme), build)
+
+
+def first_words(state: PageState, lane: int) -> dict[str, str] | None:
+    """What a lane at rest shows before its feed has answered; None where that is not known."""
+    card = shipped_card(state, lane) if state.run is None else None
+    if card is None:
+        return None
+    return {
+        "headline": f"{1 - card.accuracy:.1%}".replace("%", " %"),
+        "label": f"test error · {card.n_images} images · shipped weights",
+    }
 
 
 def headline_of(view: LaneView) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -37,8 +36,6 @@ def assets_version() -> str:
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Warm workers from the server's start to its end; nothing is left running after it."""
     service = await run_in_threadpool(get_service)
-    # Beside the start, not in its way.
-    threading.Thread(target=feed.warm, name="skipscope-warm", daemon=True).start()
     try:
         yield
     finally:

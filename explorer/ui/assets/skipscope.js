@@ -258,6 +258,10 @@ export function lane(component) {
           if (held) focusUnit(graph, held);
         }
         text(find("sk-counts"), data.counts);
+        if (data.first && !self.feed?.last) {
+          text(find("sk-big"), data.first.headline);
+          text(find("sk-label"), data.first.label);
+        }
         self.program(data.program);
         self.paint();
       },

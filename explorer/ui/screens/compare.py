@@ -300,6 +300,7 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
                 f"{count_text(plan.parameters)} parameters · "
                 f"{count_text(plan.multiply_adds)} multiply-adds"
             ),
+            "first": feed.first_words(state, lane),
             "colour": f"gradient_{state.gradient_of}"
             if state.colour == "gradient"
             else state.colour,
