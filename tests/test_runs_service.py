@@ -457,7 +457,7 @@ def test_a_killed_server_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 def test_one_service_for_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RunService, "start", lambda self: None)
+    monkeypatch.setattr(RunService, "start", lambda self, *, delay=0.0: None)
     service = get_service(tmp_path)
     assert get_service(tmp_path) is service
     service.close()
