@@ -25,7 +25,7 @@ from explorer.specs import DataSpec, NetSpec
 from explorer.ui.figures import CHARTS, Situation, caption, figure, words_when_empty
 from explorer.ui.plans import plan_of
 from explorer.ui.predictions import Predictions, Seen
-from explorer.ui.restview import fresh_source, rest_views, shipped_card
+from explorer.ui.restview import fresh_source, rest_views, shipped_card, shipped_origin
 from explorer.ui.runview import lane_views, transport, watched_programs
 from explorer.ui.state import PageState, from_query, read_cuts
 from explorer.ui.views import LaneView, unit_quantities
@@ -257,10 +257,8 @@ def first_words(state: PageState, lane: int) -> dict[str, str] | None:
     card = shipped_card(state, lane) if state.run is None else None
     if card is None:
         return None
-    return {
-        "headline": f"{1 - card.accuracy:.1%}".replace("%", " %"),
-        "label": f"test error · {card.n_images} images · shipped weights",
-    }
+    headline, label = _error_words(1 - card.accuracy, shipped_origin(card))
+    return {"headline": headline, "label": label}
 
 
 def headline_of(view: LaneView) -> tuple[str, str]:
@@ -268,8 +266,12 @@ def headline_of(view: LaneView) -> tuple[str, str]:
     if view.curves is not None and len(view.curves.test_error):
         error = float(view.curves.test_error[-1])
         if np.isfinite(error):
-            return f"{error:.1%}".replace("%", " %"), f"test error · {view.origin}"
+            return _error_words(error, view.origin)
     return "–", view.origin
+
+
+def _error_words(error: float, origin: str) -> tuple[str, str]:
+    return f"{error:.1%}".replace("%", " %"), f"test error · {origin}"
 
 
 def _idle_transport(learning_rate: float) -> dict[str, Any]:

@@ -63,6 +63,11 @@ def shipped_card(state: PageState, lane: int) -> Card | None:
     return card if (card.recipe, card.seed) == (state.training, state.seed) else None
 
 
+def shipped_origin(card: Card) -> str:
+    """On what a shipped net's number was measured."""
+    return f"{card.n_images} images · shipped weights"
+
+
 def fresh_source(net: NetSpec, seed: int) -> dict[str, Any]:
     return {"source": "fresh", "spec": net.model_dump(mode="json"), "seed": seed}
 
@@ -94,7 +99,7 @@ def _shipped_view(lane: int, net: NetSpec, card: Card) -> LaneView:
         name=title_of(net),
         blueprint=plan_of(net),
         source={"source": "shipped", "name": card.name},
-        origin=f"{card.n_images} images · shipped weights",
+        origin=shipped_origin(card),
         progress=1.0,
         curves=TrainingCurves(
             name=title_of(net),
