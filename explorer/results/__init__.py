@@ -1,0 +1,25 @@
+"""What the instruments return: frozen records of NumPy arrays and plain values.
+
+Each result names the net, the data and the number of images it was measured on, turns into a
+table (``to_frame``) and into plain JSON values (``to_json``) and back (``from_json``). No torch;
+pandas only when a table is asked for, because its import would delay the server's start.
+"""
+
+from explorer.results.common import Floats, wilson_interval
+from explorer.results.forward import ForwardTiming, Prediction
+from explorer.results.lesions import LesionCurve, ProgramResult
+from explorer.results.profiles import GateMeans, LayerGradients
+from explorer.results.training import Record, TrainingCurves
+
+__all__ = [
+    "Floats",
+    "ForwardTiming",
+    "GateMeans",
+    "LayerGradients",
+    "LesionCurve",
+    "Prediction",
+    "ProgramResult",
+    "Record",
+    "TrainingCurves",
+    "wilson_interval",
+]
