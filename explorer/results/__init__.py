@@ -7,8 +7,9 @@ pandas only when a table is asked for, because its import would delay the server
 
 from explorer.results.common import Floats, wilson_interval
 from explorer.results.forward import ForwardTiming, Prediction
+from explorer.results.gates import GateMeans
+from explorer.results.gradients import LayerGradients
 from explorer.results.lesions import LesionCurve, ProgramResult
-from explorer.results.profiles import GateMeans, LayerGradients
 from explorer.results.training import Record, TrainingCurves
 
 __all__ = [
