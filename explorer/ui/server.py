@@ -16,12 +16,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from explorer.runs.service import get_service
-from explorer.ui import feed
+from explorer.ui import feed, instrument_feed
 
 _ASSETS = Path(__file__).parent / "assets"
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _SERVED = {
     "skipscope.js": (_ASSETS / "skipscope.js", "text/javascript"),
+    "instruments.js": (_ASSETS / "instruments.js", "text/javascript"),
     "plotly.min.js": (_PLOTLY, "text/javascript"),
 }
 
@@ -62,10 +63,16 @@ async def _job(request: Request) -> Response:
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
+async def _instrument(request: Request) -> Response:
+    body = await run_in_threadpool(instrument_feed.answer, dict(request.query_params))
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
 def routes() -> list[BaseRoute]:
     """Everything that the page's live parts ask for; reading only, nothing here changes a run."""
     return [
         Route("/skipscope/assets/{name}", _asset),
         Route("/skipscope/feed", _feed),
         Route("/skipscope/job", _job),
+        Route("/skipscope/instrument", _instrument),
     ]

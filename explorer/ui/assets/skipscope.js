@@ -146,14 +146,14 @@ function part(component, make) {
   };
 }
 
-const text = (element, value) => {
+export const text = (element, value) => {
   if (element && element.textContent !== value) element.textContent = value;
 };
 
 // ---------------------------------------------------------------------------------- chart
 
 let plotly = null;
-function loadPlotly() {
+export function loadPlotly() {
   plotly ??= new Promise((resolve, reject) => {
     if (window.Plotly) return resolve(window.Plotly);
     const script = document.createElement("script");

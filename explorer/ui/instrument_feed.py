@@ -1,0 +1,168 @@
+"""What the Instruments page's figure polls: figure, sentences, formula and table as one JSON text.
+
+The question is the page's own link, so a refresh or another visitor finds the same answer, and a
+measurement that was given up is asked for again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from explorer.charts import Theme
+from explorer.errors import SkipscopeError
+from explorer.runs.requests import JobKind
+from explorer.runs.service import RunService, get_service
+from explorer.ui.instruments import Asking, Lane, Row
+from explorer.ui.look import Look, Scene, from_query, scene, to_query
+from explorer.ui.measurements import Measured, Measurements
+from explorer.ui.sources import SourceNet
+
+POLL_MS = 400
+POLL_REST_MS = 5000  # newer weights of a run, or none
+ROWS_SHOWN = 400
+_KEPT = 64
+measurements = Measurements()
+_bodies: OrderedDict[tuple[str, str, Theme], bytes] = OrderedDict()
+_bodies_lock = threading.Lock()
+
+
+def answer(query: Mapping[str, str]) -> bytes:
+    """The JSON text for one poll; only ``version`` and ``poll_ms`` if ``have`` is up to date."""
+    service = get_service()
+    theme: Theme = "dark" if query.get("theme") == "dark" else "light"
+    shown, _ = scene(service, from_query(query)[0])
+    measured = look_at(service, shown)
+    waiting = any(not m.done and m.error is None for m in measured.values())
+    poll = POLL_MS if waiting else POLL_REST_MS
+    link = json.dumps(to_query(shown.look), sort_keys=True)
+    moment = [(index, m.number, shown.nets[index].stamp) for index, m in measured.items()]
+    version = f"{zlib.crc32(link.encode()):x}.{zlib.crc32(repr(moment).encode()):x}"
+    if version == query.get("have"):
+        return json.dumps({"version": version, "poll_ms": poll}).encode()
+    key = (link, version, theme)
+    with _bodies_lock:
+        body = _bodies.get(key)
+    if body is None:
+        body = json.dumps(
+            {"version": version, "poll_ms": poll, **_answer(shown, measured, theme)},
+            separators=(",", ":"),
+        ).encode()
+        with _bodies_lock:
+            _bodies[key] = body
+            while len(_bodies) > _KEPT:
+                _bodies.popitem(last=False)
+    return body
+
+
+def questions(shown: Scene) -> dict[int, tuple[JobKind, dict[str, Any]]]:
+    """The jobs of a scene, by the net's position."""
+    one, look = shown.instrument, shown.look
+    return {
+        index: (
+            one.kind(shown.options),
+            one.payload(
+                Asking(
+                    source=net.source,
+                    data=net.data,
+                    n_images=look.n_images if one.takes_images else None,
+                    seed=look.seed,
+                    options=shown.options,
+                    plan=net.plan,
+                )
+            ),
+        )
+        for index, net in enumerate(shown.nets)
+        if index not in shown.refused
+    }
+
+
+def look_at(service: RunService, shown: Scene) -> dict[int, Measured]:
+    """How the scene's measurements stand, by the net's position."""
+    found = {}
+    for index, (kind, payload) in questions(shown).items():
+        found[index] = measurements.look(service, kind, payload, shown.nets[index].stamp)
+    return found
+
+
+def leave(service: RunService, look: Look) -> None:
+    """The page shows something else now."""
+    try:
+        shown, _ = scene(service, look)
+        for kind, payload in questions(shown).values():
+            measurements.leave(kind, payload)
+    except SkipscopeError:  # a run that is gone needs no leaving
+        return
+
+
+def _answer(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dict[str, Any]:
+    one, options = shown.instrument, shown.options
+    lanes = [
+        Lane(index, net.name, net.plan, net.info, m.result, m.done)
+        for index, m in measured.items()
+        if m.result is not None and (net := shown.nets[index])
+    ]
+    figure = one.figure(lanes, options, theme)
+    # Zoom survives new data and new nets, but not another instrument's axes.
+    figure.update_layout(uirevision=json.dumps([one.key, dict(options)], sort_keys=True))
+    return {
+        "figure": json.loads(figure.to_json()),
+        "captions": one.caption(lanes, options) if lanes else [],
+        "formula": one.formula(lanes, options),
+        "tables": [_table(lane, one.table(lane.result)) for lane in lanes],
+        "conditions": [_conditions(shown, lane) for lane in lanes],
+        "lanes": [_lane(shown.nets[index], index, m) for index, m in measured.items()],
+        "empty": _empty(shown, measured),
+    }
+
+
+def _lane(net: SourceNet, index: int, m: Measured) -> dict[str, Any]:
+    under_way = not m.done and m.error is None
+    return {
+        "index": index,
+        "name": net.name,
+        "done": not under_way,
+        "share": round(m.share, 4) if under_way else 1.0,
+        "text": m.text if under_way else "",
+        "error": m.error,
+    }
+
+
+def _empty(shown: Scene, measured: Mapping[int, Measured]) -> str:
+    """What stands in a figure that has nothing to show."""
+    if not shown.nets:
+        return "Choose a net above."
+    if not measured:
+        return "This instrument means nothing for the nets above; the sentence there says why."
+    if all(m.error for m in measured.values()):
+        return "There is nothing to draw: see below."
+    return "Measuring…"
+
+
+def _conditions(shown: Scene, lane: Lane) -> str:
+    """Under what conditions one net's numbers were taken."""
+    net, result = shown.nets[lane.index], lane.result
+    words = [net.origin]
+    if isinstance(result.get("step"), int) and net.source["source"] == "run":
+        words[0] = f"{net.origin.rsplit(', ', 1)[0]}, weights of step {result['step']:,}"
+    shape = "×".join(str(n) for n in net.info.input_shape)
+    n = result.get("n_images")
+    images = f"{n:,} images of" if isinstance(n, int) else "images of"
+    words.append(f"{images} {net.info.title}, {shape}")
+    words.append(str(result.get("precision") or result.get("dtype") or "float32"))
+    words.append(shown.instrument.mode)
+    return " · ".join(words)
+
+
+def _table(lane: Lane, rows: Any) -> dict[str, Any]:
+    shown: list[Row] = list(rows)
+    return {
+        "name": lane.name,
+        "columns": list(shown[0]) if shown else [],
+        "rows": [list(row.values()) for row in shown[:ROWS_SHOWN]],
+        "left_out": max(0, len(shown) - ROWS_SHOWN),
+    }

@@ -1,0 +1,74 @@
+"""The live part of the Instruments page: a figure that follows its link, with words and table."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+
+import streamlit as st
+
+from explorer.ui.style import ASSETS
+
+_LOADER = """
+const path = "skipscope/assets/instruments.js?v=%(own)s&parts=%(parts)s";
+const script = new URL(path, document.baseURI);
+let module;
+export default function (component) {
+  let stop = null, over = false;
+  module ??= import(script);
+  module.then((m) => { if (!over) stop = m.instrument(component); });
+  return () => { over = true; stop?.(); };
+}
+"""
+
+_HTML = """
+<section class="sk-instrument" aria-busy="true">
+  <div class="sk-way">
+    <div class="sk-bar" role="progressbar" aria-label="Measured" aria-valuemin="0"
+      aria-valuemax="100" aria-valuenow="0" hidden></div>
+    <span class="sk-status" role="status"></span>
+  </div>
+  <div class="sk-stage">
+    <div class="sk-plot" role="figure"></div>
+    <p class="sk-empty" hidden></p>
+  </div>
+  <div class="sk-errors"></div>
+  <div class="sk-said"></div>
+  <div class="sk-conditions"></div>
+  <details class="sk-more sk-formula" hidden>
+    <summary>Formula, with these numbers</summary>
+    <div class="sk-formula-lines"></div>
+  </details>
+  <details class="sk-more sk-table" hidden>
+    <summary>Table</summary>
+    <div class="sk-tables"></div>
+  </details>
+</section>
+"""
+
+
+def instrument_view(key: str, *, query: str, title: str) -> None:
+    """The figure of a look.
+
+    Args:
+        query: The look's link (:func:`explorer.ui.look.to_query`), encoded.
+        title: Begins what a screen reader says of the figure.
+    """
+    component = st.components.v2.component(
+        "skipscope_instrument",
+        html=_HTML,
+        js=_LOADER % {"own": _version("instruments.js"), "parts": _version("skipscope.js")},
+        isolate_styles=False,  # Plotly and the page's style sheet need the light DOM
+    )
+    component(key=key, data={"query": query, "title": title})
+
+
+@cache
+def _version(name: str) -> str:
+    return hashlib.sha256((ASSETS / name).read_bytes()).hexdigest()[:12]
+
+
+@cache
+def sheet() -> str:
+    """The page's own style sheet."""
+    return f"<style>{(ASSETS / 'instruments.css').read_text()}</style>"

@@ -1,0 +1,138 @@
+"""What an instrument's page file declares; see :mod:`explorer.ui.instruments` for how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from explorer.blueprint import Blueprint
+from explorer.charts import Theme
+from explorer.errors import SpecError
+from explorer.runs.requests import JobKind
+from explorer.specs import DataInfo, DataSpec
+from explorer.ui.instruments.options import Option, Options
+
+Group = Literal["blocks", "signals", "paths", "features", "loss"]
+Result = dict[str, Any]
+Row = Mapping[str, str | int | float | None]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One net on the page, with what was measured of it so far.
+
+    Attributes:
+        index: Decides colour, dash and marker.
+        name: Unlike every other lane's.
+        plan: None for a net whose structure only its library knows.
+        info: The images that it was measured on.
+        result: The job's result, or its latest partial one: plain JSON values.
+        done: False while more is coming; captions then speak of what is there so far.
+    """
+
+    index: int
+    name: str
+    plan: Blueprint | None
+    info: DataInfo
+    result: Result
+    done: bool = True
+
+    @property
+    def unit_names(self) -> tuple[str, ...]:
+        return () if self.plan is None else tuple(unit.name for unit in self.plan.units)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What a payload is built from.
+
+    Attributes:
+        source: Where the job finds the net (:mod:`explorer.runs.requests`).
+        data: The images; always told, also where a person left it to the net.
+        n_images: None takes the instrument's own number.
+        seed: Of what is drawn at random, such as which units are deleted.
+        options: A value for each of the instrument's options.
+    """
+
+    source: dict[str, Any]
+    data: DataSpec
+    n_images: int | None
+    seed: int
+    options: Options
+    plan: Blueprint | None
+
+
+def one_net(asking: Asking) -> dict[str, Any]:
+    """The payload of jobs that take a net, data and a number of images."""
+    return {
+        "net": asking.source,
+        "data": asking.data.model_dump(mode="json"),
+        "n_images": asking.n_images,
+    }
+
+
+def any_net(plan: Blueprint) -> str | None:
+    """For instruments that mean something for every net."""
+    return None
+
+
+def no_table(result: Result) -> list[Row]:
+    return []
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One question about a net, and how its answer is drawn, said and tabled.
+
+    Attributes:
+        key: Names it in links.
+        title: Two words or three, on a button.
+        order: Its place among those of its group.
+        question: The page's heading.
+        explains: Two sentences: what one sees, and what to look for.
+        figure_of: Which paper's figure this is, with the numbers that the paper prints.
+        job: Its kind; by the options where they decide it.
+        figure: Any number of lanes (also none) as one figure; must accept partial results.
+        caption: What the data shows, a sentence an entry; nothing that it does not show.
+        formula: The formula, and then again with numbers of this result in it, a line an entry.
+        mode: How the net was evaluated, for the line of conditions.
+        payload: Of the job.
+        not_for: Why it means nothing for a net, and which nets would do, in one sentence.
+        suggests: Tokens of nets that it means something for, offered where none is chosen.
+        table: The result's rows, for people and screen readers; every row has the same columns.
+        takes_images: False where a number of images means nothing.
+    """
+
+    key: str
+    title: str
+    group: Group
+    question: str
+    explains: str
+    figure_of: str
+    job: JobKind | Callable[[Options], JobKind]
+    figure: Callable[[Sequence[Lane], Options, Theme], go.Figure]
+    caption: Callable[[Sequence[Lane], Options], list[str]]
+    formula: Callable[[Sequence[Lane], Options], list[str]]
+    table: Callable[[Result], Sequence[Row]]
+    mode: str
+    order: int = 50
+    options: tuple[Option, ...] = ()
+    payload: Callable[[Asking], dict[str, Any]] = one_net
+    not_for: Callable[[Blueprint], str | None] = any_net
+    suggests: tuple[str, ...] = field(default=("digits_resnet_v2_56",))
+    takes_images: bool = True
+
+    def kind(self, options: Options) -> JobKind:
+        return self.job(options) if callable(self.job) else self.job
+
+    def option(self, name: str) -> Option:
+        for option in self.options:
+            if option.name == name:
+                return option
+        known = ", ".join(option.name for option in self.options) or "none"
+        raise SpecError(
+            f"The instrument {self.key!r} has no option {name[:40]!r}; it has: {known}."
+        )

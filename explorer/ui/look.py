@@ -1,0 +1,174 @@
+"""What the Instruments page shows, to and from the address, and worked out for the page.
+
+A link reads ``?nets=digits_plain_56,run:abcd.0,resnet_v2_20&instrument=gradients;of=outputs&n=50``.
+What cannot be read becomes a sentence and the default; nothing in a link can crash the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from explorer.data.catalog import data_info
+from explorer.errors import SkipscopeError, SpecError
+from explorer.runs.service import RunService
+from explorer.specs import MAX_LANES, DataInfo, DataSpec
+from explorer.ui.instruments import DEFAULT, Instrument, Present, instrument
+from explorer.ui.sources import SourceNet, source_net, told_apart
+from explorer.ui.state import data_token, parse_data
+
+DEFAULT_NETS = ("digits_plain_56", "digits_resnet_v2_56")
+SEED = 7
+MOST_IMAGES = 1_000_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Look:
+    """The choices of one page view, as the link has them.
+
+    Attributes:
+        nets: Tokens (:mod:`explorer.ui.sources`).
+        chosen: Texts of the options that are not at their default.
+        data: None measures each net on what it was trained on, else on the digits.
+        n_images: None takes the instrument's own number.
+    """
+
+    nets: tuple[str, ...] = DEFAULT_NETS
+    instrument: str = DEFAULT
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    data: DataSpec | None = None
+    n_images: int | None = None
+    seed: int = SEED
+
+    def with_option(self, name: str, text: str | None) -> Look:
+        """Another value of one option; None takes its default."""
+        rest = {key: value for key, value in self.chosen.items() if key != name}
+        return replace(self, chosen=rest if text is None else {**rest, name: text})
+
+    def with_instrument(self, key: str) -> Look:
+        return replace(self, instrument=key, chosen={})
+
+
+def to_query(look: Look) -> dict[str, str]:
+    """The address's parameters; what is at its default is left out, but never the nets."""
+    options = [f"{name}={text}" for name, text in sorted(look.chosen.items())]
+    query = {"nets": ",".join(look.nets), "instrument": ";".join([look.instrument, *options])}
+    if look.data is not None:
+        query["data"] = data_token(look.data)
+    if look.n_images is not None:
+        query["n"] = str(look.n_images)
+    if look.seed != SEED:
+        query["seed"] = str(look.seed)
+    return query
+
+
+def from_query(query: Mapping[str, str]) -> tuple[Look, list[str]]:
+    """The look that a link describes, and one sentence for each thing it could not use."""
+    problems: list[str] = []
+
+    def attempt(key: str, read: Callable[[str], T], usual: T) -> T:
+        if not query.get(key):
+            return usual
+        try:
+            return read(query[key])
+        except SkipscopeError as error:
+            problems.append(f"The link's {key!r} was left out: {error}")
+            return usual
+
+    nets = tuple(token.strip() for token in query.get("nets", "").split(",") if token.strip())
+    if len(nets) > MAX_LANES:
+        problems.append(f"The link names {len(nets)} nets; the first {MAX_LANES} are shown.")
+    usual: tuple[str, dict[str, str]] = (DEFAULT, {})
+    key, chosen = attempt("instrument", _read_instrument, usual)
+    return (
+        Look(
+            nets=nets[:MAX_LANES] or DEFAULT_NETS,
+            instrument=key,
+            chosen=chosen,
+            data=attempt("data", _read_data, None),
+            n_images=attempt("n", lambda text: _whole(text, "n", 1, MOST_IMAGES), None),
+            seed=attempt("seed", lambda text: _whole(text, "seed", 0, 2**31 - 1), SEED),
+        ),
+        problems,
+    )
+
+
+def _read_instrument(text: str) -> tuple[str, dict[str, str]]:
+    key, *parts = text.split(";")
+    instrument(key)
+    return key, {name: value for name, _, value in (part.partition("=") for part in parts) if name}
+
+
+def _read_data(text: str) -> DataSpec | None:
+    data = parse_data(text)
+    data_info(data)
+    return data
+
+
+def _whole(text: str, name: str, least: int, most: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise SpecError(f"{name} must be a whole number, not {text[:40]!r}.") from None
+    if not least <= value <= most:
+        raise SpecError(f"{name} must lie between {least:,} and {most:,}, not {value:,}.")
+    return value
+
+
+# ------------------------------------------------------------------------------- worked out
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A look with its nets found and its options read.
+
+    Attributes:
+        nets: Those of the look that could be found, in order.
+        refused: By position in ``nets``: why the instrument means nothing for that one.
+        options: A value for each option of the instrument.
+    """
+
+    look: Look
+    instrument: Instrument
+    nets: tuple[SourceNet, ...]
+    refused: Mapping[int, str]
+    options: Mapping[str, Any]
+    present: Present
+
+    @property
+    def info(self) -> DataInfo | None:
+        """The images of the first net."""
+        return self.nets[0].info if self.nets else None
+
+
+def scene(service: RunService, look: Look) -> tuple[Scene, list[str]]:
+    """The nets and options of a look, and a sentence for each that cannot be used."""
+    problems: list[str] = []
+    nets: list[SourceNet] = []
+    for token in look.nets:
+        try:
+            nets.append(source_net(service, token, look.data, look.seed))
+        except SkipscopeError as error:
+            problems.append(f"The net {token[:60]!r} was left out: {error}")
+    shown = told_apart(nets)
+    one = instrument(look.instrument)
+    refused = {
+        index: why
+        for index, net in enumerate(shown)
+        if net.plan is not None and (why := one.not_for(net.plan)) is not None
+    }
+    fitting = [net for index, net in enumerate(shown) if index not in refused]
+    present = Present(
+        plans=tuple(net.plan for net in fitting if net.plan is not None),
+        classes=fitting[0].info.classes if fitting else (),
+    )
+    options = {option.name: option.usual(present) for option in one.options}
+    for name, text in look.chosen.items():
+        try:
+            options[name] = one.option(name).read(text, present)
+        except SkipscopeError as error:
+            if fitting:
+                problems.append(f"The link's {name!r} was left out: {error}")
+    return Scene(look, one, tuple(shown), refused, options, present), problems

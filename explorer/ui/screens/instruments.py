@@ -1,0 +1,299 @@
+"""Instruments: one question at a time, asked of up to four nets side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from html import escape
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from explorer.data.catalog import data_info
+from explorer.errors import SkipscopeError
+from explorer.names import NETS
+from explorer.runs.service import RunService, get_service
+from explorer.specs import MAX_LANES, DataSpec, parse
+from explorer.ui import instrument_feed, widgets
+from explorer.ui.instrument_view import instrument_view, sheet
+from explorer.ui.instruments import GROUPS, Choice, Flag, Number, Option, Whole, instruments
+from explorer.ui.look import MOST_IMAGES, Look, Scene, from_query, scene, to_query
+from explorer.ui.say import plain, warn
+from explorer.ui.settings import DATA
+from explorer.ui.sources import SourceNet, offered, source_net
+
+OWN_DATA = "each net's own"
+FEW = 4  # options of at most so many values are a row of buttons
+
+
+def page() -> None:
+    """Draws the page from the address; every control writes the address."""
+    service = get_service()
+    look, problems = from_query(st.query_params.to_dict())
+    shown, more = scene(service, look)
+    problems += more
+    said = st.session_state.pop("instruments.problem", None)
+    problems += [said] if said else []
+    _leave_last(service, look)
+
+    st.html(sheet())
+    st.title("Look inside a net")
+    for sentence in problems:
+        warn(sentence)
+    _nets(service, shown)
+    with st.container(key="instruments", gap="xsmall"):
+        _picker(shown)
+    _instrument(shown)
+
+
+def link(*nets: str, instrument: str | None = None) -> dict[str, str]:
+    """Query parameters of this page for some nets, for links from other pages."""
+    look = Look(nets=nets[:MAX_LANES])
+    return to_query(look.with_instrument(instrument) if instrument else look)
+
+
+# ------------------------------------------------------------------------------ state changes
+
+
+def _update(change: Callable[[Look], Look]) -> None:
+    """Applies a change to the address; an impossible one becomes a sentence on the page."""
+    try:
+        look, _ = from_query(st.query_params.to_dict())
+        st.query_params.from_dict(to_query(change(look)))
+    except SkipscopeError as error:
+        st.session_state["instruments.problem"] = str(error)
+
+
+def _leave_last(service: RunService, look: Look) -> None:
+    """What this visitor looked at before need not be measured to its end."""
+    before: Look | None = st.session_state.get("instruments.look")
+    if before is not None and before != look:
+        instrument_feed.leave(service, before)
+    st.session_state["instruments.look"] = look
+
+
+# --------------------------------------------------------------------------------------- nets
+
+
+def _nets(service: RunService, shown: Scene) -> None:
+    look = shown.look
+    with st.container(key="nets"):
+        columns = st.columns(max(2, len(shown.nets)), gap="small")
+        for index, net in enumerate(shown.nets):
+            with columns[index], st.container(key=f"card-net{index}", border=True, gap="xsmall"):
+                _net(service, shown, index, net)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.popover("Add a net", disabled=len(look.nets) >= MAX_LANES):
+            _choose_net(service, look, None)
+        with st.popover("Images"):
+            _images(shown)
+
+
+def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:
+    look = shown.look
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.html(
+            f'<h2 class="sk-name"><span class="sk-dot sk-dot-{index}"></span>'
+            f"{escape(net.name)}</h2>"
+        )
+        with st.popover("Change", key=f"net{index}.open"):
+            _choose_net(service, look, net.token)
+            st.button(
+                "Remove this net",
+                key=f"net{index}.remove",
+                disabled=len(shown.nets) == 1,
+                on_click=lambda: _update(
+                    lambda now: replace(
+                        now, nets=tuple(t for i, t in enumerate(now.nets) if i != index)
+                    )
+                ),
+            )
+    st.html(f'<p class="sk-origin">{escape(net.origin)}</p>')
+    if index in shown.refused:
+        st.info(plain(shown.refused[index]))
+
+
+def _choose_net(service: RunService, look: Look, token: str | None) -> None:
+    """A box of all nets that there are; anything else may be typed."""
+    words = offered(service)
+    tokens = list(dict.fromkeys([*words, *NETS, *([token] if token else [])]))
+    key = f"net.choose.{look.nets.index(token) if token in look.nets else 'new'}"
+    st.session_state[key] = token
+
+    def chosen() -> None:
+        value = (st.session_state[key] or "").strip()
+        if not value or value == token:
+            return
+
+        def change(now: Look) -> Look:
+            net = source_net(service, value, now.data, now.seed)
+            if token is None:
+                return replace(now, nets=(*now.nets, net.token)[:MAX_LANES])
+            return replace(now, nets=tuple(net.token if t == token else t for t in now.nets))
+
+        _update(change)
+
+    st.selectbox(
+        "Weights shipped or trained here, or an untrained net by its name",
+        tokens,
+        key=key,
+        index=None,
+        placeholder="resnet_v2_56, plain_20;batch_norm=false, …",
+        accept_new_options=True,
+        format_func=lambda name: words.get(name, f"{name} · untrained"),
+        on_change=chosen,
+        width=380,
+    )
+
+
+def _images(shown: Scene) -> None:
+    look = shown.look
+    own = {"": OWN_DATA, **{k: v for k, v in DATA.items() if k != "folder"}}
+    if look.data is not None and look.data.name == "folder":
+        own["folder"] = data_info(look.data).title
+
+    def other(name: str) -> None:
+        _update(lambda now: replace(now, data=parse(DataSpec, {"name": name}) if name else None))
+
+    widgets.select(
+        "Measure on",
+        "instruments.data",
+        list(own),
+        look.data.name if look.data else "",
+        other,
+        words=own,
+        help="A trained net needs images of the shape and classes that it was trained on.",
+    )
+    st.session_state["instruments.n"] = look.n_images
+    st.number_input(
+        "Images",
+        min_value=1,
+        max_value=MOST_IMAGES,
+        value=None,
+        key="instruments.n",
+        placeholder="as many as the instrument takes",
+        help="Class-balanced; more of them make the intervals narrower.",
+        on_change=lambda: _update(
+            lambda now: replace(now, n_images=st.session_state["instruments.n"])
+        ),
+    )
+    widgets.number(
+        "Seed",
+        "instruments.seed",
+        look.seed,
+        lambda value: _update(lambda now: replace(now, seed=int(value))),
+        least=0,
+        most=2**31 - 1,
+        step=1,
+        help="Initial weights of untrained nets follow from it, and what is drawn at random.",
+    )
+
+
+# --------------------------------------------------------------------------------- instrument
+
+
+def _picker(shown: Scene) -> None:
+    one = shown.instrument
+    groups: dict[str, str] = {
+        group: words
+        for group, words in GROUPS.items()
+        if any(other.group == group for other in instruments().values())
+    }
+
+    def group_chosen(group: str) -> None:
+        if group != one.group:
+            first = next(o for o in instruments().values() if o.group == group)
+            _update(lambda now: now.with_instrument(first.key))
+
+    widgets.segmented("Kind of question", "instruments.group", groups, one.group, group_chosen)
+    within = {k: o.title for k, o in instruments().items() if o.group == one.group}
+    if len(within) > 1:
+        widgets.segmented(
+            "Instrument",
+            "instruments.key",
+            within,
+            one.key,
+            lambda key: _update(lambda now: now.with_instrument(key)),
+        )
+
+
+def _instrument(shown: Scene) -> None:
+    one = shown.instrument
+    with st.container(key="card-instrument", border=True, gap="small"):
+        st.html(
+            f'<h2 class="sk-question">{escape(one.question)}</h2>'
+            f'<p class="sk-explains">{escape(one.explains)}</p>'
+        )
+        _options(shown)
+        if len(shown.refused) == len(shown.nets):
+            _suggest(shown)
+        instrument_view("instrument", query=urlencode(to_query(shown.look)), title=one.question)
+        st.html(
+            '<details class="sk-more"><summary>In the papers</summary>'
+            f"<p>{escape(one.figure_of)}</p></details>"
+        )
+
+
+def _suggest(shown: Scene) -> None:
+    """A way on, where none of the nets suits the instrument."""
+    service = get_service()
+    with st.container(horizontal=True):
+        for token in shown.instrument.suggests:
+            net = source_net(service, token, None, shown.look.seed)
+            st.button(
+                f"Look at {net.name}",
+                key=f"suggest.{token}",
+                type="primary",
+                on_click=lambda token=token: _update(
+                    lambda now: replace(now, nets=(token,), data=None)
+                ),
+            )
+
+
+def _options(shown: Scene) -> None:
+    visible = [o for o in shown.instrument.options if o.when(shown.options)]
+    if not visible:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        for option in visible:
+            _option(shown, option)
+
+
+def _option(shown: Scene, option: Option) -> None:
+    key = f"option.{shown.instrument.key}.{option.name}"
+    value = shown.options[option.name]
+
+    def chosen(new: Any) -> None:
+        text = option.write(new)
+        usual = option.write(option.usual(shown.present))
+        _update(lambda now: now.with_option(option.name, None if text == usual else text))
+
+    match option:
+        case Choice():
+            values = dict(option.choices(shown.present))
+            if not values:
+                return
+            if len(values) <= FEW:
+                widgets.segmented(
+                    option.label, key, values, value, chosen, label_visibility="visible"
+                )
+            else:
+                widgets.select(
+                    option.label, key, list(values), value, chosen, words=values, help=option.help
+                )
+        case Flag():
+            widgets.toggle(option.label, key, value, chosen, help=option.help)
+        case Whole() | Number():
+            widgets.number(
+                option.label,
+                key,
+                value,
+                chosen,
+                least=option.least,
+                most=option.most,
+                step=option.step,
+                help=option.help,
+            )
