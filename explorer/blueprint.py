@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from itertools import count
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal, cast
 
+from explorer.external import ExternalSpec
 from explorer.specs import (
     IMAGENET_UNITS,
     REFERENCE_GROUPS,
@@ -23,6 +24,8 @@ from explorer.specs import (
     Order,
     PlainSpec,
     ResidualSpec,
+    parse,
+    parse_net,
 )
 
 Shape = tuple[int, ...]  # (channels, height, width), or (features,)
@@ -865,6 +868,42 @@ def _fully_connected_unit(
         shortcut="identity" if isinstance(spec, ResidualSpec) else "none",
         survival_prob=p,
     )
+
+
+# ------------------------------------------------------------------------------- to and from JSON
+
+
+def to_json(plan: Blueprint) -> dict[str, Any]:
+    """A blueprint as plain values; :func:`from_json` makes an equal one of them."""
+    return {**asdict(plan), "spec": plan.spec.model_dump(mode="json")}
+
+
+def from_json(value: dict[str, Any]) -> Blueprint:
+    """The blueprint that :func:`to_json` wrote; its net may be another library's."""
+    spec: NetSpec
+    if value["spec"]["layout"] == "external":
+        # Where only family, shape and classes are asked, this stands for a spec of ours.
+        spec = cast(NetSpec, parse(ExternalSpec, value["spec"]))
+    else:
+        spec = parse_net(value["spec"])
+    return Blueprint(
+        spec,
+        tuple(_layer(layer) for layer in value["stem"]),
+        tuple(_unit(unit) for unit in value["units"]),
+        tuple(_layer(layer) for layer in value["head"]),
+        tuple(value["stage_names"]),
+    )
+
+
+def _layer(value: dict[str, Any]) -> Layer:
+    shapes = {name: tuple(value[name]) for name in ("input_shape", "output_shape")}
+    return Layer(**{**value, **shapes})
+
+
+def _unit(value: dict[str, Any]) -> UnitPlan:
+    shapes = {name: tuple(value[name]) for name in ("input_shape", "output_shape")}
+    layers = tuple(_layer(layer) for layer in value["layers"])
+    return UnitPlan(**{**value, **shapes, "layers": layers})
 
 
 class _CallableModule(ModuleType):

@@ -14,16 +14,19 @@ from typing import Any, TypeVar
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from explorer.blueprint import to_json
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import DataError
 from explorer.nets import Net, create_net
+from explorer.nets.adapters import external_blueprint, load_external
 from explorer.nets.export import export_code
 from explorer.nets.weights import load_pretrained, load_weights
 from explorer.probes.gates import gate_means
 from explorer.probes.gradients import layer_gradients
 from explorer.probes.image import read_image
 from explorer.probes.lesions import lesion_curve
+from explorer.probes.match import normalised_for, telling_apart
 from explorer.probes.predict import predict
 from explorer.probes.programs import evaluate_programs, without
 from explorer.probes.timing import time_forward
@@ -97,6 +100,8 @@ class Shelf:
                 net, name = load_pretrained(source["name"]), source["name"]
             case "fresh":
                 net, name = create_net(parse_net(source["spec"]), seed=source["seed"]), None
+            case "external":
+                net, name = _external(source), source["name"]
             case _:
                 net, name = create_net(parse_net(source["spec"]), seed=0), None
                 load_weights(net, source["path"])
@@ -124,7 +129,12 @@ class Context:
         return self.shelf.net(source, self.level)
 
     def dataset(self, payload: Payload) -> Dataset:
-        return self.shelf.dataset(payload["data"], self._tell)
+        """The payload's data, normalised as its net wants it, where that is another library's."""
+        dataset = self.shelf.dataset(payload["data"], self._tell)
+        net = payload.get("net")
+        if net is None or net["source"] != "external":
+            return dataset
+        return normalised_for(self.net(net).net, dataset)
 
     def _tell(self, text: str, share: float) -> None:
         self.progress(share, text)
@@ -200,13 +210,13 @@ def predictions(context: Context, payload: Payload) -> Payload:
         raise DataError(
             f"There is no test image {index}: {dataset.info.title} has {n_test}, 0 to {n_test - 1}."
         )
-    batch = dataset.normalise(image[None])
     rows = []
     for position, source in enumerate(payload["nets"]):
         warm = context.net(source)
         plan = warm.net.blueprint
         deleted = payload["deleted"][position] if payload["deleted"] else ()
         program = without(plan, deleted) if deleted else None
+        batch = normalised_for(warm.net, dataset).normalise(image[None])
         share = predict(warm.net, batch.to(context.shelf.device), program=program)[0]
         rows.append(Prediction(warm.name or "", share, true_class).to_json())
     return {
@@ -231,7 +241,12 @@ def prepare_data(context: Context, payload: Payload) -> Payload:
 
 
 def timing(context: Context, payload: Payload) -> Payload:
-    net = create_net(parse_net(payload["spec"]), seed=0).to(context.shelf.device)
+    external, seed = payload["external"], 0
+    net = (
+        create_net(parse_net(payload["spec"]), seed=seed)
+        if external is None
+        else load_external(external, seed=seed)
+    ).to(context.shelf.device)
     steps = payload["steps"]
 
     def tell(so_far: ForwardTiming) -> None:
@@ -253,6 +268,20 @@ def code(context: Context, payload: Payload) -> Payload:
     return {"code": export_code(parse_net(payload["spec"]))}
 
 
+def blueprint(context: Context, payload: Payload) -> Payload:
+    source = payload["net"]
+    if "path" not in source:
+        plan = external_blueprint(source["name"])
+        return {"blueprint": to_json(plan), "tensors": None, "values": None}
+    net = context.net(source).net
+    values = net.state_dict().values()
+    return {
+        "blueprint": to_json(net.blueprint),
+        "tensors": len(values),
+        "values": sum(value.numel() for value in values),
+    }
+
+
 JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "lesions": lesions,
     "evaluate": evaluate,
@@ -262,10 +291,25 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "prepare_data": prepare_data,
     "timing": timing,
     "code": code,
+    "blueprint": blueprint,
 }
 
 
 # ----------------------------------------------------------------------------------- helpers
+
+
+def _external(source: Payload) -> Net:
+    """Another library's net, for the images and classes that the service has looked up."""
+    names, shape = source["classes"], source["input_shape"]
+    fresh = source["weights"] is None
+    net = load_external(
+        source["name"],
+        weights=source["weights"],
+        input_shape=None if shape is None else (shape[0], shape[1], shape[2]),
+        classes=len(names) if fresh and names is not None else None,
+        seed=source["seed"],
+    )
+    return net if names is None else telling_apart(net, names, source["data"])
 
 
 def _stamp(source: Payload) -> list[int] | None:

@@ -13,7 +13,15 @@ from explorer.errors import RunError
 from explorer.specs import DataSpec, NetSpec, Spec, parse
 
 JobKind = Literal[
-    "lesions", "evaluate", "gradients", "gates", "predict", "prepare_data", "timing", "code"
+    "lesions",
+    "evaluate",
+    "gradients",
+    "gates",
+    "predict",
+    "prepare_data",
+    "timing",
+    "code",
+    "blueprint",
 ]
 Priority = Literal["click", "sweep"]
 
@@ -42,15 +50,33 @@ class FreshSource(Spec):
 
 
 class FileSource(Spec):
-    """Weights in a safetensors file, for a net that is told."""
+    """Weights in a safetensors file (or an upload's name), for a net that is told."""
 
     source: Literal["file"] = "file"
     spec: NetSpec
     path: str
 
 
+class ExternalSource(Spec):
+    """Another library's net, on colour images that the request names.
+
+    Attributes:
+        name: ``torchvision_resnet50``, ``timm_resnetv2_50``.
+        weights: None for fresh ones; ``default`` for the library's, trained on ImageNet and
+            downloaded once; else a file of the net's own ``state_dict`` (.safetensors, .pt, .pth),
+            or the name of an upload (:mod:`explorer.runs.uploads`).
+        seed: Of fresh weights.
+    """
+
+    source: Literal["external"] = "external"
+    name: str
+    weights: str | None = None
+    seed: int = Field(7, ge=0, le=2**31 - 1)
+
+
 Source = Annotated[
-    ShippedSource | RunSource | FreshSource | FileSource, Field(discriminator="source")
+    ShippedSource | RunSource | FreshSource | FileSource | ExternalSource,
+    Field(discriminator="source"),
 ]
 
 
@@ -142,10 +168,12 @@ class TimingRequest(Spec):
     """Seconds of forward passes of a fresh net, streamed: a ForwardTiming.
 
     Attributes:
+        spec: A net of ours; or else ``external``, another library's by name.
         fast: Norms folded, channels_last, bfloat16 where it pays; else the net as it stands.
     """
 
-    spec: NetSpec
+    spec: NetSpec | None = None
+    external: str | None = None
     images: int = Field(32, ge=1, le=1024)
     steps: int = Field(100, ge=1, le=10_000)
     burn_in: int = Field(10, ge=0, le=1000)
@@ -154,6 +182,12 @@ class TimingRequest(Spec):
     @property
     def sources(self) -> tuple[Source, ...]:
         return ()
+
+    @model_validator(mode="after")
+    def _one_net(self) -> TimingRequest:
+        if (self.spec is None) == (self.external is None):
+            raise ValueError("give either the spec of a net or the name of an external one")
+        return self
 
 
 class CodeRequest(Spec):
@@ -166,6 +200,24 @@ class CodeRequest(Spec):
         return ()
 
 
+class BlueprintRequest(Spec):
+    """What another library's net amounts to, or whether a file of weights is a net's.
+
+    The result holds ``blueprint`` (see :func:`explorer.blueprint.to_json`), and for weights in a
+    file ``tensors`` and ``values``, how many it has, else null. A file that is not the net's is
+    an error in one sentence. The library's own weights are not downloaded for this.
+
+    Attributes:
+        net: An :class:`ExternalSource` or a :class:`FileSource`.
+    """
+
+    net: Annotated[ExternalSource | FileSource, Field(discriminator="source")]
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return (self.net,)
+
+
 Request = (
     LesionsRequest
     | EvaluateRequest
@@ -175,6 +227,7 @@ Request = (
     | PrepareDataRequest
     | TimingRequest
     | CodeRequest
+    | BlueprintRequest
 )
 REQUESTS: dict[JobKind, type[Request]] = {
     "lesions": LesionsRequest,
@@ -185,6 +238,7 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "prepare_data": PrepareDataRequest,
     "timing": TimingRequest,
     "code": CodeRequest,
+    "blueprint": BlueprintRequest,
 }
 # What a person waits for is answered before, and in the middle of, what merely takes its time.
 PRIORITIES: dict[JobKind, Priority] = {
@@ -196,6 +250,7 @@ PRIORITIES: dict[JobKind, Priority] = {
     "prepare_data": "sweep",
     "timing": "sweep",
     "code": "click",
+    "blueprint": "click",
 }
 
 

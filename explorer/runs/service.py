@@ -18,7 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from explorer.errors import RunError, SkipscopeError
+from explorer.data.catalog import data_info
+from explorer.errors import DataError, RunError, SkipscopeError
+from explorer.external import check_name
 from explorer.names import title_of
 from explorer.results import Record
 from explorer.runs.desk import Job, JobDesk, JobHandle
@@ -27,7 +29,9 @@ from explorer.runs.process import WorkerOptions, WorkerProcess
 from explorer.runs.protocol import Message, checkpoint_path, snapshot_path
 from explorer.runs.requests import (
     PRIORITIES,
+    BlueprintRequest,
     CodeRequest,
+    ExternalSource,
     FileSource,
     FreshSource,
     JobKind,
@@ -44,6 +48,7 @@ from explorer.runs.requests import (
 )
 from explorer.runs.run import Lesions, Run, experiment_view, lesion_state, live_view
 from explorer.runs.store import Status, Store, default_home, updates_done
+from explorer.runs.uploads import is_upload, keep_upload, upload_path
 from explorer.runs.views import ExperimentView, LiveView
 from explorer.runs.watching import Watcher
 from explorer.shipped import shipped, shipped_path
@@ -298,6 +303,14 @@ class RunService:
         self._watcher.watch(run, deleted or {})
 
     # --------------------------------------------------------------------------------- jobs
+
+    def keep_weights(self, file_name: str, content: bytes | memoryview) -> str:
+        """Stores a person's weights; returns the name that stands for their path in a source.
+
+        Raises:
+            WeightsError: Not a file of weights, by its name, or it cannot be stored.
+        """
+        return keep_upload(self.home, file_name, content)
 
     def submit(
         self,
@@ -625,13 +638,13 @@ class RunService:
     ) -> JobHandle:
         payload = request.model_dump(mode="json")
         data = None
-        if not isinstance(request, (TimingRequest, CodeRequest)):  # which need a spec alone
+        if not isinstance(request, (TimingRequest, CodeRequest, BlueprintRequest)):
             data = self._data_of(request)
             payload["data"] = data.model_dump(mode="json")
         stamps: list[list[int] | None] = []
         resolved = []
         for source in request.sources:
-            value = self._resolve(source)
+            value = self._resolve(source, data)
             resolved.append(value)
             path = Path(value["path"]) if "path" in value else None
             stamps.append(_stamp(path) if path is not None else None)
@@ -651,8 +664,12 @@ class RunService:
             listener=listener,
         )
 
-    def _resolve(self, source: Source) -> Message:
-        """What a worker needs to find a net: it knows no experiments."""
+    def _resolve(self, source: Source, data: DataSpec | None) -> Message:
+        """What a worker needs to find a net: it knows no experiments.
+
+        Args:
+            data: What the net is measured on; None where it is only looked at.
+        """
         match source:
             case RunSource():
                 with self._lock:
@@ -672,14 +689,34 @@ class RunService:
                 return {"source": "weights", "spec": net, "path": str(path)}
             case FileSource():
                 net = source.spec.model_dump(mode="json")
-                return {"source": "weights", "spec": net, "path": source.path}
+                return {"source": "weights", "spec": net, "path": self._weights(source.path)}
+            case ExternalSource():
+                return self._external(source, data)
             case ShippedSource():
                 shipped_path(source.name)  # an unknown name is a sentence at once
                 return source.model_dump(mode="json")
             case FreshSource():
                 return source.model_dump(mode="json")
 
+    def _external(self, source: ExternalSource, data: DataSpec | None) -> Message:
+        """The source with what its net must know of the data: image shape and class names."""
+        value: Message = {**source.model_dump(mode="json"), "name": check_name(source.name)}
+        if source.weights not in (None, "default"):
+            value["weights"] = value["path"] = self._weights(str(source.weights))
+        info = None if data is None else data_info(data)
+        value["input_shape"] = None if info is None else list(info.input_shape)
+        value["classes"] = None if info is None else list(info.classes)
+        value["data"] = None if info is None else info.title
+        return value
+
+    def _weights(self, path: str) -> str:
+        """A path, or where an upload lies."""
+        return str(upload_path(self.home, path)) if is_upload(path) else path
+
     def _data_of(self, request: OneNet | PredictRequest | PrepareDataRequest) -> DataSpec:
+        external = next((s for s in request.sources if isinstance(s, ExternalSource)), None)
+        if external is not None:
+            return _for_external(external, request.data)
         if request.data is not None:
             return request.data
         source = request.sources[0]
@@ -750,6 +787,18 @@ _IN_WORDS: dict[Status, str] = {
 
 def _stopped_at(step: int) -> str:
     return f"Stopped at step {step}; Play goes on from there."
+
+
+def _for_external(source: ExternalSource, data: DataSpec | None) -> DataSpec:
+    """The data for another library's net: images of a folder are made as large as ImageNet's."""
+    name = check_name(source.name)
+    if data is None:
+        raise DataError(
+            f"Choose the images on which {name} is to be measured: a folder of images, or cifar10."
+        )
+    if data.name == "folder" and "image_size" not in data.model_fields_set:
+        return data.model_copy(update={"image_size": 224})
+    return data
 
 
 def _stamp(path: Path) -> list[int] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import re
 import socket
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from explorer.blueprint import Blueprint
 from explorer.errors import SpecError, WeightsError
-from explorer.external import TIMM, TORCHVISION, is_external
+from explorer.external import TORCHVISION, check_name, unknown
 from explorer.nets.adapters.net import AdaptedNet, adapt
 from explorer.nets.weights import compare_shapes, refuse_other_kinds
 
@@ -92,14 +91,9 @@ def external_blueprint(
 
 
 def _source(name: str) -> _Source:
-    library, _, inner = name.strip().partition("_")
-    if not is_external(name):
-        raise SpecError(f"{name.strip()!r} is not another library's net: {_examples()}.")
-    return (_torchvision if library == "torchvision" else _timm)(name.strip(), inner)
-
-
-def _examples() -> str:
-    return f"names are torchvision_{TORCHVISION[2]}, torchvision_vgg16_bn, timm_{TIMM[3]} and so on"
+    name = check_name(name)
+    library, _, inner = name.partition("_")
+    return (_torchvision if library == "torchvision" else _timm)(name, inner)
 
 
 @contextmanager
@@ -139,8 +133,6 @@ class _Source:
 def _torchvision(name: str, inner: str) -> _Source:
     from torchvision import models
 
-    if inner not in TORCHVISION:
-        raise SpecError(_unknown(name, "torchvision", TORCHVISION))
     weights = models.get_model_weights(inner).DEFAULT
     preset = weights.transforms()
 
@@ -192,7 +184,7 @@ def _timm(name: str, inner: str) -> _Source:
     model, _, tag = inner.partition(".")
     tags = {cfg.partition(".")[2] for cfg in timm.list_pretrained(f"{model}.*")}
     if model not in known or (tag and tag not in tags):
-        raise SpecError(_unknown(name, "timm", [*known, *(f"{model}.{one}" for one in tags)]))
+        raise unknown(name, [*known, *(f"{model}.{one}" for one in tags)])
     config = timm.models.get_pretrained_cfg(inner)
     assert config is not None
 
@@ -220,13 +212,6 @@ def _imagenet_names() -> tuple[str, ...]:
     from torchvision import models
 
     return tuple(models.ResNet50_Weights.DEFAULT.meta["categories"])
-
-
-def _unknown(name: str, library: str, known: tuple[str, ...] | list[str]) -> str:
-    inner = name.partition("_")[2]
-    near = difflib.get_close_matches(inner.lower(), known, n=1, cutoff=0.5)
-    hint = f"did you mean '{library}_{near[0]}'?" if near else f"{_examples()}."
-    return f"There is no net named {name[:60]!r}: {hint}"
 
 
 @contextmanager
