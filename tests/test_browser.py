@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlparse
 
+import numpy as np
 import pytest
 
 from explorer.bench.browser import Server, chromium, find_chromium, serve
@@ -63,6 +64,7 @@ class Visit:
     def open(self, **query: str) -> Any:
         link = f"/?{urlencode(query)}" if query else "/"
         self.page.goto(self.server.url + link)
+        self.page.wait_for_function("() => !document.getElementById('sk-cover')", timeout=60_000)
         self.page.wait_for_function(
             "() => document.querySelectorAll('.sk-lane .sk-graph [data-unit]').length > 1"
         )
@@ -127,6 +129,44 @@ def test_the_first_screen_is_alive_without_a_click(visit: Visit) -> None:
     captions = page.locator(".sk-caption").all_text_contents()
     assert any("360 test images" in text for text in captions)
     assert any("blocks below" in text for text in captions)
+
+
+def test_the_cover_is_the_page_before_streamlit_is_there(browser: Any, server: Server) -> None:
+    """Its script never comes: numbers, blocks, and each thing where the page will have it."""
+    places = """() => ['h1', '.sk-transport', '.sk-lane', '.sk-big', '.sk-graph svg', '.sk-counts']
+      .flatMap((name) => [...document.querySelectorAll(name)].map((element) => {
+        const box = element.getBoundingClientRect();
+        return [box.x, box.y, box.width, box.height];
+      }))"""
+    for width in (1280, 390):
+        covered = Visit(browser, server, width)
+        covered.page.route("**/static/js/index.*", lambda route: route.abort())
+        covered.page.goto(server.url)
+        covered.page.wait_for_function("() => document.querySelector('.sk-status').textContent")
+        assert covered.page.locator("#sk-cover .sk-big").all_text_contents()[1] == "1.7 %"
+        assert covered.page.locator("#sk-cover [data-unit]").count() > 100
+        uncovered = Visit(browser, server, width)
+        uncovered.open()
+        before, after = (np.asarray(visit.page.evaluate(places)) for visit in (covered, uncovered))
+        assert before.shape == after.shape
+        assert np.abs(before - after).max() <= 1  # pixels
+        covered.page.close()
+        uncovered.page.close()
+
+
+def test_a_click_on_the_cover_is_not_lost(visit: Visit) -> None:
+    page = visit.page
+    held: list[Any] = []
+    page.route("**/static/js/index.*", lambda route: held.append(route))
+    page.goto(visit.server.url, wait_until="commit")
+    page.wait_for_function("() => document.querySelector('#sk-cover .sk-status')?.textContent")
+    page.locator("#sk-cover .sk-lane").nth(1).locator("[data-unit]").nth(5).click()
+    page.unroute("**/static/js/index.*")
+    for route in held:
+        route.continue_()
+    page.wait_for_function("() => !document.getElementById('sk-cover')", timeout=60_000)
+    assert "without 1 block" in answer_of(page, 1)
+    assert "cut=" in page.url
 
 
 def test_two_lanes_are_built_trained_and_cut(visit: Visit) -> None:

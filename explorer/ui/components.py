@@ -11,6 +11,8 @@ from typing import Any
 
 import streamlit as st
 
+from explorer.ui.style import asset_version
+
 _LOADER = """
 const script = new URL("skipscope/assets/skipscope.js?v=%(version)s", document.baseURI);
 let module;
@@ -74,16 +76,14 @@ _PICTURE = """
 </div>
 """
 
-_HTML = {"lane": _LANE, "chart": _CHART, "transport": _TRANSPORT, "picture": _PICTURE}
+PART_HTML = {"lane": _LANE, "chart": _CHART, "transport": _TRANSPORT, "picture": _PICTURE}
 
 
 def _component(part: str) -> Any:
-    from explorer.ui.server import assets_version
-
     return st.components.v2.component(
         f"skipscope_{part}",
-        html=_HTML[part],
-        js=_LOADER % {"part": part, "version": assets_version()},
+        html=PART_HTML[part],
+        js=_LOADER % {"part": part, "version": asset_version("skipscope.js")},
         isolate_styles=False,  # Plotly and the page's style sheet need the light DOM
     )
 

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import plotly
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from explorer.runs.service import get_service
 from explorer.ui import feed, instrument_feed
+from explorer.ui.cover import index_page
+from explorer.ui.style import ASSETS
 
-_ASSETS = Path(__file__).parent / "assets"
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _SERVED = {
-    "skipscope.js": (_ASSETS / "skipscope.js", "text/javascript"),
-    "instruments.js": (_ASSETS / "instruments.js", "text/javascript"),
+    "skipscope.js": (ASSETS / "skipscope.js", "text/javascript"),
+    "cover.js": (ASSETS / "cover.js", "text/javascript"),
+    "instruments.js": (ASSETS / "instruments.js", "text/javascript"),
     "plotly.min.js": (_PLOTLY, "text/javascript"),
 }
-
-
-@cache
-def assets_version() -> str:
-    """Changes with the script, so that a browser never runs an old one."""
-    return hashlib.sha256((_ASSETS / "skipscope.js").read_bytes()).hexdigest()[:12]
 
 
 @asynccontextmanager
@@ -41,6 +35,11 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
         yield
     finally:
         await run_in_threadpool(service.close)
+
+
+async def _index(request: Request) -> Response:
+    text = await run_in_threadpool(index_page, get_service(), dict(request.query_params))
+    return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
 
 
 async def _asset(request: Request) -> Response:
@@ -71,6 +70,7 @@ async def _instrument(request: Request) -> Response:
 def routes() -> list[BaseRoute]:
     """Everything that the page's live parts ask for; reading only, nothing here changes a run."""
     return [
+        Route("/", _index),
         Route("/skipscope/assets/{name}", _asset),
         Route("/skipscope/feed", _feed),
         Route("/skipscope/job", _job),

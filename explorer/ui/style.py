@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +12,13 @@ import streamlit as st
 from explorer.charts.palette import LANE_STYLES, Theme, ink, line, muted
 
 ASSETS = Path(__file__).parent / "assets"
+_CONFIG = Path(__file__).parents[2] / ".streamlit" / "config.toml"
+
+
+@cache
+def asset_version(name: str) -> str:
+    """Changes with the file, so that a browser never runs an old one."""
+    return hashlib.sha256((ASSETS / name).read_bytes()).hexdigest()[:12]
 
 
 def theme() -> Theme:
@@ -17,16 +26,33 @@ def theme() -> Theme:
     return "dark" if st.context.theme.type == "dark" else "light"
 
 
-@cache
-def _sheet(name: Theme) -> str:
+def page_colours(name: Theme) -> str:
+    """The page's own CSS variables in a theme."""
     dark = name == "dark"
     lanes = "".join(f"--sk-lane-{i}:{style.colour(name)};" for i, style in enumerate(LANE_STYLES))
     card, on_primary = ("#1a2029", "#12161c") if dark else ("#ffffff", "#ffffff")
-    root = (
-        f":root{{{lanes}--sk-mute:{muted(name)};--sk-line:{line(name)};--sk-ink:{ink(name)};"
-        f"--sk-card:{card};--sk-on-primary:{on_primary};}}"
+    return (
+        f"{lanes}--sk-mute:{muted(name)};--sk-line:{line(name)};--sk-ink:{ink(name)};"
+        f"--sk-card:{card};--sk-on-primary:{on_primary};"
     )
-    return f"<style>{root}\n{(ASSETS / 'page.css').read_text()}</style>"
+
+
+@cache
+def streamlit_colours(name: Theme) -> str:
+    """Streamlit's variables as they will be in a theme of ``.streamlit/config.toml``."""
+    colours = tomllib.loads(_CONFIG.read_text("utf-8"))["theme"][name]
+    return (
+        f"--st-background-color:{colours['backgroundColor']};"
+        f"--st-secondary-background-color:{colours['secondaryBackgroundColor']};"
+        f"--st-primary-color:{colours['primaryColor']};"
+    )
+
+
+@cache
+def _sheet(name: Theme) -> str:
+    return (
+        f"<style>:root{{{page_colours(name)}}}\n{(ASSETS / 'page.css').read_text('utf-8')}</style>"
+    )
 
 
 def apply_style() -> None:
@@ -34,14 +60,15 @@ def apply_style() -> None:
     st.html(_sheet(theme()))
 
 
-def wordmark() -> str:
-    """The program's name beside a block and its shortcut, as an SVG in the theme's colours."""
-    accent = LANE_STYLES[1].colour(theme())
+def wordmark(name: Theme | None = None) -> str:
+    """The program's name beside a block and its shortcut, as an SVG in a theme's colours."""
+    name = name or theme()
+    accent = LANE_STYLES[1].colour(name)
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 28" width="150" height="28">'
         f'<g fill="none" stroke="{accent}" stroke-width="2">'
         '<rect x="8" y="12" width="12" height="10" rx="2"/><path d="M1 17h7M20 17h7"/>'
         '<path d="M3 17C4 2 24 2 25 17"/></g>'
         f'<text x="36" y="21" font-family="Source Sans Pro, system-ui, sans-serif" '
-        f'font-size="19" font-weight="700" fill="{ink(theme())}">Skipscope</text></svg>'
+        f'font-size="19" font-weight="700" fill="{ink(name)}">Skipscope</text></svg>'
     )

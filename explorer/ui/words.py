@@ -1,9 +1,18 @@
-"""Numbers in words, the same everywhere on the page."""
+"""Numbers in words and the pages' names, the same everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+# In the order of the navigation; the first is the one at "/".
+PAGES = {
+    "compare": "Compare",
+    "instruments": "Instruments",
+    "net": "Net",
+    "timing": "Timing",
+    "runs": "Runs",
+}
 
 
 def duration(seconds: float) -> str:

@@ -5,53 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, get_args
-from urllib.parse import urlencode
 
 import streamlit as st
 
 from explorer.errors import SkipscopeError
-from explorer.graph import count_text, to_svg
-from explorer.names import spec_of, title_of, token_of
+from explorer.names import title_of
 from explorer.runs.service import Action, RunService, get_service
 from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
 from explorer.ui import choices, feed, settings, widgets
 from explorer.ui.components import lane_graph, live_chart, picture, transport_bar
+from explorer.ui.lanes import (
+    COLOURS,
+    LEAD,
+    TITLE,
+    attach,
+    conditions,
+    deleted_names,
+    feed_query,
+    lane_data,
+)
 from explorer.ui.plans import has_gates, plan_of
+from explorer.ui.presets import PRESETS, preset_nets, preset_of
 from explorer.ui.say import note, warn
 from explorer.ui.state import PageState, from_query, to_query
 
-PRESETS: dict[str, tuple[str, ...]] = {
-    "Plain, residual, highway": ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3"),
-    "Four families": (
-        "plain_56",
-        "resnet_v2_56",
-        "fc_highway_50;transform_bias=-3",
-        "densenet_40_k12",
-    ),
-    "Plain nets, deeper and deeper": ("plain_8", "plain_20", "plain_32", "plain_56"),
-    "Residual nets, deeper and deeper": (
-        "resnet_v2_8",
-        "resnet_v2_20",
-        "resnet_v2_32",
-        "resnet_v2_56",
-    ),
-    "Batch norm off": (
-        "plain_20;batch_norm=false",
-        "resnet_v2_20;batch_norm=false",
-        "resnet_v2_20;batch_norm=false;init=branch_scaled",
-    ),
-    "Highway: how shut the gates start": (
-        "fc_plain_20",
-        "fc_highway_20;transform_bias=0",
-        "fc_highway_20",
-        "fc_highway_20;transform_bias=-6",
-    ),
-    "v1 beside v2": ("resnet_v1_56", "resnet_v2_56"),
-}
 ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}
-COLOURS = {"gradient": "gradient", "gate": "gate T(x)", "lesion": "cost of deletion"}
 
 
 def page() -> None:
@@ -59,16 +38,13 @@ def page() -> None:
     st.session_state.pop(_WHOLE, None)  # this is it
     service = get_service()
     state, problems = from_query(st.query_params.to_dict())
-    state, problem = _attach(service, state)
+    state, problem = attach(service, state)
     problems += [problem] if problem else []
     said = st.session_state.pop("problem", None)
     problems += [said] if said else []
 
-    st.title("Why do very deep nets fail, and what does a shortcut change?")
-    st.html(
-        '<p class="sk-lead">Same batches, same seed, side by side. Press Play to train, or click '
-        "any block to delete it and see what the accuracy says.</p>"
-    )
+    st.title(TITLE)
+    st.html(f'<p class="sk-lead">{LEAD}</p>')
     for sentence in problems:
         warn(sentence)
     if service.notice:
@@ -77,8 +53,8 @@ def page() -> None:
     _toolbar()
     transport_bar(
         "transport",
-        feed=_feed_query(state),
-        conditions=_conditions(state),
+        feed=feed_query(state),
+        conditions=conditions(state),
         action=lambda: _act(service, st.session_state["transport"].get("action")),
     )
     _lanes()
@@ -96,7 +72,7 @@ _WHOLE = "whole page"
 
 def _now() -> PageState:
     """The present choices, from the address."""
-    return _attach(get_service(), from_query(st.query_params.to_dict())[0])[0]
+    return attach(get_service(), from_query(st.query_params.to_dict())[0])[0]
 
 
 def _update(change: Callable[[PageState], PageState], *, whole: bool = False) -> None:
@@ -119,20 +95,6 @@ def _part() -> PageState:
     if st.session_state.pop(_WHOLE, False):
         st.rerun()
     return _now()
-
-
-def _attach(service: RunService, state: PageState) -> tuple[PageState, str | None]:
-    """The state of the run that the link names, or a sentence if it is not stored here."""
-    if state.run is None:
-        return state, None
-    try:
-        return state.of_experiment(service.experiment(state.run).spec), None
-    except SkipscopeError:
-        gone = (
-            f"The run {state.run!r} is not stored here; its choices were rebuilt from the link: "
-            "press Play to train them anew."
-        )
-        return replace(state, run=None), gone
 
 
 def _become(change: Callable[[PageState], PageState]) -> None:
@@ -175,9 +137,7 @@ def _act(service: RunService, message: str | None) -> None:
 def _toolbar() -> None:
     state = _part()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        shown = tuple(token_of(net) for net in state.lanes)
-        present = next((name for name, lanes in PRESETS.items() if lanes == shown), None)
-        st.session_state["preset"] = present
+        st.session_state["preset"] = preset_of(state.lanes)
         st.selectbox(
             "Start from",
             list(PRESETS),
@@ -186,7 +146,7 @@ def _toolbar() -> None:
             width=330,
             on_change=lambda: _become(
                 lambda s: (
-                    s.with_lanes(_preset(st.session_state["preset"]))
+                    s.with_lanes(preset_nets(st.session_state["preset"]))
                     if st.session_state["preset"]
                     else s
                 )
@@ -204,10 +164,6 @@ def _toolbar() -> None:
             help="At most four side by side.",
             on_click=lambda: _become(lambda s: s.with_lanes((*s.lanes, s.lanes[-1]))),
         )
-
-
-def _preset(name: str) -> tuple[NetSpec, ...]:
-    return tuple(spec_of(token) for token in PRESETS[name])
 
 
 @contextmanager
@@ -229,32 +185,24 @@ def _colour_choice(state: PageState) -> None:
     )
 
 
-def _conditions(state: PageState) -> str:
-    return (
-        f"{state.info.title} {state.info.input_shape[1]}×{state.info.input_shape[2]} · "
-        f"batch {state.training.batch_size} · seed {state.seed}"
-    )
-
-
 # -------------------------------------------------------------------------------------- lanes
 
 
 @st.fragment
 def _lanes() -> None:
     state = _part()
-    service, query = get_service(), _feed_query(state)
+    service = get_service()
     _colour_choice(state)
     with st.container(key="lanes"):
         columns = st.columns(len(state.lanes), gap="small")
         for lane, (column, net) in enumerate(zip(columns, state.lanes, strict=True)):
             with column, st.container(key=f"card-lane{lane}", border=True, gap="xsmall"):
-                _lane(service, state, lane, net, query)
+                _lane(service, state, lane, net)
 
 
-def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query: str) -> None:
-    plan = plan_of(net)
-    names = [unit.name for unit in plan.units]
-    cut = [names[i] for i in state.cut(lane) if i < len(names) and plan.units[i].deletable]
+def _lane(service: RunService, state: PageState, lane: int, net: NetSpec) -> None:
+    names = [unit.name for unit in plan_of(net).units]
+    cut = deleted_names(state, lane)
 
     def change(fields: dict[str, Any]) -> None:
         _become(
@@ -293,28 +241,12 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec, query:
     lane_graph(
         f"lane{lane}.graph",
         {
-            "feed": query,
-            "lane": lane,
-            "svg": _svg(net, tuple(cut)),
-            "counts": (
-                f"{count_text(plan.parameters)} parameters · "
-                f"{count_text(plan.multiply_adds)} multiply-adds"
-            ),
-            "first": feed.first_words(state, lane),
-            "colour": f"gradient_{state.gradient_of}"
-            if state.colour == "gradient"
-            else state.colour,
-            "cut": list(state.cut(lane)),
+            **lane_data(state, lane),
             "program": feed.cut_answer(service, state, lane, cut) if cut else None,
         },
         toggle=toggle,
         restore=lambda: _update(lambda s: s.with_cut(lane, ())),
     )
-
-
-@lru_cache(maxsize=512)
-def _svg(net: NetSpec, deleted: tuple[str, ...]) -> str:
-    return to_svg(plan_of(net), deleted=deleted)
 
 
 # ------------------------------------------------------------------------------------- charts
@@ -326,7 +258,7 @@ def _charts(state: PageState) -> None:
         _training_chart()
     with right, st.container(key="card-gradient", border=True, gap="xsmall"):
         _gradient_chart()
-    query = _feed_query(state)
+    query = feed_query(state)
     gated = any(has_gates(net) for net in state.lanes)
     left, *rest = st.columns(2 if gated else 1, gap="small")
     with left, st.container(key="card-lesion", border=True, gap="xsmall"):
@@ -344,7 +276,7 @@ def _training_chart() -> None:
     _curve_choice(state)
     live_chart(
         "chart.error",
-        feed=_feed_query(state),
+        feed=feed_query(state),
         chart=state.curve,
         title="Error" if state.curve == "error" else "Loss",
     )
@@ -357,7 +289,7 @@ def _gradient_chart() -> None:
     by = "layer" if state.gradient_of == "parameters" else "block output"
     live_chart(
         "chart.gradient",
-        feed=_feed_query(state),
+        feed=feed_query(state),
         chart=f"gradient_{state.gradient_of}",
         title=f"Gradient magnitude by {by}",
     )
@@ -366,7 +298,7 @@ def _gradient_chart() -> None:
 @st.fragment
 def _image() -> None:
     state = _part()
-    query = _feed_query(state)
+    query = feed_query(state)
     with st.container(key="card-image", border=True, gap="xsmall"):
         left, right = st.columns([1, 4], gap="medium")
         with left:
@@ -409,14 +341,3 @@ def _gradient_choice(state: PageState) -> None:
         # The blocks' colours follow the chart.
         lambda value: _update(lambda s: replace(s, gradient_of=value), whole=True),
     )
-
-
-def _feed_query(state: PageState) -> str:
-    if state.run is not None:
-        return urlencode({"run": state.run})
-    query = to_query(
-        replace(
-            state, deleted=(), image=0, curve="error", gradient_of="parameters", colour="gradient"
-        )
-    )
-    return urlencode(query)

@@ -1,0 +1,87 @@
+"""What Compare shows of its nets, worked out from the link: for the page and for its cover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode
+
+from explorer.errors import SkipscopeError
+from explorer.graph import count_text, to_svg
+from explorer.runs.service import RunService
+from explorer.specs import NetSpec
+from explorer.ui import feed
+from explorer.ui.plans import plan_of
+from explorer.ui.state import PageState, to_query
+
+TITLE = "Why do very deep nets fail, and what does a shortcut change?"
+LEAD = (
+    "Same batches, same seed, side by side. Press Play to train, or click any block to delete it "
+    "and see what the accuracy says."
+)
+COLOURS = {"gradient": "gradient", "gate": "gate T(x)", "lesion": "cost of deletion"}
+
+
+def attach(service: RunService, state: PageState) -> tuple[PageState, str | None]:
+    """The state of the run that the link names, or a sentence if it is not stored here."""
+    if state.run is None:
+        return state, None
+    try:
+        return state.of_experiment(service.experiment(state.run).spec), None
+    except SkipscopeError:
+        gone = (
+            f"The run {state.run!r} is not stored here; its choices were rebuilt from the link: "
+            "press Play to train them anew."
+        )
+        return replace(state, run=None), gone
+
+
+def feed_query(state: PageState) -> str:
+    """The part of the link that names what the live parts follow."""
+    if state.run is not None:
+        return urlencode({"run": state.run})
+    query = to_query(
+        replace(
+            state, deleted=(), image=0, curve="error", gradient_of="parameters", colour="gradient"
+        )
+    )
+    return urlencode(query)
+
+
+def conditions(state: PageState) -> str:
+    """What all lanes have in common, for the transport bar."""
+    return (
+        f"{state.info.title} {state.info.input_shape[1]}×{state.info.input_shape[2]} · "
+        f"batch {state.training.batch_size} · seed {state.seed}"
+    )
+
+
+def deleted_names(state: PageState, lane: int) -> list[str]:
+    """Names of the units that the link deletes in a lane."""
+    units = plan_of(state.lanes[lane]).units
+    chosen = (units[i] for i in state.cut(lane) if i < len(units))
+    return [unit.name for unit in chosen if unit.deletable]
+
+
+def lane_data(state: PageState, lane: int) -> dict[str, Any]:
+    """What a lane draws before its feed has answered; ``program`` is the page's to add."""
+    net = state.lanes[lane]
+    plan = plan_of(net)
+    return {
+        "feed": feed_query(state),
+        "lane": lane,
+        "svg": _svg(net, tuple(deleted_names(state, lane))),
+        "counts": (
+            f"{count_text(plan.parameters)} parameters · "
+            f"{count_text(plan.multiply_adds)} multiply-adds"
+        ),
+        "first": feed.first_words(state, lane),
+        "colour": f"gradient_{state.gradient_of}" if state.colour == "gradient" else state.colour,
+        "cut": list(state.cut(lane)),
+    }
+
+
+@lru_cache(maxsize=512)
+def _svg(net: NetSpec, deleted: tuple[str, ...]) -> str:
+    return to_svg(plan_of(net), deleted=deleted)

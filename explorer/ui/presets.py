@@ -1,0 +1,45 @@
+"""Sets of nets to start from: what works beside what fails."""
+
+from __future__ import annotations
+
+from explorer.names import spec_of, token_of
+from explorer.specs import NetSpec
+
+PRESETS: dict[str, tuple[str, ...]] = {
+    "Plain, residual, highway": ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3"),
+    "Four families": (
+        "plain_56",
+        "resnet_v2_56",
+        "fc_highway_50;transform_bias=-3",
+        "densenet_40_k12",
+    ),
+    "Plain nets, deeper and deeper": ("plain_8", "plain_20", "plain_32", "plain_56"),
+    "Residual nets, deeper and deeper": (
+        "resnet_v2_8",
+        "resnet_v2_20",
+        "resnet_v2_32",
+        "resnet_v2_56",
+    ),
+    "Batch norm off": (
+        "plain_20;batch_norm=false",
+        "resnet_v2_20;batch_norm=false",
+        "resnet_v2_20;batch_norm=false;init=branch_scaled",
+    ),
+    "Highway: how shut the gates start": (
+        "fc_plain_20",
+        "fc_highway_20;transform_bias=0",
+        "fc_highway_20",
+        "fc_highway_20;transform_bias=-6",
+    ),
+    "v1 beside v2": ("resnet_v1_56", "resnet_v2_56"),
+}
+
+
+def preset_nets(name: str) -> tuple[NetSpec, ...]:
+    return tuple(spec_of(token) for token in PRESETS[name])
+
+
+def preset_of(lanes: tuple[NetSpec, ...]) -> str | None:
+    """The preset that is on the screen; None where somebody chose nets of their own."""
+    shown = tuple(token_of(net) for net in lanes)
+    return next((name for name, tokens in PRESETS.items() if tokens == shown), None)

@@ -1,0 +1,72 @@
+"""The first screen before Streamlit's script: what the link says, and no more."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from explorer.runs.service import RunService
+from explorer.ui.cover import index_page
+from explorer.ui.words import PAGES
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[RunService]:
+    opened = RunService(tmp_path)
+    yield opened
+    opened.close()
+
+
+def cover_data(page: str) -> Any:
+    found = re.search(r'<script type="application/json">(.*?)</script>', page, re.S)
+    assert found
+    return json.loads(found[1])
+
+
+def test_the_default_cover_shows_three_trained_nets(service: RunService) -> None:
+    page = index_page(service, {})
+    assert [lane["first"]["headline"] for lane in cover_data(page)["lanes"]] == [
+        "40.6 %",
+        "1.7 %",
+        "3.1 %",
+    ]
+    assert page.count("data-unit=") > 100
+    assert page.index('id="sk-cover"') < page.index('<div id="root">')
+    for name, title in PAGES.items():
+        assert f'href="./{"" if name == "compare" else name}"' in page
+        assert f">{title}</a>" in page
+
+
+def test_the_cover_follows_the_link(service: RunService) -> None:
+    link = {"lanes": "plain_20,densenet_22_k12", "cut": "0:2", "colour": "lesion", "seed": "9"}
+    page = index_page(service, link)
+    first, second = cover_data(page)["lanes"]
+    assert (first["cut"], second["cut"]) == ([2], [])
+    assert first["colour"] == "lesion"
+    assert first["first"] is None  # not trained: the page will say so, the cover claims nothing
+    assert cover_data(page)["transport"]["conditions"].endswith("seed 9")
+    assert "your own nets" in page
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"lanes": "plain_57"},
+        {"lanes": "<script>alert(1)</script>"},
+        {"run": "nowhere"},
+        {"seed": "-1"},
+        {"embed": "true"},
+    ],
+)
+def test_where_the_page_must_speak_there_is_no_cover(
+    service: RunService, link: dict[str, str]
+) -> None:
+    page = index_page(service, link)
+    assert "sk-cover" not in page
+    assert '<div id="root">' in page
+    assert "alert(1)" not in page
