@@ -50,10 +50,14 @@ def _content(source: str | Path | bytes) -> tuple[bytes, str]:
     else:
         path, name = Path(source), f"The file {Path(source).name!r}"
         try:
-            size = path.stat().st_size
-            content = path.read_bytes() if size <= MAX_BYTES else b"\0" * (MAX_BYTES + 1)
+            if path.exists() and not path.is_file():  # a device or pipe may never end
+                raise DataError(f"{name} is no file; choose an image file ({', '.join(FORMATS)}).")
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise DataError(f"{name} cannot be read: {error.strerror or error}.") from None
+        except ValueError:  # a path with a zero byte inside
+            raise DataError("The path of the image has a zero byte inside; check it.") from None
     if len(content) > MAX_BYTES:
         raise DataError(
             f"{name} is larger than {MAX_BYTES >> 20} MB; save it smaller and try again."
