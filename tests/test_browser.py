@@ -161,7 +161,6 @@ def test_a_click_on_the_cover_is_not_lost(visit: Visit) -> None:
     page.goto(visit.server.url, wait_until="commit")
     page.wait_for_function("() => document.querySelector('#sk-cover .sk-status')?.textContent")
     page.locator("#sk-cover .sk-lane").nth(1).locator("[data-unit]").nth(5).click()
-    page.unroute("**/static/js/index.*")
     for route in held:
         route.continue_()
     page.wait_for_function("() => !document.getElementById('sk-cover')", timeout=60_000)
