@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from explorer.errors import SpecError
@@ -382,6 +383,7 @@ def spec_of(token: str) -> NetSpec:
     return parse_net({**fields, **given})
 
 
+@lru_cache(maxsize=1024)  # every click on the page asks for the same few
 def token_of(spec: NetSpec) -> str:
     """The shortest token of a net: ``spec_of(token_of(spec))`` differs at most in what comes
     from the data, its ``input_shape`` and ``classes``."""
@@ -390,6 +392,8 @@ def token_of(spec: NetSpec) -> str:
     wanted = _choices(spec)
     tokens = []
     for name in _candidates(spec):
+        if _fields_of(name) is None:  # before spec_of looks for what it may have meant
+            continue
         try:
             base = _choices(spec_of(name))
         except SpecError:  # a pattern that has no net of this depth
