@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
 
@@ -182,6 +183,7 @@ def to_query(state: PageState) -> dict[str, str]:
     return query
 
 
+@cache
 def default_state() -> PageState:
     info = data_info(DataSpec())
     nets = tuple(fit(spec_of(name), info.input_shape, len(info.classes)) for name in DEFAULT_LANES)
