@@ -7,10 +7,11 @@ measurement that was given up is asked for again.
 from __future__ import annotations
 
 import json
+import math
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from explorer.charts import Theme
@@ -40,7 +41,7 @@ def answer(query: Mapping[str, str]) -> bytes:
     waiting = any(not m.done and m.error is None for m in measured.values())
     poll = POLL_MS if waiting else POLL_REST_MS
     link = json.dumps(to_query(shown.look), sort_keys=True)
-    moment = [(index, m.number, shown.nets[index].stamp) for index, m in measured.items()]
+    moment = [(index, m.number, shown.subjects[index].stamp) for index, m in measured.items()]
     version = f"{zlib.crc32(link.encode()):x}.{zlib.crc32(repr(moment).encode()):x}"
     if version == query.get("have"):
         return json.dumps({"version": version, "poll_ms": poll}).encode()
@@ -76,7 +77,7 @@ def questions(shown: Scene) -> dict[int, tuple[JobKind, dict[str, Any]]]:
                 )
             ),
         )
-        for index, net in enumerate(shown.nets)
+        for index, net in enumerate(shown.subjects)
         if index not in shown.refused
     }
 
@@ -85,7 +86,7 @@ def look_at(service: RunService, shown: Scene) -> dict[int, Measured]:
     """How the scene's measurements stand, by the net's position."""
     found = {}
     for index, (kind, payload) in questions(shown).items():
-        found[index] = measurements.look(service, kind, payload, shown.nets[index].stamp)
+        found[index] = measurements.look(service, kind, payload, shown.subjects[index].stamp)
     return found
 
 
@@ -104,7 +105,7 @@ def _answer(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dic
     lanes = [
         Lane(index, net.name, net.plan, net.info, m.result, m.done)
         for index, m in measured.items()
-        if m.result is not None and (net := shown.nets[index])
+        if m.result is not None and (net := shown.subjects[index])
     ]
     figure = one.figure(lanes, options, theme)
     # Zoom survives new data and new nets, but not another instrument's axes.
@@ -114,8 +115,8 @@ def _answer(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dic
         "captions": one.caption(lanes, options) if lanes else [],
         "formula": one.formula(lanes, options),
         "tables": [_table(lane, one.table(lane.result)) for lane in lanes],
-        "conditions": [_conditions(shown, lane) for lane in lanes],
-        "lanes": [_lane(shown.nets[index], index, m) for index, m in measured.items()],
+        "conditions": _conditions(shown, lanes),
+        "lanes": [_lane(shown.subjects[index], index, m) for index, m in measured.items()],
         "empty": _empty(shown, measured),
     }
 
@@ -134,7 +135,7 @@ def _lane(net: SourceNet, index: int, m: Measured) -> dict[str, Any]:
 
 def _empty(shown: Scene, measured: Mapping[int, Measured]) -> str:
     """What stands in a figure that has nothing to show."""
-    if not shown.nets:
+    if not shown.subjects:
         return "Choose a net above."
     if not measured:
         return "This instrument means nothing for the nets above; the sentence there says why."
@@ -143,16 +144,26 @@ def _empty(shown: Scene, measured: Mapping[int, Measured]) -> str:
     return "Measuring…"
 
 
-def _conditions(shown: Scene, lane: Lane) -> str:
-    """Under what conditions one net's numbers were taken."""
-    net, result = shown.nets[lane.index], lane.result
+def _conditions(shown: Scene, lanes: Sequence[Lane]) -> list[str]:
+    """Under what conditions the numbers were taken; what nets have in common is said once."""
+    names: dict[str, list[str]] = {}
+    for lane in lanes:
+        names.setdefault(_condition(shown, lane), []).append(lane.name)
+    if len(names) == 1:
+        return list(names)
+    return [f"{'; '.join(of)}: {words}" for words, of in names.items()]
+
+
+def _condition(shown: Scene, lane: Lane) -> str:
+    net, result = shown.subjects[lane.index], lane.result
     words = [net.origin]
-    if isinstance(result.get("step"), int) and net.source["source"] == "run":
+    if isinstance(result.get("step"), int) and net.stamp is not None:
         words[0] = f"{net.origin.rsplit(', ', 1)[0]}, weights of step {result['step']:,}"
-    shape = "×".join(str(n) for n in net.info.input_shape)
-    n = result.get("n_images")
-    images = f"{n:,} images of" if isinstance(n, int) else "images of"
-    words.append(f"{images} {net.info.title}, {shape}")
+    if shown.instrument.takes_images:
+        shape = "×".join(str(n) for n in net.info.input_shape)
+        n = result.get("n_images")
+        images = f"{n:,} images of" if isinstance(n, int) else "images of"
+        words.append(f"{images} {net.info.title}, {shape}")
     words.append(str(result.get("precision") or result.get("dtype") or "float32"))
     words.append(shown.instrument.mode)
     return " · ".join(words)
@@ -163,6 +174,10 @@ def _table(lane: Lane, rows: Any) -> dict[str, Any]:
     return {
         "name": lane.name,
         "columns": list(shown[0]) if shown else [],
-        "rows": [list(row.values()) for row in shown[:ROWS_SHOWN]],
+        "rows": [[_cell(value) for value in row.values()] for row in shown[:ROWS_SHOWN]],
         "left_out": max(0, len(shown) - ROWS_SHOWN),
     }
+
+
+def _cell(value: str | int | float | None) -> str | int | float | None:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 
 import streamlit as st
 
-from explorer.ui.style import ASSETS
+from explorer.ui.style import ASSETS, asset_version
 
 _LOADER = """
 const path = "skipscope/assets/instruments.js?v=%(own)s&parts=%(parts)s";
@@ -43,29 +42,30 @@ _HTML = """
     <summary>Table</summary>
     <div class="sk-tables"></div>
   </details>
+  <details class="sk-more sk-papers">
+    <summary>In the papers</summary>
+    <p></p>
+  </details>
 </section>
 """
 
 
-def instrument_view(key: str, *, query: str, title: str) -> None:
+def instrument_view(key: str, *, query: str, title: str, papers: str) -> None:
     """The figure of a look.
 
     Args:
         query: The look's link (:func:`explorer.ui.look.to_query`), encoded.
         title: Begins what a screen reader says of the figure.
+        papers: Which paper's figure it is, with the paper's numbers.
     """
     component = st.components.v2.component(
         "skipscope_instrument",
         html=_HTML,
-        js=_LOADER % {"own": _version("instruments.js"), "parts": _version("skipscope.js")},
+        js=_LOADER
+        % {"own": asset_version("instruments.js"), "parts": asset_version("skipscope.js")},
         isolate_styles=False,  # Plotly and the page's style sheet need the light DOM
     )
-    component(key=key, data={"query": query, "title": title})
-
-
-@cache
-def _version(name: str) -> str:
-    return hashlib.sha256((ASSETS / name).read_bytes()).hexdigest()[:12]
+    component(key=key, data={"query": query, "title": title, "papers": papers})
 
 
 @cache

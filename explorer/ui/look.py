@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.runs.service import RunService
-from explorer.specs import MAX_LANES, DataInfo, DataSpec
+from explorer.specs import MAX_LANES, DataSpec
 from explorer.ui.instruments import DEFAULT, Instrument, Present, instrument
-from explorer.ui.sources import SourceNet, source_net, told_apart
+from explorer.ui.sources import SourceNet, no_net, source_net, told_apart
 from explorer.ui.state import data_token, parse_data
 
 DEFAULT_NETS = ("digits_plain_56", "digits_resnet_v2_56")
@@ -126,6 +126,7 @@ class Scene:
 
     Attributes:
         nets: Those of the look that could be found, in order.
+        subjects: What is measured: the nets, or a stand-in where the instrument needs none.
         refused: By position in ``nets``: why the instrument means nothing for that one.
         options: A value for each option of the instrument.
     """
@@ -133,14 +134,10 @@ class Scene:
     look: Look
     instrument: Instrument
     nets: tuple[SourceNet, ...]
+    subjects: tuple[SourceNet, ...]
     refused: Mapping[int, str]
     options: Mapping[str, Any]
     present: Present
-
-    @property
-    def info(self) -> DataInfo | None:
-        """The images of the first net."""
-        return self.nets[0].info if self.nets else None
 
 
 def scene(service: RunService, look: Look) -> tuple[Scene, list[str]]:
@@ -154,12 +151,13 @@ def scene(service: RunService, look: Look) -> tuple[Scene, list[str]]:
             problems.append(f"The net {token[:60]!r} was left out: {error}")
     shown = told_apart(nets)
     one = instrument(look.instrument)
+    subjects = shown if one.needs_net else [no_net(one.title, look.data, look.seed)]
     refused = {
         index: why
-        for index, net in enumerate(shown)
+        for index, net in enumerate(subjects)
         if net.plan is not None and (why := one.not_for(net.plan)) is not None
     }
-    fitting = [net for index, net in enumerate(shown) if index not in refused]
+    fitting = [net for index, net in enumerate(subjects) if index not in refused]
     present = Present(
         plans=tuple(net.plan for net in fitting if net.plan is not None),
         classes=fitting[0].info.classes if fitting else (),
@@ -171,4 +169,4 @@ def scene(service: RunService, look: Look) -> tuple[Scene, list[str]]:
         except SkipscopeError as error:
             if fitting:
                 problems.append(f"The link's {name!r} was left out: {error}")
-    return Scene(look, one, tuple(shown), refused, options, present), problems
+    return Scene(look, one, tuple(shown), tuple(subjects), refused, options, present), problems

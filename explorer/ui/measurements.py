@@ -126,7 +126,8 @@ class Measurements:
             asked.number += 1
         answer, error = job.wait(0), job.error
         if answer is not None or error is not None:
-            asked.answer, asked.error = (answer or asked.answer), error
+            asked.answer = asked.answer if answer is None else answer
+            asked.error = error
             asked.job, asked.partial = None, None
             asked.number += 1
 

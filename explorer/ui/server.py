@@ -15,8 +15,9 @@ from starlette.routing import BaseRoute, Route
 
 from explorer.runs.service import get_service
 from explorer.ui import feed, instrument_feed
-from explorer.ui.cover import index_page
+from explorer.ui.cover import index_page, other_page
 from explorer.ui.style import ASSETS
+from explorer.ui.words import PAGES
 
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _SERVED = {
@@ -40,6 +41,10 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 async def _index(request: Request) -> Response:
     text = await run_in_threadpool(index_page, get_service(), dict(request.query_params))
     return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
+
+
+async def _other_page(request: Request) -> Response:
+    return HTMLResponse(other_page(), headers={"Cache-Control": "no-cache"})
 
 
 async def _asset(request: Request) -> Response:
@@ -71,6 +76,7 @@ def routes() -> list[BaseRoute]:
     """Everything that the page's live parts ask for; reading only, nothing here changes a run."""
     return [
         Route("/", _index),
+        *(Route(f"/{name}", _other_page) for name in PAGES),
         Route("/skipscope/assets/{name}", _asset),
         Route("/skipscope/feed", _feed),
         Route("/skipscope/job", _job),

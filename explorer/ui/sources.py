@@ -124,6 +124,20 @@ def _fresh(token: str, data: DataSpec, seed: int) -> SourceNet:
     )
 
 
+def no_net(name: str, data: DataSpec | None, seed: int) -> SourceNet:
+    """What stands for a net where an instrument needs none."""
+    chosen = data or DataSpec()
+    return SourceNet(
+        token="",
+        name=name,
+        origin=f"no net of yours; seed {seed}",
+        source={},
+        plan=None,
+        data=chosen,
+        info=data_info(chosen),
+    )
+
+
 def told_apart(nets: list[SourceNet]) -> list[SourceNet]:
     """The same nets with names of which no two are equal."""
     seen: dict[str, int] = {}
@@ -160,4 +174,4 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "×".join(str(n) for n in shape)
 
 
-__all__ = ["SourceNet", "offered", "source_net", "token_of_lane", "told_apart"]
+__all__ = ["SourceNet", "no_net", "offered", "source_net", "token_of_lane", "told_apart"]

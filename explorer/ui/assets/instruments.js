@@ -49,6 +49,7 @@ class Follower {
 
   choose(data) {
     this.title = data.title;
+    text(this.box.querySelector(".sk-papers p"), data.papers);
     if (data.query === this.query) return;
     this.query = data.query;
     this.version = "";
@@ -109,7 +110,6 @@ class Follower {
     this.find("sk-table").hidden = news.tables.every((table) => table.rows.length === 0);
     tables(this.find("sk-tables"), news.tables);
     this.plot.setAttribute("aria-label", [this.title, ...news.captions].join(". "));
-    this.box.setAttribute("aria-busy", String(news.lanes.some((lane) => !lane.done)));
     const drawn = JSON.stringify(news.figure);
     if (drawn !== this.drawn) {
       this.drawn = drawn;
@@ -124,6 +124,7 @@ class Follower {
       });
     }
     this.plot.dataset.version = news.version;
+    this.box.setAttribute("aria-busy", String(news.lanes.some((lane) => !lane.done)));
   }
 
   // One line while something is under way, and one for every net that has nothing to show.

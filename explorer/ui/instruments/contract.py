@@ -50,7 +50,8 @@ class Asking:
     """What a payload is built from.
 
     Attributes:
-        source: Where the job finds the net (:mod:`explorer.runs.requests`).
+        source: Where the job finds the net (:mod:`explorer.runs.requests`); empty where the
+            instrument needs none.
         data: The images; always told, also where a person left it to the net.
         n_images: None takes the instrument's own number.
         seed: Of what is drawn at random, such as which units are deleted.
@@ -79,10 +80,6 @@ def any_net(plan: Blueprint) -> str | None:
     return None
 
 
-def no_table(result: Result) -> list[Row]:
-    return []
-
-
 @dataclass(frozen=True)
 class Instrument:
     """One question about a net, and how its answer is drawn, said and tabled.
@@ -104,6 +101,8 @@ class Instrument:
         suggests: Tokens of nets that it means something for, offered where none is chosen.
         table: The result's rows, for people and screen readers; every row has the same columns.
         takes_images: False where a number of images means nothing.
+        needs_net: False for what is asked of no net in particular, such as an instrument that
+            builds small nets of its own; its lanes are then one, named by ``title``, without plan.
     """
 
     key: str
@@ -124,6 +123,7 @@ class Instrument:
     not_for: Callable[[Blueprint], str | None] = any_net
     suggests: tuple[str, ...] = field(default=("digits_resnet_v2_56",))
     takes_images: bool = True
+    needs_net: bool = True
 
     def kind(self, options: Options) -> JobKind:
         return self.job(options) if callable(self.job) else self.job

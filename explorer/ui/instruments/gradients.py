@@ -44,13 +44,13 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         if both is None or not np.all(np.isfinite(both)) or min(both) <= 0:
             continue
         first, last = both
-        if first > last:
-            way = f"{times(first / last)} as large in the first three {where} as in the last three"
-        else:
-            way = f"{times(last / first)} as large in the last three {where} as in the first three"
+        ratio = max(first, last) / min(first, last)
+        near, far = ("first", "last") if first > last else ("last", "first")
+        much = "about" if ratio < 1.1 else times(ratio)
         said.append(
-            f"{lane.name}: {way} (medians; one batch of {gradients.n_images:,} training images, "
-            f"loss {gradients.loss:.3g})."
+            f"{lane.name}: {much} as large in the {near} three {where} as in the {far} three "
+            f"(medians; one batch of {gradients.n_images:,} training images, loss "
+            f"{gradients.loss:.3g})."
         )
     return said
 

@@ -51,8 +51,8 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         cheap = int(np.sum(cost < 1))
         said.append(
             f"{lane.name}: {percent(curve.baseline_accuracy)} right intact "
-            f"({curve.n_images:,} test images{so_far(lane)}). {cheap} of {len(units)} blocks cost "
-            f"less than 1 point when deleted alone; the median cost is "
+            f"({curve.n_images:,} test images{so_far(lane)}). Deleted alone, {cheap} of "
+            f"{count(len(units), 'block')} cost less than 1 point; the median cost is "
             f"{float(np.median(cost)):.1f} points. Worst is {block(lane, units[worst])}: "
             f"{percent(float(accuracy[worst]))} without it."
         )

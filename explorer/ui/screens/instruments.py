@@ -39,9 +39,14 @@ def page() -> None:
 
     st.html(sheet())
     st.title("Look inside a net")
+    st.html(
+        '<p class="sk-lead">Choose nets, trained or not, and a question. The answer is drawn as it '
+        "is measured, and the address holds everything chosen.</p>"
+    )
     for sentence in problems:
         warn(sentence)
-    _nets(service, shown)
+    if shown.instrument.needs_net:
+        _nets(service, shown)
     with st.container(key="instruments", gap="xsmall"):
         _picker(shown)
     _instrument(shown)
@@ -93,7 +98,10 @@ def _nets(service: RunService, shown: Scene) -> None:
 def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:
     look = shown.look
     with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+        horizontal=True,
+        wrap=False,
+        horizontal_alignment="distribute",
+        vertical_alignment="center",
     ):
         st.html(
             f'<h2 class="sk-name"><span class="sk-dot sk-dot-{index}"></span>'
@@ -228,12 +236,13 @@ def _instrument(shown: Scene) -> None:
             f'<p class="sk-explains">{escape(one.explains)}</p>'
         )
         _options(shown)
-        if len(shown.refused) == len(shown.nets):
+        if len(shown.refused) == len(shown.subjects):
             _suggest(shown)
-        instrument_view("instrument", query=urlencode(to_query(shown.look)), title=one.question)
-        st.html(
-            '<details class="sk-more"><summary>In the papers</summary>'
-            f"<p>{escape(one.figure_of)}</p></details>"
+        instrument_view(
+            "instrument",
+            query=urlencode(to_query(shown.look)),
+            title=one.question,
+            papers=one.figure_of,
         )
 
 

@@ -1,0 +1,156 @@
+"""The Instruments page under Streamlit's test harness, and what its figure asks for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer.runs.service import get_service
+from explorer.ui import instrument_feed
+from explorer.ui.instruments import instruments
+
+PAGE = "from explorer.ui.screens import instruments\ninstruments.page()\n"
+# Small nets: one that the instrument means something for, and one that it does not (None where
+# it means something for every net).
+NETS: dict[str, tuple[str, str | None]] = {
+    "gates": ("fc_highway_5;width=8", "plain_8;width=4"),
+    "gradients": ("resnet_v2_8;width=4", None),
+    "lesions": ("resnet_v2_8;width=4", None),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers(_own_home: Path) -> Iterator[None]:
+    yield
+    get_service().close()
+
+
+def open_page(**query: str) -> AppTest:
+    test = AppTest.from_string(PAGE, default_timeout=60)
+    for name, value in query.items():
+        test.query_params[name] = value
+    return test.run()
+
+
+def first(value: Any) -> str:
+    return str(value[0] if isinstance(value, list) else value)
+
+
+def followed(**query: str) -> dict[str, Any]:
+    """The figure's last answer, as the page's script would get it."""
+    deadline = time.monotonic() + 120
+    while True:
+        answer: dict[str, Any] = json.loads(instrument_feed.answer(query))
+        if all(lane["done"] for lane in answer["lanes"]):
+            return answer
+        assert time.monotonic() < deadline, answer["lanes"]
+        time.sleep(0.05)
+
+
+def test_there_is_a_net_to_try_every_instrument_on() -> None:
+    assert set(NETS) == set(instruments())
+
+
+@pytest.mark.parametrize("key", list(instruments()))
+def test_every_instrument_answers_on_a_net_that_it_fits(key: str) -> None:
+    query = {"nets": NETS[key][0], "instrument": key, "n": "20"}
+    test = open_page(**query)
+    assert not test.exception
+    assert not test.warning
+    assert not test.info
+    answer = followed(**query)
+    assert [lane["error"] for lane in answer["lanes"]] == [None]
+    assert answer["figure"]["data"]
+    assert answer["captions"]
+    assert answer["formula"]
+    assert answer["tables"][0]["rows"]
+    assert all(
+        len(row) == len(answer["tables"][0]["columns"]) for row in answer["tables"][0]["rows"]
+    )
+
+
+@pytest.mark.parametrize("key", [key for key, (_, unfit) in NETS.items() if unfit])
+def test_every_instrument_says_for_which_nets_it_means_nothing(key: str) -> None:
+    unfit = NETS[key][1]
+    assert unfit is not None
+    test = open_page(nets=unfit, instrument=key)
+    assert not test.exception
+    assert not test.warning
+    assert len(test.info) == 1  # the sentence beside the net
+    way_on = next(button for button in test.button if button.key.startswith("suggest."))
+    way_on.click().run()
+    assert not test.info
+    assert first(test.query_params["nets"]) == way_on.key.removeprefix("suggest.")
+
+
+def test_the_first_page_needs_no_choice() -> None:
+    test = open_page()
+    assert not test.exception
+    assert not test.warning
+    assert test.title[0].value == "Look inside a net"
+
+
+def test_choices_are_in_the_address() -> None:
+    test = open_page(nets="plain_8;width=4", instrument="gradients")
+    test.button_group(key="option.gradients.of").set_value("outputs").run()
+    assert first(test.query_params["instrument"]) == "gradients;of=outputs"
+    test.button_group(key="option.gradients.of").set_value("parameters").run()
+    assert first(test.query_params["instrument"]) == "gradients"
+    test.button_group(key="instruments.group").set_value("blocks").run()
+    assert first(test.query_params["instrument"]) == next(
+        key for key, one in instruments().items() if one.group == "blocks"
+    )
+    test.number_input(key="instruments.n").set_value(40).run()
+    assert first(test.query_params["n"]) == "40"
+    test.number_input(key="instruments.seed").set_value(11).run()
+    assert first(test.query_params["seed"]) == "11"
+    assert not test.exception
+    assert not test.warning
+
+
+def test_nets_are_changed_added_and_removed() -> None:
+    test = open_page(nets="plain_8;width=4")
+    test.selectbox(key="net.choose.new").select("digits_resnet_v2_56").run()
+    assert first(test.query_params["nets"]) == "plain_8;width=4,digits_resnet_v2_56"
+    test.selectbox(key="net.choose.0").select("resnet_v1_20").run()
+    assert first(test.query_params["nets"]) == "resnet_v1_20,digits_resnet_v2_56"
+    test.button(key="net0.remove").click().run()
+    assert first(test.query_params["nets"]) == "digits_resnet_v2_56"
+    assert test.button(key="net0.remove").disabled
+    assert not test.exception
+    assert not test.warning
+
+
+def test_images_that_do_not_fit_are_a_sentence_and_the_page_goes_on() -> None:
+    test = open_page(nets="digits_plain_56,plain_8;width=4")
+    test.selectbox(key="instruments.data").select("mnist").run()
+    assert not test.exception
+    assert len(test.warning) == 1
+    assert "1×8×8" in test.warning[0].value.replace("\\", "")
+    assert first(test.query_params["data"]) == "mnist"
+    test.selectbox(key="instruments.data").select("").run()
+    assert not test.warning
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"nets": "![x](http://example.com/x.png)"},
+        {"nets": "run:'; drop.0"},
+        {"instrument": "<b>"},
+        {"instrument": "gradients;of"},
+        {"n": "99999999999999999999"},
+        {"data": "folder"},
+    ],
+)
+def test_a_wrong_link_is_a_warning_on_a_working_page(query: dict[str, str]) -> None:
+    test = open_page(**query)
+    assert not test.exception
+    assert len(test.warning) == 1
+    assert "![x](" not in test.warning[0].value  # never markup
