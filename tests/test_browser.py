@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -394,3 +395,50 @@ def test_every_run_is_found_on_the_runs_page(visit: Visit) -> None:
     page.get_by_role("link", name="Runs").click()
     page.get_by_role("heading", name="Runs").wait_for()
     page.get_by_test_id("stDataFrame").wait_for()
+
+
+def test_a_block_under_the_pointer_is_marked_in_every_chart_and_back(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 1280, "height": 1700})
+    page = visit.open()
+    page.wait_for_function(
+        "() => document.querySelectorAll('.sk-chart .js-plotly-plot .trace').length >= 8",
+        timeout=60_000,
+    )
+    page.locator(".sk-lane").nth(1).locator("[data-unit='stages.0.units.6']").hover()
+    told = "() => [...document.querySelectorAll('.hoverlayer text')].map((t) => t.textContent)"
+    page.wait_for_function(f"() => ({told})().length >= 2")
+    words = page.evaluate(told)
+    assert all("ResNet v2 56" in text and "stages.0.units.6" in text for text in words)
+    page.mouse.move(2, 2)
+    page.wait_for_function(f"() => ({told})().length === 0")
+    point = page.locator(".st-key-card-lesion .point").nth(40)
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_function("() => document.querySelectorAll('.sk-graph .marked').length === 1")
+
+
+def test_a_chart_tells_its_numbers(visit: Visit) -> None:
+    page = visit.open()
+    numbers = page.locator(".st-key-card-lesion .sk-numbers")
+    numbers.locator("summary").scroll_into_view_if_needed()
+    numbers.locator("summary").click()
+    numbers.locator("tbody tr").nth(20).wait_for()
+    cells = numbers.locator("tbody tr").nth(1).locator("td").all_text_contents()
+    assert cells[0] == "2"
+    assert re.fullmatch(r"12\.78 \(\d+\.?\d* – \d+\.?\d*\)", cells[2])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["", "net", "timing", "runs"])
+def test_axe_finds_no_violation(browser: Any, server: Server, path: str, theme: str) -> None:
+    """axe-core's rules for accessible pages, with every live part drawn."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = browser.new_page(viewport={"width": 1280, "height": 2400}, color_scheme=theme)
+    page.goto(f"{server.url}/{path}")
+    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+    page.wait_for_function("() => !document.getElementById('sk-cover')", timeout=60_000)
+    page.wait_for_timeout(2500 if path == "" else 1200)
+    found = axe.Axe().run(page)
+    page.close()
+    assert found.violations_count == 0, found.generate_report()

@@ -45,6 +45,8 @@ _CHART = """
     <div class="sk-plot" role="figure"></div>
     <p class="sk-empty" hidden></p>
   </div>
+  <details class="sk-numbers"><summary>Numbers</summary>
+    <div tabindex="0" role="region" aria-label="Table of the figure"></div></details>
 </section>
 """
 

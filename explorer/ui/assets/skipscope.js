@@ -150,6 +150,28 @@ export const text = (element, value) => {
   if (element && element.textContent !== value) element.textContent = value;
 };
 
+// ------------------------------------------------------------------------- the marked block
+
+// A block or layer under the pointer (or with the focus) is marked wherever it is drawn.
+// ``name`` is a unit's or one of its layers' (``stages.0.units.3.residual.conv1``).
+const marked = {
+  parts: new Set(),
+  now: null,
+  set(lane, name, from) {
+    const key = `${lane} ${name}`;
+    if (this.now === key) return;
+    this.now = key;
+    for (const one of this.parts) if (one !== from) one.mark(lane, name);
+  },
+  clear(from) {
+    if (this.now === null) return;
+    this.now = null;
+    for (const one of this.parts) if (one !== from) one.mark(null, null);
+  },
+};
+
+const within = (name, unit) => name === unit || name.startsWith(`${unit}.`);
+
 // ---------------------------------------------------------------------------------- chart
 
 let plotly = null;
@@ -172,6 +194,8 @@ export function chart(component) {
     const caption = box.querySelector(".sk-caption");
     const title = box.querySelector(".sk-title");
     const empty = box.querySelector(".sk-empty");
+    const numbers = box.querySelector(".sk-numbers");
+    numbers.addEventListener("toggle", () => self.tell());
     // Charts out of sight cost nothing: they are drawn when they are scrolled near.
     const sight = new IntersectionObserver(
       (entries) => {
@@ -212,6 +236,39 @@ export function chart(component) {
           displayModeBar: "hover",
           modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
         });
+        self.listen();
+        self.tell();
+      },
+      // The figure's numbers, for those who would rather read them.
+      tell() {
+        if (numbers.open && plot._fullData) {
+          numbers.querySelector("div").replaceChildren(tableOf(plot, title.textContent));
+        }
+      },
+      listen() {
+        if (self.listening) return;
+        self.listening = true;
+        plot.on("plotly_hover", ({ points }) => {
+          const point = points[0];
+          if (self.marking || typeof point?.text !== "string") return;
+          marked.set(laneOf(point.data), point.text, self);
+        });
+        plot.on("plotly_unhover", () => {
+          if (!self.marking) marked.clear(self);
+        });
+      },
+      mark(lane, name) {
+        if (!self.listening || !self.seen) return;
+        const points = [];
+        (plot._fullData ?? []).forEach((trace, curveNumber) => {
+          if (name === null || laneOf(trace) !== lane || !Array.isArray(trace.text)) return;
+          const at = trace.text.findIndex((words) => within(words, name) || within(name, words));
+          if (at >= 0 && trace.visible === true) points.push({ curveNumber, pointNumber: at });
+        });
+        self.marking = true;
+        if (points.length) window.Plotly.Fx.hover(plot, points);
+        else window.Plotly.Fx.unhover(plot);
+        self.marking = false;
       },
       // Another net, run or data set: what stood here was of the one before.
       clear() {
@@ -222,13 +279,65 @@ export function chart(component) {
         empty.hidden = true;
       },
       end() {
+        marked.parts.delete(self);
         sight.disconnect();
         if (window.Plotly) window.Plotly.purge(plot);
       },
     };
     sight.observe(plot);
+    marked.parts.add(self);
     return self;
   });
+}
+
+// Traces of a lane carry its number: ``legendgroup: "lane2"``.
+const laneOf = (trace) => Number(/^lane(\d+)$/.exec(trace.legendgroup ?? "")?.[1] ?? NaN);
+
+const MOST_ROWS = 2000;
+
+// One row for each place on the x axis, one column for each curve.
+function tableOf(plot, words) {
+  const traces = plot._fullData.filter((trace) => trace.hoverinfo !== "skip" && trace.x?.length > 2);
+  const rows = new Map();
+  traces.forEach((trace, column) => {
+    for (let i = 0; i < trace.x.length; i += 1) {
+      if (!rows.has(trace.x[i])) rows.set(trace.x[i], { names: new Set(), cells: [] });
+      const row = rows.get(trace.x[i]);
+      if (Array.isArray(trace.text) && trace.text[i]) row.names.add(trace.text[i]);
+      row.cells[column] = number(trace.y[i]) + span(trace, i);
+    }
+  });
+  const named = [...rows.values()].some((row) => row.names.size);
+  const table = document.createElement("table");
+  table.createCaption().textContent = words;
+  const head = table.createTHead().insertRow();
+  const axis = plot._fullLayout.xaxis.title?.text || "";
+  for (const title of [axis, ...(named ? ["name"] : []), ...traces.map((trace) => trace.name)]) {
+    const cell = document.createElement("th");
+    cell.scope = "col";
+    cell.textContent = title;
+    head.append(cell);
+  }
+  const body = table.createTBody();
+  const order = [...rows.entries()];
+  if (order.every(([x]) => typeof x === "number")) order.sort(([a], [b]) => a - b);
+  for (const [x, { names, cells }] of order.slice(0, MOST_ROWS)) {
+    const row = body.insertRow();
+    for (const value of [x, ...(named ? [[...names].join(" · ")] : [])]) row.insertCell().textContent = value;
+    for (let i = 0; i < traces.length; i += 1) row.insertCell().textContent = cells[i] ?? "";
+  }
+  return table;
+}
+
+const number = (value) =>
+  Number.isFinite(value) ? String(Number(Number(value).toPrecision(4))) : "";
+
+// The interval of a value that has one: " (93.1 – 97.2)".
+function span(trace, i) {
+  const bars = trace.error_y;
+  if (!bars?.array?.length || !Number.isFinite(trace.y[i])) return "";
+  const low = number(trace.y[i] - (bars.arrayminus ?? bars.array)[i]);
+  return ` (${low} – ${number(trace.y[i] + bars.array[i])})`;
 }
 
 // ----------------------------------------------------------------------------------- lane
@@ -254,6 +363,11 @@ export function lane(component) {
           graph.innerHTML = data.svg;
           for (const unit of graph.querySelectorAll("[data-unit]")) {
             unit.addEventListener("click", () => self.choose(unit));
+            const here = () => marked.set(self.component.data.lane, unit.dataset.unit, self);
+            unit.addEventListener("pointerenter", here);
+            unit.addEventListener("focus", here);
+            unit.addEventListener("pointerleave", () => marked.clear(self));
+            unit.addEventListener("blur", () => marked.clear(self));
           }
           if (held) focusUnit(graph, held);
         }
@@ -264,6 +378,15 @@ export function lane(component) {
         }
         self.program(data.program);
         self.paint();
+      },
+      mark(lane, name) {
+        for (const unit of graph.querySelectorAll("[data-unit]")) {
+          const mine = lane === self.component.data.lane && within(name ?? "", unit.dataset.unit);
+          unit.classList.toggle("marked", mine);
+        }
+      },
+      end() {
+        marked.parts.delete(self);
       },
       choose(unit) {
         if (unit.getAttribute("aria-disabled") === "true") {
@@ -375,6 +498,7 @@ export function lane(component) {
       find("sk-program").hidden = true;
       self.component.setTriggerValue("restore", true);
     });
+    marked.parts.add(self);
     return self;
   });
 }
