@@ -10,17 +10,31 @@ from explorer.results.forward import ForwardTiming, Prediction
 from explorer.results.gates import GateMeans
 from explorer.results.gradients import LayerGradients
 from explorer.results.lesions import LesionCurve, ProgramResult
+from explorer.results.propagation import Propagation
+from explorer.results.reuse import FeatureReuse, ReuseBlock
+from explorer.results.sensitivity import Sensitivity, WorkedExample
+from explorer.results.shattering import ScalarFamily, ShatteredGradients
+from explorer.results.surface import LossSurface, SurfaceNorm
 from explorer.results.training import Record, TrainingCurves
 
 __all__ = [
+    "FeatureReuse",
     "Floats",
     "ForwardTiming",
     "GateMeans",
     "LayerGradients",
     "LesionCurve",
+    "LossSurface",
     "Prediction",
     "ProgramResult",
+    "Propagation",
     "Record",
+    "ReuseBlock",
+    "ScalarFamily",
+    "Sensitivity",
+    "ShatteredGradients",
+    "SurfaceNorm",
     "TrainingCurves",
+    "WorkedExample",
     "wilson_interval",
 ]
