@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from explorer.api import (
+        attribute,
         evaluate_program,
         gate_means,
         layer_gradients,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         load_data,
         predict,
         train,
+        unit_conductance,
     )
     from explorer.blueprint import blueprint
     from explorer.errors import SkipscopeError
@@ -57,6 +59,7 @@ __all__ = [
     "SkipscopeError",
     "TrainSpec",
     "adapt",
+    "attribute",
     "blueprint",
     "create_net",
     "evaluate_program",
@@ -73,6 +76,7 @@ __all__ = [
     "title_of",
     "token_of",
     "train",
+    "unit_conductance",
 ]
 
 _HOME = {
@@ -87,6 +91,7 @@ _HOME = {
     **dict.fromkeys((name for name in __all__ if name.endswith("Spec")), "explorer.specs"),
     **dict.fromkeys(
         (
+            "attribute",
             "evaluate_program",
             "gate_means",
             "layer_gradients",
@@ -94,6 +99,7 @@ _HOME = {
             "load_data",
             "predict",
             "train",
+            "unit_conductance",
         ),
         "explorer.api",
     ),

@@ -21,7 +21,19 @@ from explorer.nets import Net
 from explorer.probes import gates, gradients, lesions, programs
 from explorer.probes import predict as prediction
 from explorer.probes.match import matched
-from explorer.results import Floats, GateMeans, LayerGradients, LesionCurve, ProgramResult, Record
+from explorer.probes.picture import Image
+from explorer.results import (
+    Attribution,
+    Baseline,
+    Floats,
+    GateMeans,
+    LayerGradients,
+    LesionCurve,
+    Method,
+    ProgramResult,
+    Record,
+    UnitConductance,
+)
 from explorer.specs import (
     DATASETS,
     RECIPES,
@@ -85,6 +97,66 @@ def gate_means(
 ) -> GateMeans:
     """Transform gates by unit; see :func:`explorer.probes.gates.gate_means`."""
     return gates.gate_means(net, load_data(data), n_images=n_images, name=name)
+
+
+def attribute(
+    net: Net,
+    data: Data = "digits",
+    image: Image = 0,
+    *,
+    method: Method = "integrated_gradients",
+    unit: str | int | None = None,
+    deleted: Sequence[str | int] = (),
+    target: int | str = "predicted",
+    baseline: Baseline = "black",
+    steps: int | None = None,
+    window: int | None = None,
+    name: str | None = None,
+) -> Attribution:
+    """Which pixels carried a decision; see :func:`explorer.probes.attribution.attribute`."""
+    from explorer.probes import attribution  # captum takes a second or two
+
+    net, dataset = matched(net, load_data(data))
+    return attribution.attribute(
+        net,
+        dataset,
+        image,
+        method=method,
+        unit=unit,
+        deleted=deleted,
+        target=target,
+        baseline=baseline,
+        steps=steps,
+        window=window,
+        name=name,
+    )
+
+
+def unit_conductance(
+    net: Net,
+    data: Data = "digits",
+    image: Image = 0,
+    *,
+    deleted: Sequence[str | int] = (),
+    target: int | str = "predicted",
+    baseline: Baseline = "black",
+    steps: int | None = None,
+    name: str | None = None,
+) -> UnitConductance:
+    """Which units carried it; see :func:`explorer.probes.attribution.unit_conductance`."""
+    from explorer.probes import attribution
+
+    net, dataset = matched(net, load_data(data))
+    return attribution.unit_conductance(
+        net,
+        dataset,
+        image,
+        deleted=deleted,
+        target=target,
+        baseline=baseline,
+        steps=steps,
+        name=name,
+    )
 
 
 def predict(

@@ -1,5 +1,6 @@
 """Figures: results in, ``plotly`` figures out. The same ones on the page and in reports."""
 
+from explorer.charts.attribution import attribution_figure, conductance_figure
 from explorer.charts.gates import gate_figure
 from explorer.charts.gradients import gradient_figure
 from explorer.charts.image import probability_figure
@@ -10,6 +11,8 @@ from explorer.charts.training import training_figure
 __all__ = [
     "LANE_STYLES",
     "Theme",
+    "attribution_figure",
+    "conductance_figure",
     "gate_figure",
     "gradient_figure",
     "lane_style",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from explorer.cli.outputs import add_outputs
 from explorer.errors import SkipscopeError
 from explorer.specs import DATASETS, RECIPES
 
@@ -93,6 +94,7 @@ Every command explains itself: skipscope train --help""",
     _list_and_show(command)
     _train(command)
     _instruments(command)
+    _one_image(command)
     _export(command)
     _publish_and_bench(command)
     return parser, made
@@ -246,17 +248,80 @@ def _instruments(command: Command) -> None:
     ):
         _net(parser)
         _data(parser, "measure on this (default: what it was trained on, else digits)")
-        parser.add_argument(
-            "--weights",
-            type=Path,
-            metavar="FILE",
-            help="weights of this net (.safetensors; of another library's also .pt or .pth, or "
-            "`default` for the library's own)",
-        )
+        _weights(parser)
         parser.add_argument("--n", type=_whole, default=default, help=images)
         _seed(parser, "of the fresh weights where there are no trained ones")
         _device(parser)
         _json(parser)
+
+
+def _one_image(command: Command) -> None:
+    attribute = command(
+        "attribute",
+        "explorer.cli.attribution:run_attribute",
+        "show which pixels, or which units, carried a decision",
+        "What is explained is the logit f of one class. saliency: |∂f/∂x|. integrated_gradients:\n"
+        "adds up to f(x) − f(x′), x′ an image of no evidence. grad_cam: weighted maps of a unit.\n"
+        "occlusion: what f loses under a window. conductance: what flows through each unit; in a\n"
+        "plain net all of it goes through every one.",
+        """\
+  skipscope attribute digits_plain_56 digits_resnet_v2_56 --image 3
+  skipscope attribute digits_resnet_v2_56 --image my_five.png --method occlusion
+  skipscope attribute digits_resnet_v2_56 --image 3 --method grad_cam --unit stages.1.units.2
+  skipscope attribute digits_resnet_v2_56 --method conductance --delete stages.0.units.4
+  skipscope attribute digits_plain_56 --image 7 --class true --html seven.html""",
+    )
+    _nets_and_image(attribute)
+    attribute.add_argument(
+        "--method",
+        type=_one_of("saliency", "integrated_gradients", "grad_cam", "occlusion", "conductance"),
+        default="integrated_gradients",
+        help="saliency, integrated_gradients (default), grad_cam, occlusion or conductance",
+    )
+    attribute.add_argument(
+        "--unit",
+        action="append",
+        metavar="UNIT",
+        help="of grad_cam: at whose output (default: the last); repeat for each net",
+    )
+    attribute.add_argument(
+        "--class",
+        default="predicted",
+        metavar="CLASS",
+        help="a class by name or number, predicted (default) or true",
+    )
+    attribute.add_argument(
+        "--baseline",
+        type=_one_of("black", "white", "mean"),
+        default="black",
+        help="the image without evidence: black (default), white or mean",
+    )
+    attribute.add_argument(
+        "--steps", type=_whole, help="of the integrals (default: doubled until they add up)"
+    )
+    attribute.add_argument("--window", type=_whole, metavar="PIXELS", help="of occlusion: its side")
+    add_outputs(attribute)
+
+
+def _nets_and_image(parser: Parser) -> None:
+    """Any number of nets, one image, units to leave out."""
+    parser.add_argument("nets", nargs="+", metavar="NAME", help=_NAME)
+    parser.add_argument(
+        "--image",
+        default="0",
+        metavar="N|FILE",
+        help="a test image by its number (default 0), or an image file of yours",
+    )
+    parser.add_argument(
+        "--delete",
+        action="append",
+        metavar="UNITS",
+        help="leave out these units, separated by commas; repeat for each net",
+    )
+    _data(parser, "the test images (default: what the net was trained on, else digits)")
+    _weights(parser)
+    _seed(parser, "of the fresh weights where there are no trained ones")
+    _device(parser)
 
 
 def _export(command: Command) -> None:
@@ -348,6 +413,16 @@ def _data(parser: Parser, what: str) -> None:
     )
 
 
+def _weights(parser: Parser) -> None:
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="weights of this net (.safetensors; of another library's also .pt or .pth, or "
+        "`default` for the library's own)",
+    )
+
+
 def _json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -366,9 +441,11 @@ def _device(parser: Parser) -> None:
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
+    """One of these words; a hyphen may stand for an underscore."""
+
     def check(value: str) -> str:
-        if value in allowed:
-            return value
+        if value.replace("-", "_") in allowed:
+            return value.replace("-", "_")
         ways = ", ".join(allowed[:-1])
         raise argparse.ArgumentTypeError(f"choose {ways} or {allowed[-1]}, not {value!r}")
 

@@ -5,6 +5,15 @@ table (``to_frame``) and into plain JSON values (``to_json``) and back (``from_j
 pandas only when a table is asked for, because its import would delay the server's start.
 """
 
+from explorer.results.attribution import (
+    BASELINES,
+    METHODS,
+    Attribution,
+    Baseline,
+    Decision,
+    Method,
+    UnitConductance,
+)
 from explorer.results.common import Floats, wilson_interval
 from explorer.results.forward import ForwardTiming, Prediction
 from explorer.results.gates import GateMeans
@@ -18,6 +27,11 @@ from explorer.results.surface import LossSurface, SurfaceNorm
 from explorer.results.training import Record, TrainingCurves
 
 __all__ = [
+    "BASELINES",
+    "METHODS",
+    "Attribution",
+    "Baseline",
+    "Decision",
     "FeatureReuse",
     "Floats",
     "ForwardTiming",
@@ -25,6 +39,7 @@ __all__ = [
     "LayerGradients",
     "LesionCurve",
     "LossSurface",
+    "Method",
     "Prediction",
     "ProgramResult",
     "Propagation",
@@ -35,6 +50,7 @@ __all__ = [
     "ShatteredGradients",
     "SurfaceNorm",
     "TrainingCurves",
+    "UnitConductance",
     "WorkedExample",
     "wilson_interval",
 ]

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from explorer.errors import RunError
+from explorer.results import Baseline, Method
 from explorer.specs import DataSpec, NetSpec, Spec, parse
 
 JobKind = Literal[
@@ -22,6 +23,8 @@ JobKind = Literal[
     "timing",
     "code",
     "blueprint",
+    "attribution",
+    "conductance",
 ]
 Priority = Literal["click", "sweep"]
 
@@ -154,6 +157,54 @@ class PredictRequest(Spec):
         return self
 
 
+class OneImage(Spec):
+    """One net and one image, a test image by its index or a picture file.
+
+    Attributes:
+        deleted: Units to leave out.
+    """
+
+    net: Source
+    data: DataSpec | None = None
+    index: int | None = Field(None, ge=0)
+    image_path: str | None = None
+    deleted: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return (self.net,)
+
+    @model_validator(mode="after")
+    def _one_image(self) -> OneImage:
+        if (self.index is None) == (self.image_path is None):
+            raise ValueError("give either the index of a test image or an image_path")
+        return self
+
+
+class AttributionRequest(OneImage):
+    """Which pixels carried a decision, refined while watched: an Attribution.
+
+    Attributes:
+        unit: Of Grad-CAM; None is the last that has maps.
+        target: ``predicted``, ``true``, or a class by name or position.
+    """
+
+    method: Method = "integrated_gradients"
+    unit: str | None = None
+    target: str | int = "predicted"
+    baseline: Baseline = "black"
+    steps: int | None = Field(None, ge=1, le=4096)
+    window: int | None = Field(None, ge=1)
+
+
+class ConductanceRequest(OneImage):
+    """Which units carried a decision, refined while watched: a UnitConductance."""
+
+    target: str | int = "predicted"
+    baseline: Baseline = "black"
+    steps: int | None = Field(None, ge=1, le=4096)
+
+
 class PrepareDataRequest(Spec):
     """Load, download or decode a data set, with progress: its title, classes and sizes."""
 
@@ -228,6 +279,8 @@ Request = (
     | TimingRequest
     | CodeRequest
     | BlueprintRequest
+    | AttributionRequest
+    | ConductanceRequest
 )
 REQUESTS: dict[JobKind, type[Request]] = {
     "lesions": LesionsRequest,
@@ -239,6 +292,8 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "timing": TimingRequest,
     "code": CodeRequest,
     "blueprint": BlueprintRequest,
+    "attribution": AttributionRequest,
+    "conductance": ConductanceRequest,
 }
 # What a person waits for is answered before, and in the middle of, what merely takes its time.
 PRIORITIES: dict[JobKind, Priority] = {
@@ -251,6 +306,8 @@ PRIORITIES: dict[JobKind, Priority] = {
     "timing": "sweep",
     "code": "click",
     "blueprint": "click",
+    "attribution": "click",
+    "conductance": "sweep",
 }
 
 

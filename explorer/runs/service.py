@@ -35,6 +35,7 @@ from explorer.runs.requests import (
     FileSource,
     FreshSource,
     JobKind,
+    OneImage,
     OneNet,
     PredictRequest,
     PrepareDataRequest,
@@ -648,10 +649,10 @@ class RunService:
             resolved.append(value)
             path = Path(value["path"]) if "path" in value else None
             stamps.append(_stamp(path) if path is not None else None)
+        if isinstance(request, (OneImage, PredictRequest)) and request.image_path is not None:
+            stamps.append(_stamp(Path(request.image_path)))
         if isinstance(request, PredictRequest):
             payload["nets"] = resolved
-            if request.image_path is not None:
-                stamps.append(_stamp(Path(request.image_path)))
         elif resolved:
             payload["net"] = resolved[0]
         key = json.dumps([kind, payload, stamps], sort_keys=True)
@@ -713,7 +714,9 @@ class RunService:
         """A path, or where an upload lies."""
         return str(upload_path(self.home, path)) if is_upload(path) else path
 
-    def _data_of(self, request: OneNet | PredictRequest | PrepareDataRequest) -> DataSpec:
+    def _data_of(
+        self, request: OneNet | OneImage | PredictRequest | PrepareDataRequest
+    ) -> DataSpec:
         external = next((s for s in request.sources if isinstance(s, ExternalSource)), None)
         if external is not None:
             return _for_external(external, request.data)

@@ -1,0 +1,283 @@
+"""Attribution from a shell, from a notebook, as a job, and as a figure."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+from PIL import Image
+
+import explorer
+from explorer.charts import attribution_figure, conductance_figure
+from explorer.cli import main
+from explorer.errors import RunError, SkipscopeError
+from explorer.names import spec_of
+from explorer.nets import Net, create_net
+from explorer.results import METHODS, Attribution, Decision, UnitConductance
+from explorer.results.attribution import from_png, to_png
+from explorer.runs.jobs import JOBS, Context, Shelf
+from explorer.runs.requests import parse_request
+from explorer.specs import DataSpec, fit_to_data
+
+PLAIN, RESIDUAL = "plain_8;width=2", "resnet_v2_14;width=2"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def typed(*argv: str) -> tuple[int, str, str]:
+        code = main(["attribute", *argv])
+        done = capsys.readouterr()
+        return code, done.out, done.err
+
+    return typed
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    return create_net(RESIDUAL, input_shape=(1, 8, 8), classes=10, seed=7)
+
+
+# ------------------------------------------------------------------------------------- shell
+
+
+def test_maps_in_the_terminal(run: Run) -> None:
+    code, out, err = run(PLAIN, RESIDUAL, "--image", "3", "--steps", "8", "--class", "true")
+    assert (code, err) == (0, "")
+    assert "plain_8;width=2 (untrained, seed 7), test image 3 of digits" in out
+    assert "Explained: the logit of 8" in out
+    assert "true class 8." in out
+    assert "x′ black (error" in out
+    assert "after 8 steps)" in out
+    maps = [line.strip() for line in out.splitlines() if set(line.strip()) & set("·")]
+    assert len(maps) == 16
+    assert {len(row) for row in maps} == {16}
+    assert all(set(row) <= set("·░▒▓█-=≡#") for row in maps)
+
+
+def test_the_shells_numbers_are_the_functions(run: Run, net: Net) -> None:
+    for method in METHODS:
+        shown = method.replace("_", "-")
+        code, out, err = run(RESIDUAL, "--image", "2", "--method", shown, "--json")
+        assert (code, err) == (0, "")
+        (given,) = json.loads(out)["nets"]
+        expected = explorer.attribute(net, "digits", 2, method=method, name=RESIDUAL)
+        assert Attribution.from_json(given).decision == expected.decision
+        np.testing.assert_allclose(given["values"], expected.values, rtol=1e-4, atol=1e-6)
+    code, out, _ = run(RESIDUAL, "--image", "2", "--method", "conductance", "--csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    units = explorer.unit_conductance(net, "digits", 2)
+    assert [row["unit"] for row in rows] == list(net.unit_names)
+    np.testing.assert_allclose([float(r["branch"]) for r in rows], units.branch, rtol=1e-4)
+
+
+def test_conductance_in_the_terminal_with_a_lesion_of_ones_own_image(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "five.png"
+    Image.effect_noise((40, 30), 90).save(file)
+    code, out, err = run(
+        *(PLAIN, RESIDUAL, "--image", str(file), "--method", "conductance", "--steps", "4"),
+        *("--delete", "stages.0.units.0", "--delete", "stages.0.units.1,stages.1.units.1"),
+    )
+    assert (code, err) == (0, "")
+    assert "five.png of digits" in out
+    assert "Without stages.0.units.0." in out
+    assert "Without stages.0.units.1, stages.1.units.1." in out
+    assert out.count("deleted  ") == 3
+    assert "true class" not in out
+
+
+def test_a_page_that_opens_offline(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "map.html"
+    code, out, err = run(
+        PLAIN, "--method", "grad_cam", "--unit", "stages.0.units.0", "--html", str(file)
+    )
+    assert (code, out, err) == (0, "", f"Wrote {file}.\n")
+    page = file.read_text("utf-8")
+    assert "Grad cam, test image 0 of digits" in page
+    assert "data:image" in page
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ((PLAIN, "--image", "360"), "There is no test image 360: Handwritten digits has 360"),
+        ((PLAIN, "--image", "no.png"), "'no.png' cannot be read: No such file"),
+        ((PLAIN, "--image", "pyproject.toml"), "is not an image that can be read"),
+        ((PLAIN, "--method", "magic"), "choose saliency, integrated_gradients, grad_cam"),
+        ((PLAIN, "--class", "eleven"), "There is no class 'eleven'"),
+        ((PLAIN, "--unit", "stages.0.units.0"), "A unit is chosen for grad_cam alone"),
+        ((PLAIN, "--method", "conductance", "--unit", "x"), "--unit means nothing"),
+        ((PLAIN, "--method", "conductance", "--window", "2"), "--window means nothing"),
+        ((PLAIN, RESIDUAL, "--delete", "a", "--delete", "b", "--delete", "c"), "3 times for 2"),
+        ((PLAIN, "--delete", "stages.1.units.0"), "cannot be deleted"),
+        ((PLAIN, RESIDUAL, "--weights", "w.safetensors"), "--weights are of one net"),
+        (("fc_plain_6", "--method", "grad-cam"), "Grad-CAM weighs maps, and the units"),
+        ((), "he following arguments are required: NAME"),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_one_sentence(argv: tuple[str, ...], sentence: str, run: Run) -> None:
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_captum_is_imported_by_its_instrument_alone() -> None:
+    root = Path(explorer.__file__).parent
+    users = [
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if re.search(r"^\s*(from|import) captum", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert users == ["probes/attribution.py"]
+
+
+# -------------------------------------------------------------------------------------- jobs
+
+
+def source(name: str) -> dict[str, Any]:
+    spec = fit_to_data(spec_of(name), DataSpec())
+    return {"source": "fresh", "spec": spec.model_dump(mode="json"), "seed": 7}
+
+
+def test_jobs_stream_and_end_as_the_functions_do(net: Net, tmp_path: Path) -> None:
+    partial: list[dict[str, Any]] = []
+    context = Context(Shelf(), 0, lambda: False, lambda share, text: None, partial.append)
+
+    def asked(kind: str, **more: Any) -> dict[str, Any]:
+        request = parse_request(kind, {"net": source(RESIDUAL), **more})
+        payload = {**request.model_dump(mode="json"), "data": DataSpec().model_dump(mode="json")}
+        value = JOBS[kind](context, payload)
+        json.dumps(value, allow_nan=False)
+        return value
+
+    map_ = asked("attribution", index=2, target="true", deleted=["stages.0.units.1"])
+    expected = explorer.attribute(net, "digits", 2, target="true", deleted=["stages.0.units.1"])
+    np.testing.assert_allclose(map_["values"], expected.values, rtol=1e-4, atol=1e-6)
+    assert map_["decision"]["deleted"] == ["stages.0.units.1"]
+    units = asked("conductance", index=2)
+    assert all(part["n_steps"] >= 64 and part["step"] is None for part in partial)
+    np.testing.assert_allclose(
+        UnitConductance.from_json(units).branch,
+        explorer.unit_conductance(net, "digits", 2).branch,
+        rtol=1e-4,
+    )
+    file = tmp_path / "mine.png"
+    file.write_bytes(base64.b64decode(to_png(np.zeros((9, 9, 3), np.uint8))))
+    own = asked("attribution", image_path=str(file), method="saliency")
+    assert own["decision"]["image"] == "mine.png"
+    assert not from_png(own["picture"]).any()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"index": 1, "image_path": "a.png"},
+        {"index": -1},
+        {"index": 0, "method": "magic"},
+        {"index": 0, "baseline": "grey"},
+        {"index": 0, "steps": 0},
+    ],
+)
+def test_requests_that_make_no_sense(more: dict[str, Any]) -> None:
+    with pytest.raises(SkipscopeError) as caught:
+        parse_request("attribution", {"net": source(PLAIN), **more})
+    assert not isinstance(caught.value, RunError)
+    assert "\n" not in str(caught.value)
+
+
+# ----------------------------------------------------------------------------------- figures
+
+
+def decision(name: str = "a", deleted: tuple[str, ...] = ()) -> Decision:
+    return Decision(name, "digits", "test image 3", deleted, 8, "8", 8, "8", 8, 4.5, 0.975)
+
+
+def map_over(side: int, cells: int, method: Any = "grad_cam") -> Attribution:
+    values = np.linspace(-2, 1, cells**2).reshape(cells, cells)
+    pixels = np.arange(side * side * 3, dtype=np.uint8).reshape(side, side, 3)
+    return Attribution(
+        decision(), method, pixels, np.abs(values) if method == "saliency" else values
+    )
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("side", "cells", "smooth"), [(8, 2, False), (224, 7, "best")])
+def test_maps_lie_over_their_pictures(
+    theme: Any, side: int, cells: int, smooth: str | bool
+) -> None:
+    lanes = [(i, f"net {i}", map_over(side, cells)) for i in range(3)]
+    figure = attribution_figure(lanes, columns=2, theme=theme)
+    pictures = [trace for trace in figure.data if isinstance(trace, go.Image)]
+    maps = [trace for trace in figure.data if isinstance(trace, go.Heatmap)]
+    assert (len(pictures), len(maps)) == (4, 3)
+    seen = from_png(pictures[0].source.removeprefix("data:image/png;base64,"))
+    np.testing.assert_array_equal(seen, lanes[0][2].picture)
+    for picture, heat in zip(pictures[1:], maps, strict=True):
+        assert (picture.xaxis, picture.yaxis) == (heat.xaxis, heat.yaxis)
+        edges = heat.x0 - heat.dx / 2, heat.x0 + (cells - 0.5) * heat.dx
+        assert edges == pytest.approx((-0.5, side - 0.5))
+        assert heat.zsmooth == smooth
+        assert (np.min(heat.z), np.max(np.abs(heat.z))) == (-1, 1)
+        np.testing.assert_allclose(heat.customdata, lanes[0][2].values, rtol=1e-6)
+    words = [note.text for note in figure.layout.annotations]
+    assert words[0] == "test image 3"
+    assert words[1] == "<b>net 0</b><br>for 8, 97.5 %"
+    stops = figure.layout.coloraxis.colorscale
+    assert [at for at, _ in stops] == sorted(at for at, _ in stops)
+    assert (stops[0][0], stops[-1][0]) == (0, 1)
+    assert figure.layout.coloraxis.cmin == -1
+    json.loads(figure.to_json())
+
+
+def test_saliency_has_no_sign_and_a_map_of_zeros_no_colour() -> None:
+    figure = attribution_figure([(0, "a", map_over(8, 8, "saliency"))])
+    assert figure.layout.coloraxis.cmin == 0
+    assert [stop[0] for stop in figure.layout.coloraxis.colorscale] == [0, 0.5, 1]
+    nothing = Attribution(decision(), "occlusion", np.zeros((8, 8, 1), np.uint8), np.zeros((8, 8)))
+    assert not np.any(attribution_figure([(0, "a", nothing)]).data[-1].z)
+    assert not attribution_figure([]).data
+
+
+def test_bars_stand_at_their_units_and_deleted_ones_are_missing() -> None:
+    names = tuple(f"stages.0.units.{i}" for i in range(4))
+
+    def result(deleted: tuple[str, ...], shortcut: list[float]) -> UnitConductance:
+        around = np.asarray(shortcut)
+        return UnitConductance(decision("a", deleted), "black", 0.5, 64, names, 4 - around, around)
+
+    lanes = [
+        (0, "plain", result((), [0, 0, 0, 0])),
+        (2, "residual", result((names[1],), [3, 4, 0, 5])),
+    ]
+    figure = conductance_figure(lanes, theme="dark")
+    plain, residual = figure.data
+    assert (plain.x.tolist(), plain.y.tolist()) == ([1, 2, 3, 4], [4, 4, 4, 4])
+    assert plain.marker.opacity.tolist() == [1, 1, 1, 1]
+    assert (residual.x.tolist(), residual.y.tolist()) == ([1, 3, 4], [1, 4, -1])
+    assert residual.marker.opacity.tolist() == [1, 0.35, 1]  # all goes through the third
+    assert residual.xaxis == "x2"
+    assert [note.text.split(" · ")[-1] for note in figure.layout.annotations] == ["all: 4"] * 2
+    assert [shape.y0 for shape in figure.layout.shapes] == [4, 0, 4, 0]
+    assert not conductance_figure([]).data
