@@ -119,3 +119,12 @@ def test_nothing_is_wider_than_a_phone(page: Any, server: Server) -> None:
     open_link(page, server, nets=NETS, instrument="lesions", n="40")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
     assert page.locator(".sk-instrument .js-plotly-plot").bounding_box()["width"] <= 390
+
+
+def test_compare_hands_its_nets_over(page: Any, server: Server) -> None:
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    page.goto(f"{server.url}/?{urlencode({'lanes': NETS})}")
+    page.get_by_test_id("stButton").get_by_role("button", name="Look inside").click()
+    page.wait_for_url("**/instruments?**")
+    assert parse_qs(urlparse(page.url).query)["nets"] == [NETS]
+    page.get_by_role("heading", name="ResNet v2 20, width 4, untrained").wait_for()

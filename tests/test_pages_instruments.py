@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from explorer.runs.service import get_service
@@ -131,11 +132,46 @@ def test_images_that_do_not_fit_are_a_sentence_and_the_page_goes_on() -> None:
     test = open_page(nets="digits_plain_56,plain_8;width=4")
     test.selectbox(key="instruments.data").select("mnist").run()
     assert not test.exception
-    assert len(test.warning) == 1
-    assert "1×8×8" in test.warning[0].value.replace("\\", "")
+    assert len(test.info) == 1
+    assert "1×8×8" in test.info[0].value.replace("\\", "")
     assert first(test.query_params["data"]) == "mnist"
     test.selectbox(key="instruments.data").select("").run()
+    assert not test.info
+
+
+def test_a_folder_is_asked_for_and_a_wrong_one_is_a_sentence() -> None:
+    test = open_page(nets="plain_8;width=4")
+    test.selectbox(key="instruments.data").select("folder").run()
+    test.text_input(key="instruments.path").input("/no/such/folder").run()
+    assert not test.exception
+    assert "/no/such/folder" in test.warning[0].value
+    assert "data" not in test.query_params
+
+
+def test_another_librarys_net_asks_for_images_and_is_measured_on_them(tmp_path: Path) -> None:
+    net = "torchvision_resnet18"
+    test = open_page(nets=net, instrument="gates")
+    assert not test.exception
     assert not test.warning
+    assert len(test.info) == 1
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / split / name).mkdir(parents=True)
+            picture = Image.effect_noise((16, 16), 40).convert("RGB")
+            picture.save(tmp_path / split / name / "1.png")
+    test = open_page(nets=net, instrument="gradients")
+    test.session_state["instruments.folder wanted"] = True
+    test.run()
+    test.number_input(key="instruments.side").set_value(32).run()
+    test.text_input(key="instruments.path").input(str(tmp_path)).run()
+    assert not test.exception
+    assert not test.info
+    answer = followed(
+        **{key: first(test.query_params[key]) for key in ("nets", "instrument", "data")}
+    )
+    assert [lane["error"] for lane in answer["lanes"]] == [None]
+    assert answer["lanes"][0]["name"] == f"{net}, untrained"
+    assert len(answer["figure"]["data"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from explorer.runs.service import RunService
 from explorer.specs import DATASETS, DataSpec
 from explorer.ui import instrument_feed
 from explorer.ui.instruments import GROUPS, Choice, Lane, instrument, instruments
-from explorer.ui.look import DEFAULT_NETS, Look, from_query, scene, to_query
+from explorer.ui.look import DEFAULT_NETS, Look, from_query, look_inside, scene, to_query
 from explorer.ui.measurements import Measurements
+from explorer.ui.state import default_state
 
 DIGITS = DATASETS["digits"]
 
@@ -97,7 +99,8 @@ def test_a_link_holds_everything_and_no_more() -> None:
         ({"nets": "resnet_v2_57"}, "was left out"),
         ({"nets": "run:gone.0"}, "no experiment 'gone'"),
         ({"nets": "run:gone"}, "run:ID.LANE"),
-        ({"nets": "digits_plain_56", "data": "cifar10"}, "1×8×8"),
+        ({"nets": "resnet_v2_20;weights=/etc/passwd"}, "not the name of uploaded weights"),
+        ({"nets": "torchvision_resnet19"}, "did you mean 'torchvision_resnet18'"),
         ({"nets": ",".join(["plain_8"] * 5)}, "the first 4 are shown"),
     ],
 )
@@ -126,6 +129,28 @@ def test_an_instrument_says_for_which_net_it_means_nothing(service: RunService) 
     assert list(shown.refused) == [0]
     assert "fc_highway_50" in shown.refused[0]
     assert list(instrument_feed.questions(shown)) == [1]
+
+
+def test_a_trained_net_takes_images_of_its_own_shape(service: RunService) -> None:
+    look = Look(nets=("digits_plain_56", "plain_8"), data=DataSpec(name="cifar10"))
+    shown, problems = scene(service, look)
+    assert not problems
+    assert list(shown.refused) == [0]
+    assert "1×8×8" in shown.refused[0]
+    assert shown.nets[1].info.input_shape == (3, 32, 32)
+
+
+def test_lanes_of_compare_keep_weights_images_and_seed() -> None:
+    state = default_state()
+    assert look_inside(state, [0, 1])["nets"] == "digits_plain_56,digits_resnet_v2_56"
+    other = replace(state.with_data(DataSpec(name="mnist")), seed=3)
+    assert look_inside(other, [1]) == {
+        "nets": "resnet_v2_56",
+        "instrument": "lesions",
+        "data": "mnist",
+        "seed": "3",
+    }
+    assert look_inside(replace(other, run="abc"), [2])["nets"] == "run:abc.2"
 
 
 def test_an_option_reads_what_it_writes() -> None:

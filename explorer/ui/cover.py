@@ -134,7 +134,7 @@ def _cover(state: PageState) -> str:
     return f"""<div id="sk-cover"><header>{logos}<nav>{pages}</nav></header><main>
 <h1>{TITLE}</h1><p class="sk-lead">{LEAD}</p>
 <div class="toolbar" aria-hidden="true"><div class="select">Start from<b>{preset}</b></div>
-<b>Data</b><b>Training</b><b class="plain">Add a net</b></div>
+<b>Data</b><b>Training</b><b class="plain">Add a net</b><b class="plain">Look inside</b></div>
 <div class="transport">{PART_HTML["transport"]}</div>
 <div class="colours" aria-hidden="true">Colour the blocks by<div>{colours}</div></div>
 <div class="lanes">{lanes}</div></main>

@@ -6,7 +6,7 @@ What cannot be read becomes a sentence and the default; nothing in a link can cr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -15,8 +15,8 @@ from explorer.errors import SkipscopeError, SpecError
 from explorer.runs.service import RunService
 from explorer.specs import MAX_LANES, DataSpec
 from explorer.ui.instruments import DEFAULT, Instrument, Present, instrument
-from explorer.ui.sources import SourceNet, no_net, source_net, told_apart
-from explorer.ui.state import data_token, parse_data
+from explorer.ui.sources import SourceNet, no_net, source_net, token_of_lane, told_apart
+from explorer.ui.state import PageState, data_token, parse_data
 
 DEFAULT_NETS = ("digits_plain_56", "digits_resnet_v2_56")
 SEED = 7
@@ -62,6 +62,18 @@ def to_query(look: Look) -> dict[str, str]:
     if look.seed != SEED:
         query["seed"] = str(look.seed)
     return query
+
+
+def look_inside(state: PageState, lanes: Sequence[int]) -> dict[str, str]:
+    """The link from Compare to its lanes here: their present weights, images and seed."""
+    own = state.run is not None or state.data == DataSpec()
+    return to_query(
+        Look(
+            nets=tuple(token_of_lane(state, lane) for lane in lanes),
+            data=None if own else state.data,
+            seed=state.seed,
+        )
+    )
 
 
 def from_query(query: Mapping[str, str]) -> tuple[Look, list[str]]:
@@ -127,7 +139,8 @@ class Scene:
     Attributes:
         nets: Those of the look that could be found, in order.
         subjects: What is measured: the nets, or a stand-in where the instrument needs none.
-        refused: By position in ``nets``: why the instrument means nothing for that one.
+        refused: By position in ``subjects``: why the instrument means nothing for that one, or
+            why it cannot be measured as things are.
         options: A value for each option of the instrument.
     """
 
@@ -140,22 +153,29 @@ class Scene:
     present: Present
 
 
-def scene(service: RunService, look: Look) -> tuple[Scene, list[str]]:
-    """The nets and options of a look, and a sentence for each that cannot be used."""
+def _why_not(one: Instrument, net: SourceNet) -> str | None:
+    unfit = one.not_for(net.plan) if net.plan is not None else None
+    return unfit or net.problem
+
+
+def scene(service: RunService, look: Look, *, patience: float = 0.0) -> tuple[Scene, list[str]]:
+    """The nets and options of a look, and a sentence for each that cannot be used.
+
+    Args:
+        patience: Seconds to wait for the structure of another library's net.
+    """
     problems: list[str] = []
     nets: list[SourceNet] = []
     for token in look.nets:
         try:
-            nets.append(source_net(service, token, look.data, look.seed))
+            nets.append(source_net(service, token, look.data, look.seed, patience=patience))
         except SkipscopeError as error:
             problems.append(f"The net {token[:60]!r} was left out: {error}")
     shown = told_apart(nets)
     one = instrument(look.instrument)
     subjects = shown if one.needs_net else [no_net(one.title, look.data, look.seed)]
     refused = {
-        index: why
-        for index, net in enumerate(subjects)
-        if net.plan is not None and (why := one.not_for(net.plan)) is not None
+        index: why for index, net in enumerate(subjects) if (why := _why_not(one, net)) is not None
     }
     fitting = [net for index, net in enumerate(subjects) if index not in refused]
     present = Present(

@@ -1,15 +1,25 @@
-"""Nets by the short words of links: shipped weights, a lane of a run, a fresh net by name."""
+"""Nets by the short words of links, as the Instruments page finds them.
+
+``digits_plain_56`` shipped weights · ``run:ID.0`` a lane of a run · ``resnet_v2_20;width=8`` a
+fresh net · ``resnet_v2_20;weights=NAME`` with uploaded weights · ``torchvision_resnet50`` another
+library's, ``;weights=default`` with its own weights.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 
-from explorer.blueprint import Blueprint
+from explorer.blueprint import Blueprint, from_json
 from explorer.data.catalog import data_info
 from explorer.errors import SpecError
+from explorer.external import is_external, read_token
 from explorer.names import spec_of, title_of, token_of
+from explorer.runs.desk import JobHandle
 from explorer.runs.service import RunService
+from explorer.runs.uploads import is_upload
 from explorer.shipped import shipped
 from explorer.specs import DataInfo, DataSpec, fit
 from explorer.ui.plans import plan_of
@@ -17,6 +27,9 @@ from explorer.ui.restview import fresh_source, shipped_card
 from explorer.ui.state import PageState
 
 RUN = "run:"  # run:ID.LANE, lanes counted from 0
+WEIGHTS = ";weights="
+IMAGENET_SIDE = 224
+_PLANS_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -28,8 +41,9 @@ class SourceNet:
         name: For people.
         origin: Where its weights come from, in a few words.
         source: Where jobs find it (:mod:`explorer.runs.requests`).
-        plan: None where only its library knows the structure.
+        plan: None where only its library knows the structure, and has not told yet.
         data: The images to measure it on.
+        problem: Why it cannot be measured as things are, in a sentence; or None.
         stamp: Changes whenever there are newer weights.
     """
 
@@ -40,34 +54,44 @@ class SourceNet:
     plan: Blueprint | None
     data: DataSpec
     info: DataInfo
+    problem: str | None = None
     stamp: int | None = None
 
 
-def source_net(service: RunService, token: str, data: DataSpec | None, seed: int) -> SourceNet:
+def source_net(
+    service: RunService, token: str, data: DataSpec | None, seed: int, *, patience: float = 0.0
+) -> SourceNet:
     """The net of a token.
 
     Args:
         data: Images to measure on; None takes what the net was trained on, else the digits.
         seed: Of fresh nets.
+        patience: Seconds to wait for another library's net, if its structure is not known yet.
 
     Raises:
-        SkipscopeError: One sentence: no such net, or the images do not fit it.
+        SkipscopeError: One sentence: no such net.
     """
     if token.startswith(RUN):
-        found = _of_run(service, token, data)
-    elif token in shipped():
-        found = _of_shipped(token, data)
-    else:
-        return _fresh(token, data or DataSpec(), seed)
-    assert found.plan is not None
-    spec = found.plan.spec
-    if (spec.input_shape, spec.classes) != (found.info.input_shape, len(found.info.classes)):
-        raise SpecError(
-            f"{found.name} was trained on images of {_shape(spec.input_shape)} in {spec.classes} "
-            f"classes; {found.info.title} has {_shape(found.info.input_shape)} in "
-            f"{len(found.info.classes)}: take its own images, or a fresh net by name."
-        )
-    return found
+        return _fitting(_of_run(service, token, data))
+    if token in shipped():
+        return _fitting(_of_shipped(token, data))
+    if is_external(token):
+        return _external(service, token, data, seed, patience)
+    return _by_name(token, data or DataSpec(), seed)
+
+
+def _fitting(net: SourceNet) -> SourceNet:
+    """The same net, with a sentence where the images are not of its shape and classes."""
+    assert net.plan is not None
+    spec = net.plan.spec
+    if (spec.input_shape, spec.classes) == (net.info.input_shape, len(net.info.classes)):
+        return net
+    return replace(
+        net,
+        problem=f"{net.name} was trained on images of {_shape(spec.input_shape)} in "
+        f"{spec.classes} classes; {net.info.title} has {_shape(net.info.input_shape)} in "
+        f"{len(net.info.classes)}: take its own images, or an untrained net by its name.",
+    )
 
 
 def _of_shipped(token: str, data: DataSpec | None) -> SourceNet:
@@ -110,18 +134,91 @@ def _of_run(service: RunService, token: str, data: DataSpec | None) -> SourceNet
     )
 
 
-def _fresh(token: str, data: DataSpec, seed: int) -> SourceNet:
+def _by_name(token: str, data: DataSpec, seed: int) -> SourceNet:
+    """A net of ours: fresh, or with a person's weights."""
+    name, marked, upload = token.partition(WEIGHTS)
     info = data_info(data)
-    net = fit(spec_of(token), info.input_shape, len(info.classes))
+    net = fit(spec_of(name), info.input_shape, len(info.classes))
+    if not marked:
+        return SourceNet(
+            token=token_of(net),
+            name=f"{title_of(net)}, untrained",
+            origin=f"not trained; initial weights of seed {seed}",
+            source=fresh_source(net, seed),
+            plan=plan_of(net),
+            data=data,
+            info=info,
+        )
+    if not is_upload(upload):
+        raise SpecError(
+            f"{upload[:40]!r} in {token[:60]!r} is not the name of uploaded weights: upload the "
+            "file on this page, which names it."
+        )
     return SourceNet(
-        token=token_of(net),
-        name=f"{title_of(net)}, untrained",
-        origin=f"not trained; initial weights of seed {seed}",
-        source=fresh_source(net, seed),
+        token=f"{token_of(net)}{WEIGHTS}{upload}",
+        name=f"{title_of(net)}, your weights",
+        origin=f"uploaded weights {upload}",
+        source={"source": "file", "spec": net.model_dump(mode="json"), "path": upload},
         plan=plan_of(net),
         data=data,
         info=info,
     )
+
+
+# ------------------------------------------------------------------------ other libraries' nets
+
+_plans: OrderedDict[str, Blueprint | JobHandle] = OrderedDict()
+_plans_lock = threading.Lock()
+
+
+def _external(
+    service: RunService, token: str, data: DataSpec | None, seed: int, patience: float
+) -> SourceNet:
+    name, weights = read_token(token)
+    origin = {
+        None: f"not trained; initial weights of seed {seed}",
+        "default": "its library's weights, trained on ImageNet",
+    }.get(weights, f"uploaded weights {weights}")
+    source = {"source": "external", "name": name, "weights": weights, "seed": seed}
+    problem = None
+    chosen = data or DataSpec()
+    if data is None or data_info(data).input_shape[0] != 3:
+        problem = f"{name} takes colour images: choose a folder of images or CIFAR-10 under Images."
+    elif data.name == "folder" and "image_size" not in data.model_fields_set:
+        chosen = data.model_copy(update={"image_size": IMAGENET_SIDE})
+    return SourceNet(
+        token=name if weights is None else f"{name}{WEIGHTS}{weights}",
+        name=name if weights is not None else f"{name}, untrained",
+        origin=origin,
+        source=source,
+        plan=_external_plan(service, name, patience),
+        data=chosen,
+        info=data_info(chosen),
+        problem=problem,
+    )
+
+
+def _external_plan(service: RunService, name: str, patience: float) -> Blueprint | None:
+    """The library's net as a worker has read it; None while it reads."""
+    with _plans_lock:
+        known = _plans.get(name)
+        if isinstance(known, Blueprint):
+            return known
+        if known is None or known.error is not None:
+            known = service.submit("blueprint", {"net": {"source": "external", "name": name}})
+            _plans[name] = known
+            while len(_plans) > _PLANS_KEPT:
+                _plans.popitem(last=False)
+    answer = known.wait(patience)
+    if known.error is not None:
+        raise SpecError(known.error)
+    if answer is None:
+        return None
+    plan = _plans[name] = from_json(answer["blueprint"])
+    return plan
+
+
+# ----------------------------------------------------------------------------------- the rest
 
 
 def no_net(name: str, data: DataSpec | None, seed: int) -> SourceNet:
@@ -172,6 +269,3 @@ def token_of_lane(state: PageState, lane: int) -> str:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "×".join(str(n) for n in shape)
-
-
-__all__ = ["SourceNet", "no_net", "offered", "source_net", "token_of_lane", "told_apart"]

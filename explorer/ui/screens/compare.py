@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, get_args
@@ -25,6 +25,7 @@ from explorer.ui.lanes import (
     feed_query,
     lane_data,
 )
+from explorer.ui.look import look_inside
 from explorer.ui.plans import has_gates, plan_of
 from explorer.ui.presets import PRESETS, preset_nets, preset_of
 from explorer.ui.say import note, warn
@@ -164,6 +165,14 @@ def _toolbar() -> None:
             help="At most four side by side.",
             on_click=lambda: _become(lambda s: s.with_lanes((*s.lanes, s.lanes[-1]))),
         )
+        _look_inside(state, range(len(state.lanes)), "Look inside", key="inside")
+
+
+def _look_inside(state: PageState, lanes: Sequence[int], label: str, *, key: str) -> None:
+    """A button to the Instruments page, with these lanes."""
+    if st.button(label, key=key, help="Gradients, lesions, paths and more, on the next page."):
+        pages = st.session_state["pages"]
+        st.switch_page(pages["instruments"], query_params=look_inside(state, lanes))
 
 
 @contextmanager
@@ -224,6 +233,7 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec) -> Non
         )
         with _drawer("Change", f"lane{lane}.open") as opened:
             if opened:
+                _look_inside(state, [lane], "Look inside this net", key=f"lane{lane}.inside")
                 choices.lane_choices(lane, net, change)
                 st.button(
                     "Remove this net",

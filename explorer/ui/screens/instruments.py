@@ -11,9 +11,11 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from explorer.data.catalog import data_info
-from explorer.errors import SkipscopeError
+from explorer.errors import SkipscopeError, SpecError
+from explorer.external import TORCHVISION
 from explorer.names import NETS
 from explorer.runs.service import RunService, get_service
+from explorer.runs.uploads import SUFFIXES
 from explorer.specs import MAX_LANES, DataSpec, parse
 from explorer.ui import instrument_feed, widgets
 from explorer.ui.instrument_view import instrument_view, sheet
@@ -21,9 +23,18 @@ from explorer.ui.instruments import GROUPS, Choice, Flag, Number, Option, Whole,
 from explorer.ui.look import MOST_IMAGES, Look, Scene, from_query, scene, to_query
 from explorer.ui.say import plain, warn
 from explorer.ui.settings import DATA
-from explorer.ui.sources import SourceNet, offered, source_net
+from explorer.ui.sources import WEIGHTS, SourceNet, offered, source_net
 
+_FOLDER_WANTED = "instruments.folder wanted"
+LIBRARY_NETS = {
+    **{
+        f"torchvision_{name};weights=default": f"torchvision {name} · ImageNet"
+        for name in TORCHVISION
+    },
+    **{f"torchvision_{name}": f"torchvision {name} · untrained" for name in TORCHVISION},
+}
 OWN_DATA = "each net's own"
+PATIENCE = 4.0  # seconds for another library's net, the first time it is looked at
 FEW = 4  # options of at most so many values are a row of buttons
 
 
@@ -31,7 +42,7 @@ def page() -> None:
     """Draws the page from the address; every control writes the address."""
     service = get_service()
     look, problems = from_query(st.query_params.to_dict())
-    shown, more = scene(service, look)
+    shown, more = scene(service, look, patience=PATIENCE)
     problems += more
     said = st.session_state.pop("instruments.problem", None)
     problems += [said] if said else []
@@ -50,12 +61,6 @@ def page() -> None:
     with st.container(key="instruments", gap="xsmall"):
         _picker(shown)
     _instrument(shown)
-
-
-def link(*nets: str, instrument: str | None = None) -> dict[str, str]:
-    """Query parameters of this page for some nets, for links from other pages."""
-    look = Look(nets=nets[:MAX_LANES])
-    return to_query(look.with_instrument(instrument) if instrument else look)
 
 
 # ------------------------------------------------------------------------------ state changes
@@ -127,7 +132,7 @@ def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:
 def _choose_net(service: RunService, look: Look, token: str | None) -> None:
     """A box of all nets that there are; anything else may be typed."""
     words = offered(service)
-    tokens = list(dict.fromkeys([*words, *NETS, *([token] if token else [])]))
+    tokens = list(dict.fromkeys([*words, *NETS, *LIBRARY_NETS, *([token] if token else [])]))
     key = f"net.choose.{look.nets.index(token) if token in look.nets else 'new'}"
     st.session_state[key] = token
 
@@ -136,13 +141,7 @@ def _choose_net(service: RunService, look: Look, token: str | None) -> None:
         if not value or value == token:
             return
 
-        def change(now: Look) -> Look:
-            net = source_net(service, value, now.data, now.seed)
-            if token is None:
-                return replace(now, nets=(*now.nets, net.token)[:MAX_LANES])
-            return replace(now, nets=tuple(net.token if t == token else t for t in now.nets))
-
-        _update(change)
+        _update(lambda now: _with_net(service, now, token, value))
 
     st.selectbox(
         "Weights shipped or trained here, or an untrained net by its name",
@@ -151,30 +150,68 @@ def _choose_net(service: RunService, look: Look, token: str | None) -> None:
         index=None,
         placeholder="resnet_v2_56, plain_20;batch_norm=false, …",
         accept_new_options=True,
-        format_func=lambda name: words.get(name, f"{name} · untrained"),
+        format_func=lambda name: words.get(name) or LIBRARY_NETS.get(name, f"{name} · untrained"),
         on_change=chosen,
         width=380,
     )
+    _upload(service, token, key)
+
+
+def _with_net(service: RunService, look: Look, token: str | None, value: str) -> Look:
+    """The look with another net in the place of ``token``; None adds it."""
+    net = source_net(service, value, look.data, look.seed)
+    if token is None:
+        return replace(look, nets=(*look.nets, net.token)[:MAX_LANES])
+    return replace(look, nets=tuple(net.token if t == token else t for t in look.nets))
+
+
+def _upload(service: RunService, token: str | None, key: str) -> None:
+    """Weights of the visitor's own, for a net that they name."""
+    with st.form(f"{key}.upload", border=False):
+        st.caption("Or weights of your own: a state_dict, and the net that it is of.")
+        name = st.text_input("The net", placeholder="resnet_v2_20;width=8", width=380)
+        file = st.file_uploader(
+            "Weights", type=[suffix.removeprefix(".") for suffix in SUFFIXES], width=380
+        )
+        if not st.form_submit_button("Use these weights"):
+            return
+    try:
+        if file is None or not name.strip():
+            raise SpecError("Name the net and choose a file of weights.")
+        kept = service.keep_weights(file.name, file.getbuffer())
+        look, _ = from_query(st.query_params.to_dict())
+        changed = _with_net(service, look, token, f"{name.strip()}{WEIGHTS}{kept}")
+    except SkipscopeError as error:
+        warn(str(error))
+        return
+    st.query_params.from_dict(to_query(changed))
+    st.rerun()
 
 
 def _images(shown: Scene) -> None:
     look = shown.look
-    own = {"": OWN_DATA, **{k: v for k, v in DATA.items() if k != "folder"}}
-    if look.data is not None and look.data.name == "folder":
-        own["folder"] = data_info(look.data).title
+    name = look.data.name if look.data else ""
+    wanted = name == "folder" or st.session_state.get(_FOLDER_WANTED, False)
 
-    def other(name: str) -> None:
-        _update(lambda now: replace(now, data=parse(DataSpec, {"name": name}) if name else None))
+    def other(chosen: str) -> None:
+        # A folder is not chosen before its path is.
+        st.session_state[_FOLDER_WANTED] = chosen == "folder"
+        if chosen != "folder":
+            data = parse(DataSpec, {"name": chosen}) if chosen else None
+            _update(lambda now: replace(now, data=data))
 
+    words = {"": OWN_DATA, **DATA}
     widgets.select(
         "Measure on",
         "instruments.data",
-        list(own),
-        look.data.name if look.data else "",
+        list(words),
+        "folder" if wanted else name,
         other,
-        words=own,
+        words=words,
         help="A trained net needs images of the shape and classes that it was trained on.",
     )
+    if wanted:
+        _folder(look)
     st.session_state["instruments.n"] = look.n_images
     st.number_input(
         "Images",
@@ -197,6 +234,45 @@ def _images(shown: Scene) -> None:
         most=2**31 - 1,
         step=1,
         help="Initial weights of untrained nets follow from it, and what is drawn at random.",
+    )
+
+
+def _folder(look: Look) -> None:
+    """Path and size of a folder's images."""
+
+    def chosen() -> None:
+        path = st.session_state["instruments.path"].strip()
+        size = st.session_state["instruments.side"]
+
+        def change(now: Look) -> Look:
+            sized = {"image_size": int(size)} if size else {}
+            data = parse(DataSpec, {"name": "folder", "path": path, **sized})
+            data_info(data)  # a folder that is none is a sentence at once
+            return replace(now, data=data)
+
+        if path:
+            _update(change)
+
+    if look.data is not None and look.data.path:
+        st.session_state["instruments.path"] = look.data.path
+    st.text_input(
+        "Folder on this machine",
+        key="instruments.path",
+        placeholder="/path/to/images",
+        help="With train/CLASS/*.png and test/CLASS/*.png (PNG or JPEG).",
+        on_change=chosen,
+    )
+    data = look.data
+    sized = data is not None and "image_size" in data.model_fields_set
+    st.session_state["instruments.side"] = data.image_size if sized and data else None
+    st.number_input(
+        "Side in pixels",
+        min_value=8,
+        max_value=512,
+        value=None,
+        key="instruments.side",
+        placeholder="32; 224 for other libraries' nets",
+        on_change=chosen,
     )
 
 

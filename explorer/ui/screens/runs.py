@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import streamlit as st
 from explorer.errors import SkipscopeError
 from explorer.names import token_of
 from explorer.runs.service import get_service
+from explorer.ui.look import look_inside
 from explorer.ui.runview import STATUS_WORDS
 from explorer.ui.say import plain, warn
 from explorer.ui.state import default_state, to_query
@@ -68,6 +70,9 @@ def page() -> None:
                     st.session_state["pages"]["compare"],
                     query_params={**to_query(state), "run": run.id},
                 )
+            if st.button("Look inside", help="Gradients, lesions, paths and more of its nets."):
+                inside = look_inside(replace(state, run=run.id), range(len(state.lanes)))
+                st.switch_page(st.session_state["pages"]["instruments"], query_params=inside)
             st.text_input(
                 "Name",
                 value=run.name,
