@@ -16,6 +16,8 @@ from typing import Any, Literal, cast
 
 from explorer.external import ExternalSpec
 from explorer.specs import (
+    FITNET_HIDDEN,
+    FITNET_STAGES,
     IMAGENET_UNITS,
     REFERENCE_GROUPS,
     DenseSpec,
@@ -360,8 +362,8 @@ class _Chain:
         halved = (channels, math.ceil(height / stride), math.ceil(width / stride))
         self.other(name, "max_pool", halved, f"{kernel}×{kernel}, stride {stride}")
 
-    def global_pool(self) -> None:
-        self.other("pool", "average_pool", (self.shape[0], 1, 1), "global")
+    def global_pool(self, kind: LayerKind = "average_pool") -> None:
+        self.other("pool", kind, (self.shape[0], 1, 1), "global")
 
     def flatten(self) -> None:
         self.other("flatten", "flatten", (math.prod(self.shape),))
@@ -397,6 +399,10 @@ def _stage_plans(spec: PlainSpec | ResidualSpec | HighwaySpec) -> list[_StagePla
     """Stages of w, 2w, 4w, … maps, each at half the resolution of the one before."""
     if spec.layout == "small":
         return [_StagePlan((1,), spec.width), _StagePlan((1,), 2 * spec.width)]
+    if spec.layout == "fitnet":
+        table = FITNET_STAGES[spec.depth]
+        scale = spec.width / table[0][0]
+        return [_StagePlan((1,) * units, max(1, round(scale * maps))) for maps, units in table]
     if spec.layout == "imagenet":
         counts = IMAGENET_UNITS[spec.unit if isinstance(spec, ResidualSpec) else "basic"][
             spec.depth
@@ -453,7 +459,9 @@ def _convolutional(spec: PlainSpec | ResidualSpec | HighwaySpec) -> Blueprint:
     head = _Chain("head", shape, depth, norm=spec.batch_norm)
     if isinstance(spec, ResidualSpec):  # the activation after the last addition
         head.steps(ORDERS[spec.order].start, spec.activation)
-    if ends_in_conv(spec):
+    if isinstance(spec, HighwaySpec) and spec.layout == "fitnet":
+        _fitnet_head(head, spec)
+    elif ends_in_conv(spec):
         head.global_pool()
         head.conv("conv", spec.classes, 1, bias=True)
         head.flatten()
@@ -464,6 +472,34 @@ def _convolutional(spec: PlainSpec | ResidualSpec | HighwaySpec) -> Blueprint:
         head.pooled_classifier(spec.classes)
     names = tuple(f"stage {i}" for i in range(1, len(stages) + 1))
     return Blueprint(spec, tuple(stem.layers), tuple(units), tuple(head.layers), names)
+
+
+def has_conv_head(spec: HighwaySpec) -> bool:
+    """Whether a ``fitnet`` net ends in a convolution to the classes, as 32 layers do here."""
+    return spec.depth == 32
+
+
+def highway_kernel(spec: HighwaySpec, index: int) -> int:
+    """The side of the kernels of a stage's unit ``index``, of H and of T alike.
+
+    3, but for the 32-layer net of SGS15 Table 2: its stages open with a plain 3×3 convolution,
+    after which 1×1 and 3×3 take turns.
+    """
+    return 1 if spec.layout == "fitnet" and spec.depth == 32 and index % 2 == 0 else 3
+
+
+def _fitnet_head(head: _Chain, spec: HighwaySpec) -> None:
+    """The last two layers of SGS15 Table 2; neither has batch norm."""
+    if has_conv_head(spec):
+        head.conv("conv", spec.classes, 1, bias=True)
+        head.activation("act", spec.activation)
+        head.pooled_classifier(spec.classes)
+        return
+    head.global_pool("max_pool")
+    head.flatten()
+    head.linear("hidden", FITNET_HIDDEN, bias=True)
+    head.activation("act", spec.activation)
+    head.linear("linear", spec.classes, bias=True)
 
 
 def _plain_unit(
@@ -617,18 +653,19 @@ def _highway_unit(
     spec: HighwaySpec, name: str, stage: int, shape: Shape, depth: Iterator[int]
 ) -> UnitPlan:
     chain = _Chain(name, shape, depth, norm=highway_has_norm(spec))
+    kernel = highway_kernel(spec, int(name.rpartition(".")[2]))
     chain.fork("residual", "transform", shape)
     if len(shape) == 1:
         chain.linear("linear", shape[0])
     else:
-        chain.conv("conv", shape[0])
+        chain.conv("conv", shape[0], kernel)
     chain.batch_norm("bn")
     chain.activation("act", spec.activation)
     chain.fork("transform_gate", "transform_gate", shape)
     if len(shape) == 1:
         chain.linear("linear", shape[0], counted=False, bias=True)
     else:
-        chain.conv("conv", shape[0], counted=False, bias=True)
+        chain.conv("conv", shape[0], kernel, counted=False, bias=True)
     chain.other("sigmoid", "sigmoid")
     chain.fork("join")
     chain.other("gate", "gate")
@@ -652,7 +689,11 @@ def _conv_transition(
     chain = _Chain(f"stages.{stage}.transition", shape, depth, norm=spec.batch_norm)
     if isinstance(spec, DenseSpec):
         chain.other("select", "select", (maps, *shape[1:]), f"last {maps} maps")
-    chain.conv("conv", maps, stride=2)
+    if spec.layout == "fitnet":
+        chain.max_pool("pool", 2, 2)
+        chain.conv("conv", maps)
+    else:
+        chain.conv("conv", maps, stride=2)
     chain.batch_norm("bn")
     chain.activation("act", "relu" if isinstance(spec, DenseSpec) else spec.activation)
     return _transition(chain, stage, shape)

@@ -15,11 +15,13 @@ from typing import Any, Literal
 from explorer.errors import SpecError
 from explorer.external import ExternalSpec, is_external
 from explorer.specs import (
+    FITNET_STAGES,
     DenseSpec,
     HighwaySpec,
     Layout,
     NetSpec,
     Order,
+    PlainSpec,
     ResidualSpec,
     Shortcut,
     parse_net,
@@ -47,6 +49,7 @@ class NetRow:
             the paper prints none, or reports that training failed.
         source: Table or figure of ``error`` or of the net.
         measured_on: The images of ``error``: CIFAR-10, or ImageNet (top-1).
+        note: What of the net is not the paper's, where it does not say everything.
     """
 
     name: str
@@ -56,6 +59,7 @@ class NetRow:
     error: float | None = None
     source: str = ""
     measured_on: str = "CIFAR-10"
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,10 @@ PATTERNS: tuple[Pattern, ...] = (
     _pattern("fc_plain_N", family="plain", width=71, **_FC),
     _pattern("fc_residual_N", family="residual", width=71, init="branch_scaled", **_FC),
     _pattern("fc_highway_N", family="highway", width=50, **_FC),
+    # as in the authors' program: no batch norm, Glorot's initialisation
+    _pattern(
+        "highway_fitnet_N", family="highway", layout="fitnet", batch_norm=False, init="xavier"
+    ),
     _pattern("imagenet_plain_N", family="plain", layout="imagenet"),
     _pattern("imagenet_resnet_v1_N", family="residual", layout="imagenet", order="original"),
     _pattern("imagenet_resnet_v2_N", family="residual", **_IMAGENET_V2),
@@ -115,6 +123,7 @@ PATTERNS: tuple[Pattern, ...] = (
 )
 _PREFIXES: dict[Layout, str] = {
     "fc": "fc_",
+    "fitnet": "highway_fitnet_",
     "imagenet": "imagenet_",
     "reference": "reference_",
     "small": "small_",
@@ -140,19 +149,26 @@ def _add(
     error: float | None = None,
     source: str = "",
     like: str | None = None,
+    note: str = "",
     **changes: Any,
 ) -> None:
     fields = _pattern_fields(like or name)
     assert fields is not None, name
-    _register(paper, name, summary, error, source, {**fields, **changes})
+    _register(paper, name, summary, error, source, {**fields, **changes}, note)
 
 
 def _register(
-    paper: Paper, name: str, summary: str, error: float | None, source: str, fields: dict[str, Any]
+    paper: Paper,
+    name: str,
+    summary: str,
+    error: float | None,
+    source: str,
+    fields: dict[str, Any],
+    note: str = "",
 ) -> None:
     spec = parse_net(fields)
     images = "ImageNet" if spec.layout == "imagenet" else "CIFAR-10"
-    register(NetRow(name, spec, paper, summary, error, source, images))
+    register(NetRow(name, spec, paper, summary, error, source, images, note))
 
 
 def _pattern_fields(name: str) -> dict[str, Any] | None:
@@ -271,6 +287,38 @@ for _depth in (10, 20, 50, 100):
 _add("SGS15", "fc_residual_50", "50 fully connected layers of width 71, x + act(Wx + b)")
 for _depth in (19, 25, 40):
     _add("SGS15", f"highway_{_depth}", f"{_depth} layers, convolutional highway units")
+
+for _depth, _error, _what, _note in (
+    (
+        11,
+        10.82,
+        "FitNet 1 with highway layers",
+        "the paper prints 11 layers and about 236K parameters; 16, 32 and 64 maps and 250 hidden "
+        "units are our choice, which gives 236,328",
+    ),
+    (
+        19,
+        7.54,
+        "FitNet 4 with highway layers",
+        "the convolutions of the authors' program, without its dropout; the paper prints about "
+        "2.3M parameters; 250 hidden units are our choice, as for 11 layers, and give 2,277,688",
+    ),
+    (
+        32,
+        8.80,
+        "3×3 and 1×1 fields in turns",
+        "the paper prints the fields, 32 layers and about 1.25M parameters; 32, 64 and 96 maps "
+        "and the head (a convolution to the classes) are our choice, which gives 1,254,872",
+    ),
+):
+    _add(
+        "SGS15",
+        f"highway_fitnet_{_depth}",
+        f"{_depth} layers, {_what}",
+        _error,
+        "Table 2",
+        note=_note,
+    )
 
 for _name, _error in (
     ("densenet_40_k12", 5.24),
@@ -479,6 +527,7 @@ def title_of(spec: NetSpec) -> str:
         title, extras = f"{family} {spec.depth}", []
     frames: dict[Layout, str] = {
         "fc": "fully connected",
+        "fitnet": "FitNet",
         "imagenet": "ImageNet",
         "reference": "reference",
         "small": "small",
@@ -537,13 +586,19 @@ def _usual_norm_decay(spec: NetSpec) -> float:
     return 0.997 if v2 and spec.layout == "imagenet" else 0.9
 
 
+def _usual_width(spec: PlainSpec | ResidualSpec | HighwaySpec) -> int:
+    if spec.layout == "fc":
+        return 50 if isinstance(spec, HighwaySpec) else 71
+    if spec.layout == "fitnet":
+        return FITNET_STAGES[spec.depth][0][0]
+    return 64 if spec.layout in ("imagenet", "reference") else 16
+
+
 def _shared_extras(spec: NetSpec) -> list[str]:
     extras = []
     fully_connected = spec.layout == "fc"
     if not isinstance(spec, DenseSpec):
-        usual = 64 if spec.layout in ("imagenet", "reference") else 16
-        usual = {"highway": 50}.get(spec.family, 71) if fully_connected else usual
-        if spec.width != usual:
+        if spec.width != _usual_width(spec):
             extras.append(f"width {spec.width}")
         if spec.activation != "relu":
             extras.append(spec.activation)
@@ -554,13 +609,15 @@ def _shared_extras(spec: NetSpec) -> list[str]:
         extras.append(f"survival {spec.survival_prob:g}")
         if spec.survival_decay != "linear":
             extras.append("uniform")
-    if spec.batch_norm and fully_connected:
+    without_norm = fully_connected or spec.layout == "fitnet"
+    if spec.batch_norm and without_norm:
         extras.append("batch norm")
-    if not spec.batch_norm and not fully_connected:
+    if not spec.batch_norm and not without_norm:
         extras.append("no batch norm")
     if spec.norm_decay != _usual_norm_decay(spec):
         extras.append(f"BN decay {spec.norm_decay:g}")
     usual_init = "branch_scaled" if fully_connected and spec.family == "residual" else "he"
+    usual_init = "xavier" if spec.layout == "fitnet" else usual_init
     if spec.init != usual_init:
         words = {
             "he": "He",

@@ -25,7 +25,7 @@ from pydantic import (
 from explorer.errors import SpecError
 
 Family = Literal["plain", "residual", "highway", "dense"]
-Layout = Literal["cifar", "fc", "imagenet", "reference", "small"]
+Layout = Literal["cifar", "fc", "fitnet", "imagenet", "reference", "small"]
 Initialisation = Literal["he", "xavier", "zero_last_scale", "branch_scaled"]
 Activation = Literal["relu", "tanh"]
 Shortcut = Literal[
@@ -61,6 +61,14 @@ IMAGENET_UNITS: dict[str, dict[int, tuple[int, ...]]] = {
     },
 }
 REFERENCE_GROUPS = 5
+# SGS15 Table 2: (maps, gated units) of each stage by depth. 19 layers are as in the program that
+# its authors published; see HighwaySpec for what the others are made from.
+FITNET_STAGES: dict[int, tuple[tuple[int, int], ...]] = {
+    11: ((16, 2), (32, 2), (64, 2)),
+    19: ((32, 4), (80, 5), (128, 5)),
+    32: ((32, 9), (64, 9), (96, 9)),
+}
+FITNET_HIDDEN = 250  # units of the fully connected layer
 
 
 class Spec(BaseModel):
@@ -90,6 +98,7 @@ class NetBase(Spec):
         layout: The frame around the units. ``cifar``: 3×3 stem, three stages at full, half and
             quarter resolution, global average pool (He15 §4.2). ``fc``: fully connected (SGS15
             §3.1). ``imagenet``: 7×7 stem of stride 2, 3×3 max pool, four stages (He15 Table 1).
+            ``fitnet``: SGS15 Table 2, see :class:`HighwaySpec`.
             ``reference``: five groups of units as wide as the stem, a convolution of stride 2
             after each, a last convolution to the classes. ``small``: two units, flattened. What
             is not chosen takes the layout's own value (:meth:`layout_defaults`).
@@ -233,7 +242,7 @@ class ResidualSpec(NetBase):
     """
 
     family: Literal["residual"] = "residual"
-    layout: Layout = "cifar"
+    layout: Literal["cifar", "fc", "imagenet", "reference", "small"] = "cifar"
     width: int = Field(16, ge=1, le=2048)
     unit: Literal["basic", "bottleneck"] = "basic"
     shortcut: Shortcut = "A"
@@ -314,20 +323,43 @@ _REFERENCE_RULE = (REFERENCE_GROUPS, 0, REFERENCE_GROUPS)
 class HighwaySpec(NetBase):
     """Highway nets: y = H(x)·T(x) + x·(1 − T(x)), T = σ(W_T x + b_T) (SGS15 Eq 3).
 
+    ``fitnet`` nets are those of SGS15 Table 2, which prints their depths and parameters: each of
+    three stages opens with a plain 3×3 convolution, gated ones follow, a 2×2 max pool ends it. At
+    19 layers the convolutions are those of the authors' program for CIFAR-10, without its dropout.
+    The paper bases 11 and 19 layers on FitNets 1 and 4 (Romero et al. 2015), which end in an 8×8
+    max pool and a fully connected layer; its 250 units, and 11 layers' 16, 32 and 64 maps, are our
+    choice: they give the parameters printed. Of 32 layers the paper says that 3×3 and 1×1 fields
+    alternate; 32, 64 and 96 maps and the program's other head (1×1 convolution to the classes,
+    ReLU, global average, classifier) are our choice, which gives the parameters printed.
+
     Attributes:
+        width: Filters of the first stage (or units of every fully connected layer); ``fitnet``
+            nets' later stages keep their proportion to it.
         transform_bias: b_T at the start; negative lets units carry at first (SGS15 §2.2).
     """
 
     family: Literal["highway"] = "highway"
-    layout: Literal["cifar", "fc", "reference"] = "cifar"
+    layout: Literal["cifar", "fc", "fitnet", "reference"] = "cifar"
     width: int = Field(16, ge=1, le=2048)
     transform_bias: float = Field(-2.0, ge=-20, le=20)
     activation: Activation = "relu"
 
     _init = field_validator("init")(_for_residual_nets_only)
 
+    @classmethod
+    def layout_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        defaults = super().layout_defaults(values)
+        if values.get("layout") == "fitnet":
+            stages = {str(depth): stages for depth, stages in FITNET_STAGES.items()}
+            ((width, _), *_) = stages.get(str(values.get("depth")), FITNET_STAGES[19])
+            defaults["width"] = width
+        return defaults
+
     def depth_rule(self) -> tuple[int, int, int] | None:
         return {"fc": None, "reference": _REFERENCE_RULE}.get(self.layout, (3, 4, 7))
+
+    def depth_table(self) -> tuple[int, ...] | None:
+        return tuple(FITNET_STAGES) if self.layout == "fitnet" else None
 
 
 class DenseSpec(NetBase):

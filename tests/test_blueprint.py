@@ -124,6 +124,38 @@ def test_reference_nets_count_their_units(family: str) -> None:
     assert depth_of(plan) == layers
 
 
+@pytest.mark.parametrize(
+    ("depth", "parameters", "printed"),
+    [(11, 236_328, 236e3), (19, 2_277_688, 2.3e6), (32, 1_254_872, 1.25e6)],
+)
+def test_the_highway_nets_of_table_2(depth: int, parameters: int, printed: float) -> None:
+    """SGS15 prints about 236K, 2.3M and 1.25M parameters; Romero et al. 30 M multiplications for
+    FitNet 1, on which the net of 11 layers is based."""
+    plan = blueprint(spec_of(f"highway_fitnet_{depth}"))
+    assert depth_of(plan) == depth
+    assert plan.parameters == parameters
+    assert plan.parameters == pytest.approx(printed, rel=0.01)
+    maps = {11: (16, 32, 64), 19: (32, 80, 128), 32: (32, 64, 96)}[depth]
+    gated = [unit for unit in plan.units if unit.kind == "highway"]
+    assert [unit.output_shape for unit in plan.units if unit.kind == "transition"] == [
+        (maps[1], 16, 16),
+        (maps[2], 8, 8),
+    ]
+    assert [sum(unit.stage == stage for unit in gated) for stage in range(3)] == {
+        11: [2, 2, 2],
+        19: [4, 5, 5],
+        32: [9, 9, 9],
+    }[depth]
+    kernels = [
+        [layer.detail[:3] for layer in unit.layers if layer.kind == "conv"] for unit in gated
+    ]
+    turns = ["1×1", "3×3"] if depth == 32 else ["3×3", "3×3"]
+    places = [int(unit.name.rpartition(".")[2]) for unit in gated]
+    assert kernels == [[turns[j % 2]] * 2 for j in places]  # H and T alike
+    if depth == 11:
+        assert plan.multiply_adds == pytest.approx(30e6, rel=0.05)
+
+
 def test_images_too_small_for_imagenets_dense_nets_are_refused() -> None:
     spec = spec_of("imagenet_densenet_121")
     assert blueprint(fit(spec, (3, 29, 32), 10)).units[-1].output_shape == (1024, 1, 1)

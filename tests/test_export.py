@@ -77,6 +77,8 @@ def every_choice() -> list[NetSpec]:
         ResidualSpec(layout="reference", depth=5, width=4, **tiny),
         HighwaySpec(layout="reference", depth=10, width=4, **tiny),
         DenseSpec(layout="reference", depth=10, growth_rate=4, **tiny),
+        HighwaySpec(layout="fitnet", depth=11, width=3, batch_norm=False, **tiny),
+        HighwaySpec(layout="fitnet", depth=32, width=4, **tiny),
         PlainSpec(layout="reference", depth=5, width=4, **tiny),
         residual(layout="small", depth=6, shortcut="B"),
     ]

@@ -71,6 +71,10 @@ from explorer.specs import (
             ),
         ),
         ("reference_highway_25", HighwaySpec(layout="reference", depth=25, transform_bias=-1)),
+        (
+            "highway_fitnet_19",
+            HighwaySpec(layout="fitnet", depth=19, width=32, batch_norm=False, init="xavier"),
+        ),
         ("reference_dense_10", DenseSpec(layout="reference", depth=10, growth_rate=64)),
         ("small_resnet_v1", ResidualSpec(layout="small", depth=6, shortcut="B", order="v1")),
         ("resnet_v2_1001", ResidualSpec(depth=1001, unit="bottleneck")),
@@ -112,8 +116,11 @@ def test_a_name_that_is_taken_is_an_error() -> None:
 
 
 CHOICES: dict[str, list[Any]] = {
-    "layout": ["cifar", "cifar", "fc", "imagenet", "reference", "small"],
-    "depth": [2, 6, 7, 8, 10, 11, 18, 20, 25, 29, 34, 40, 50, 56, 110, 121, 152, 161, 164, 1001],
+    "layout": ["cifar", "cifar", "fc", "fitnet", "imagenet", "reference", "small"],
+    "depth": [
+        *(2, 6, 7, 8, 10, 11, 18, 19, 20, 25, 29, 34, 40, 50, 56),
+        *(110, 121, 152, 161, 164, 1001),
+    ],
     "batch_norm": [True, False],
     "norm_decay": [0.9, 0.997, 0.5],
     "init": ["he", "xavier", "zero_last_scale", "branch_scaled"],
@@ -208,7 +215,8 @@ def test_tokens_leave_the_data_out() -> None:
         ("reference_dense_25;compression=0.5", "neither bottlenecks nor compression"),
         ("small_resnet_v2;depth=8", "it must be 6"),
         ("small_resnet_v2;unit=bottleneck", "two-layer units without stride"),
-        ("highway_25;layout=imagenet", "input should be 'cifar', 'fc' or 'reference'"),
+        ("highway_25;layout=imagenet", "input should be 'cifar', 'fc', 'fitnet' or 'reference'"),
+        ("highway_fitnet_20", "Depth 20 is not possible here: it must be 11, 19 or 32"),
         ("resnet_v2_20;norm_decay=1", "less than 1"),
         ("vgg", "names are plain_N, resnet_v1_N"),
         ("", "There is no net named ''"),
@@ -259,6 +267,8 @@ def test_what_is_wrong_is_said_in_one_sentence(token: str, sentence: str) -> Non
         ("imagenet_plain_34", "Plain 34, ImageNet"),
         ("imagenet_densenet_121", "DenseNet-BC 121, ImageNet, k = 32"),
         ("reference_highway_25", "Highway 25, reference"),
+        ("highway_fitnet_11", "Highway 11, FitNet"),
+        ("highway_fitnet_32;width=16;batch_norm=true", "Highway 32, FitNet, width 16, batch norm"),
         ("reference_dense_25;growth_rate=8", "DenseNet 25, reference, k = 8"),
         ("small_resnet_v1", "ResNet v1 6, small"),
         ("resnet_v2_20;norm_decay=0.99", "ResNet v2 20, BN decay 0.99"),
@@ -267,3 +277,11 @@ def test_what_is_wrong_is_said_in_one_sentence(token: str, sentence: str) -> Non
 )
 def test_titles(token: str, title: str) -> None:
     assert title_of(spec_of(token)) == title
+
+
+def test_what_is_not_the_papers_is_said_and_true() -> None:
+    noted = {name: row for name, row in NETS.items() if row.note}
+    assert sorted(noted) == ["highway_fitnet_11", "highway_fitnet_19", "highway_fitnet_32"]
+    for row in noted.values():
+        assert "our choice" in row.note
+        assert f"{blueprint(row.spec).parameters:,}" in row.note

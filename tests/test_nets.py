@@ -113,6 +113,9 @@ def other_layouts(norm: bool) -> list[NetSpec]:
         ResidualSpec(width=4, survival_prob=0.5, **reference),
         HighwaySpec(width=4, **reference),
         DenseSpec(growth_rate=4, **reference),
+        HighwaySpec(layout="fitnet", depth=11, width=3, **small),
+        HighwaySpec(layout="fitnet", depth=19, width=2, activation="tanh", **small),
+        HighwaySpec(layout="fitnet", depth=32, width=2, **small),
         ResidualSpec(layout="small", width=4, **v1, **small),
         ResidualSpec(layout="small", width=4, shortcut="A", **small),
     ]
@@ -197,7 +200,7 @@ MODULE_OF = {
     "linear": ("Linear",),
     "batch_norm": ("BatchNorm1d", "BatchNorm2d"),
     "activation": ("ReLU", "Tanh"),
-    "max_pool": ("MaxPool2d",),
+    "max_pool": ("MaxPool2d", "AdaptiveMaxPool2d"),
     "average_pool": ("AvgPool2d", "AdaptiveAvgPool2d"),
     "select": ("LastMaps",),
     "flatten": ("Flatten",),

@@ -269,6 +269,35 @@ def test_reference_nets_are_the_programs(family: str) -> None:
     assert_equal(net, x, y.mean((2, 3)))
 
 
+@pytest.mark.parametrize("depth", [11, 19, 32])
+def test_fitnets_with_highway_layers(depth: int) -> None:
+    """SGS15 Table 2: a plain layer, gated ones, a max pool; then the last two layers."""
+    spec = HighwaySpec(
+        layout="fitnet", depth=depth, width=4, batch_norm=False, input_shape=(2, 18, 16)
+    )
+    net, p, x = net_and_weights(spec)
+
+    def highway(x: Tensor, name: str) -> Tensor:
+        h = F.relu(p.conv(x, f"{name}.transform.conv"))
+        t = torch.sigmoid(p.conv(x, f"{name}.transform_gate.conv"))
+        return h * t + x * (1 - t)
+
+    y = F.relu(p.conv(x, "stem.conv"))
+    for stage, units in enumerate({11: (2, 2, 2), 19: (4, 5, 5), 32: (9, 9, 9)}[depth]):
+        for j in range(units):
+            y = highway(y, f"stages.{stage}.units.{j}")
+        if stage < 2:
+            y = F.pad(y, (0, y.shape[3] % 2, 0, y.shape[2] % 2), value=float("-inf"))
+            y = F.relu(p.conv(F.max_pool2d(y, 2), f"stages.{stage}.transition.conv"))
+    assert y.shape[2:] == (5, 4)
+    if depth == 32:
+        y = F.relu(p.conv(y, "head.conv")).mean((2, 3))
+    else:
+        weight, bias = p.values["head.hidden.weight"], p.values["head.hidden.bias"]
+        y = F.relu(F.linear(y.amax((2, 3)), weight, bias))
+    assert_equal(net, x, F.linear(y, p.values["head.linear.weight"], p.values["head.linear.bias"]))
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_small_nets_are_two_units_and_a_classifier(version: str) -> None:
     net, p, x = net_and_weights(spec_of(f"small_resnet_{version}"))

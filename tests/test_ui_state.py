@@ -118,13 +118,17 @@ def test_a_changed_layout_brings_its_own_width_and_unit() -> None:
     assert changed(net, unit="basic").depth == 34
     assert changed(net, layout="fc") == fit(spec_of("fc_residual_50"), (3, 32, 32), 10)
     assert changed(net, layout="reference").order == "full_preact"
+    fitnet = changed(spec_of("highway_25"), layout="fitnet", depth=11)
+    assert fitnet == spec_of("highway_fitnet_11")
+    assert changed(fitnet, depth=19) == spec_of("highway_fitnet_19")
+    assert changed(changed(fitnet, width=8), depth=19).width == 8
 
 
 @pytest.mark.parametrize(
     "name",
     [
         *("plain_56", "fc_highway_50", "densenet_40_k12", "highway_25", "reference_plain_25"),
-        *("imagenet_resnet_v2_152", "imagenet_plain_34", "small_resnet_v1"),
+        *("imagenet_resnet_v2_152", "imagenet_plain_34", "small_resnet_v1", "highway_fitnet_19"),
     ],
 )
 def test_every_depth_offered_is_possible(name: str) -> None:

@@ -39,6 +39,7 @@ def run_list(args: argparse.Namespace) -> None:
                         "error": row.error,
                         "measured_on": row.measured_on,
                         "source": row.source,
+                        "note": row.note,
                         "depth": row.spec.depth,
                         "parameters": blueprint(row.spec).parameters,
                         "multiply_adds": blueprint(row.spec).multiply_adds,
@@ -96,7 +97,9 @@ def _papers() -> str:
         rule,
     ]
     for paper, inside in groupby(zip(nets, lines, strict=True), key=lambda pair: pair[0].paper):
-        parts += ["", f"{paper}: {names.PAPERS[paper]}", *(line for _, line in inside)]
+        rows = list(inside)
+        parts += ["", f"{paper}: {names.PAPERS[paper]}", *(line for _, line in rows)]
+        parts += [f"  {row.name}: {row.note}" for row, _ in rows if row.note]
     return "\n".join(parts)
 
 

@@ -98,6 +98,9 @@ class _Kind:
         else:
             self.columns = {"inputs": inputs, "outputs": outputs}
         self.columns["stride"] = [plan.stride for plan in self.plans]
+        kernels = [_kernel(module) for module in self.modules]
+        if len(set(kernels)) > 1 and isinstance(self.modules[0], HighwayUnit):
+            self.columns["kernel"] = kernels
         self.columns["first"] = [plan is first for plan in self.plans]
         self.columns["position"] = [i + 1 for i in range(len(self.plans))]
 
@@ -130,6 +133,11 @@ class _Kind:
         if len(set(self.columns.get("stride", [0]))) == 1 or set(values) == {1}:
             return self._expressed(values, rows, [])
         return self._expressed(values, rows, [("stride", self.columns["stride"])])
+
+    def kernel(self) -> str:
+        """The side of a kernel that is not the same in all units."""
+        self._use("kernel")
+        return "kernel"
 
     def survival(self, values: Sequence[Number], rows: Sequence[int]) -> str:
         """The probability of a unit to stay: constant, or falling linearly (SD16 Eq 4)."""
@@ -188,6 +196,12 @@ class _Kind:
             self.used |= {"inner", "outputs"}
 
 
+def _kernel(unit: nn.Module) -> Number:
+    """The side of the kernel of a unit's first convolution; 0 where there is none."""
+    convs = (module for module in unit.modules() if isinstance(module, nn.Conv2d))
+    return next((conv.kernel_size[0] for conv in convs), 0)
+
+
 def _negated(values: Sequence[bool]) -> list[bool]:
     return [not value for value in values]
 
@@ -217,14 +231,15 @@ def _absent(module: nn.Module | None) -> bool:
     return isinstance(module, nn.Sequential) and len(module) == 0
 
 
-def _form(module: nn.Module | None) -> object:
+def _form(module: nn.Module | None, kind: _Kind) -> object:
     """What must be equal for two modules to be written by the same text."""
     if module is None or _absent(module):
         return None
     if isinstance(module, nn.Sequential):
-        return tuple((name, _form(child)) for name, child in module.named_children())
+        return tuple((name, _form(child, kind)) for name, child in module.named_children())
     if isinstance(module, nn.Conv2d):
-        return nn.Conv2d, module.kernel_size, module.bias is None
+        kernel = None if "kernel" in kind.columns else module.kernel_size
+        return nn.Conv2d, kernel, module.bias is None
     return type(module)
 
 
@@ -243,12 +258,16 @@ def _written(modules: Sequence[nn.Module], rows: Sequence[int], kind: _Kind) -> 
         keywords: dict[str, Code] = {}
         if set(strides := column("stride")) != {1}:
             keywords["stride"] = step(strides, rows)
-        if set(padding := column("padding")) != {0}:
+        kernels = column("kernel_size")
+        kernel = kind.kernel() if len(set(kernels)) > 1 else _literal(kernels[0])
+        if len(set(kernels)) > 1:
+            keywords["padding"] = "kernel // 2"
+        elif set(padding := column("padding")) != {0}:
             keywords["padding"] = _literal(padding[0])
         if some.bias is None:
             keywords["bias"] = "False"
         ends = maps(column("in_channels"), rows), maps(column("out_channels"), rows)
-        return call("nn.Conv2d", *ends, _literal(some.kernel_size[0]), **keywords)
+        return call("nn.Conv2d", *ends, kernel, **keywords)
     if isinstance(some, nn.Linear):
         ends = maps(column("in_features"), rows), maps(column("out_features"), rows)
         return call("nn.Linear", *ends, **({} if some.bias is not None else {"bias": "False"}))
@@ -272,11 +291,12 @@ def _written(modules: Sequence[nn.Module], rows: Sequence[int], kind: _Kind) -> 
         pads: dict[str, Code] = {"padding": _literal(column("padding")[0])}
         keywords = {"stride": step(column("stride"), rows)}
         keywords |= pads if some.padding else {}
+        keywords |= {"ceil_mode": "True"} if some.ceil_mode else {}
         return call("nn.MaxPool2d", _literal(column("kernel_size")[0]), **keywords)
     if isinstance(some, nn.AvgPool2d):
         return call("nn.AvgPool2d", _literal(column("kernel_size")[0]))
-    if isinstance(some, nn.AdaptiveAvgPool2d):
-        return "nn.AdaptiveAvgPool2d(1)"
+    if isinstance(some, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)):
+        return f"nn.{type(some).__name__}(1)"
     if isinstance(some, (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Flatten, nn.Identity)):
         return f"nn.{type(some).__name__}()"
     raise AssertionError(f"no text for {type(some).__name__}")
@@ -304,7 +324,7 @@ def _attributes(columns: dict[str, list[nn.Module | None]], kind: _Kind) -> list
     for name, modules in columns.items():
         forms: dict[object, list[int]] = {}
         for row, module in enumerate(modules):
-            forms.setdefault(_form(module), []).append(row)
+            forms.setdefault(_form(module, kind), []).append(row)
         if len(forms) > 1 and name == "residual":
             parts: _Rows = ()  # layer by layer
         else:
@@ -692,7 +712,7 @@ class _File:
             for row, module in enumerate(kind.modules):
                 if module is unit:
                     given = {name: kind.columns[name][row] for name in _parameters(kind)}
-                    usual = {"stride": 1, "first": False}
+                    usual = {"stride": 1, "first": False, "kernel": 3}
                     return kind.name, {
                         k: v for k, v in given.items() if k not in usual or usual[k] != v
                     }
@@ -795,7 +815,10 @@ def _kinds(net: Net) -> dict[str, _Kind]:
     return kinds
 
 
-_ORDER = ("inputs", "outputs", "maps", "width", "growth_rate", "position", "stride", "first")
+_ORDER = (
+    *("inputs", "outputs", "maps", "width", "growth_rate"),
+    *("position", "stride", "kernel", "first"),
+)
 
 
 def _parameters(kind: _Kind) -> list[str]:
@@ -804,7 +827,7 @@ def _parameters(kind: _Kind) -> list[str]:
 
 
 def _constructor(kind: _Kind) -> list[str]:
-    types = {"stride": "stride: int = 1", "position": "position: int"}
+    types = {"stride": "stride: int = 1", "kernel": "kernel: int = 3"}
     parts = [Part("self")]
     for name in _parameters(kind):
         if name == "first":
@@ -818,7 +841,7 @@ def _constructor(kind: _Kind) -> list[str]:
 def _called(values: dict[str, Number], moving: dict[str, str] | None = None) -> list[str]:
     """Arguments: widths by place, the others by name."""
     texts = {name: _literal(value) for name, value in values.items()} | (moving or {})
-    by_name = ("stride", "position", "first")
+    by_name = ("stride", "position", "kernel", "first")
     return [f"{name}={text}" if name in by_name else text for name, text in texts.items()]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from explorer.blueprint import UnitPlan, highway_has_norm
+from explorer.blueprint import UnitPlan, highway_has_norm, highway_kernel
 from explorer.nets.layers import Gate, conv, conv_step, fully_connected, named
 from explorer.specs import HighwaySpec
 
@@ -43,8 +43,9 @@ def build(spec: HighwaySpec, plan: UnitPlan) -> HighwayUnit:
         transform = fully_connected(width, width, act, batch_norm=norm)
         gate = Gate("linear", nn.Linear(width, width), spec.transform_bias)
     else:
-        transform = conv_step(width, width, act, batch_norm=norm)
-        gate = Gate("conv", conv(width, width, 3, bias=True), spec.transform_bias)
+        kernel = highway_kernel(spec, int(plan.name.rpartition(".")[2]))
+        transform = conv_step(width, width, act, kernel=kernel, batch_norm=norm)
+        gate = Gate("conv", conv(width, width, kernel, bias=True), spec.transform_bias)
     return HighwayUnit(named(transform), gate)
 
 
@@ -52,4 +53,7 @@ def build_transition(spec: HighwaySpec, plan: UnitPlan) -> nn.Sequential:
     """A plain layer between stages: half the resolution, twice the maps (or as many)."""
     inputs, maps = plan.input_shape[0], plan.output_shape[0]
     norm = spec.batch_norm
+    if spec.layout == "fitnet":
+        pool = nn.MaxPool2d(2, stride=2, ceil_mode=True)
+        return named([("pool", pool), *conv_step(inputs, maps, spec.activation, batch_norm=norm)])
     return named(conv_step(inputs, maps, spec.activation, stride=2, batch_norm=norm))

@@ -6,7 +6,14 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
-from explorer.blueprint import ORDERS, Blueprint, UnitPlan, ends_in_conv, stem_activates
+from explorer.blueprint import (
+    ORDERS,
+    Blueprint,
+    UnitPlan,
+    ends_in_conv,
+    has_conv_head,
+    stem_activates,
+)
 from explorer.nets import dense, highway, plain, residual
 from explorer.nets.layers import (
     activation,
@@ -16,7 +23,14 @@ from explorer.nets.layers import (
     imagenet_stem,
     named,
 )
-from explorer.specs import DenseSpec, HighwaySpec, NetSpec, PlainSpec, ResidualSpec
+from explorer.specs import (
+    FITNET_HIDDEN,
+    DenseSpec,
+    HighwaySpec,
+    NetSpec,
+    PlainSpec,
+    ResidualSpec,
+)
 
 
 class Unit(Protocol):
@@ -129,6 +143,8 @@ def _head(plan: Blueprint) -> nn.Sequential:
         return named([("linear", nn.Linear(features, spec.classes))])
     if spec.layout == "reference":
         return _conv_head(features, spec.classes, batch_norm=spec.batch_norm)
+    if isinstance(spec, HighwaySpec) and spec.layout == "fitnet":
+        return _fitnet_head(spec, features)
 
     layers: list[tuple[str, nn.Module]] = []
     due = ORDERS[spec.order].start if isinstance(spec, ResidualSpec) else ()
@@ -145,6 +161,31 @@ def _head(plan: Blueprint) -> nn.Sequential:
         return named([*layers, ("flatten", nn.Flatten())])
     inputs = plan.head[-1].input_shape[0]
     return named([*layers, ("flatten", nn.Flatten()), ("linear", nn.Linear(inputs, spec.classes))])
+
+
+def _fitnet_head(spec: HighwaySpec, features: int) -> nn.Sequential:
+    """The last two layers of SGS15 Table 2; see :class:`HighwaySpec`."""
+    act = activation(spec.activation)
+    last = nn.Linear(spec.classes if has_conv_head(spec) else FITNET_HIDDEN, spec.classes)
+    if has_conv_head(spec):
+        return named(
+            [
+                ("conv", conv(features, spec.classes, 1, bias=True)),
+                ("act", act),
+                ("pool", nn.AdaptiveAvgPool2d(1)),
+                ("flatten", nn.Flatten()),
+                ("linear", last),
+            ]
+        )
+    return named(
+        [
+            ("pool", nn.AdaptiveMaxPool2d(1)),
+            ("flatten", nn.Flatten()),
+            ("hidden", nn.Linear(features, FITNET_HIDDEN)),
+            ("act", act),
+            ("linear", last),
+        ]
+    )
 
 
 def _conv_head(maps: int, classes: int, *, batch_norm: bool) -> nn.Sequential:

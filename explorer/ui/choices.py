@@ -76,6 +76,7 @@ DEPTHS = {
 LAYOUTS = {
     "cifar": "Convolutional, three stages",
     "fc": "Fully connected",
+    "fitnet": "FitNet's: three stages with max pools (SGS15 Table 2)",
     "imagenet": "ImageNet's: 7×7 stem, four stages",
     "reference": "Reference: five groups of one width",
     "small": "Small: two blocks",
@@ -124,6 +125,10 @@ def changed(net: NetSpec, **fields: Any) -> NetSpec:
     if values["family"] != "residual" and values.get("init") not in INITS["plain"]:
         values["init"] = "he"
     values = {name: value for name, value in values.items() if name in kind.model_fields}
+    if net.layout == "fitnet" and fields.keys() == {"depth"} and "width" in values:
+        usual = kind.layout_defaults({"layout": "fitnet", "depth": net.depth})["width"]
+        if net.width == usual:
+            del values["width"]  # each depth has its own
     if "depth" not in fields:
         net = kind.model_construct(**{**kind.layout_defaults(values), **values})
         values["depth"] = _nearest_depth(net)
@@ -136,6 +141,8 @@ def _own_values(family: str, layout: str) -> dict[str, Any]:
     if layout == "fc":
         # The highway papers' fully connected nets are narrow and have no batch norm.
         values = {"batch_norm": False, "width": 50 if family == "highway" else 71}
+    if layout == "fitnet":
+        values = {"batch_norm": False, "init": "xavier"}
     if layout in ("fc", "reference") and family == "residual":
         values["order"] = "full_preact"
     if layout == "fc" and family == "residual":
