@@ -17,6 +17,7 @@ FORBIDDEN = {
     "names": {"torch", "torchvision", "streamlit"},
     "blueprint": {"torch", "torchvision", "streamlit"},
     "graph": {"torch", "torchvision", "streamlit"},
+    "memory": {"torch", "torchvision", "streamlit"},
     "comparison": {"torch", "torchvision", "streamlit"},
     "shipped": {"torch", "torchvision", "streamlit"},
     "external": {"torch", "torchvision", "streamlit"},

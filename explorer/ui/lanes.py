@@ -9,11 +9,13 @@ from urllib.parse import urlencode
 
 from explorer.errors import SkipscopeError
 from explorer.graph import count_text, to_svg
+from explorer.memory import training_memory
 from explorer.runs.service import RunService
 from explorer.specs import NetSpec
 from explorer.ui import feed
 from explorer.ui.plans import plan_of
 from explorer.ui.state import PageState, to_query
+from explorer.ui.words import size_text
 
 TITLE = "Why do very deep nets fail, and what does a shortcut change?"
 LEAD = (
@@ -74,7 +76,8 @@ def lane_data(state: PageState, lane: int) -> dict[str, Any]:
         "svg": _svg(net, tuple(deleted_names(state, lane))),
         "counts": (
             f"{count_text(plan.parameters)} parameters · "
-            f"{count_text(plan.multiply_adds)} multiply-adds"
+            f"{count_text(plan.multiply_adds)} multiply-adds · "
+            f"{size_text(training_memory(plan, state.training).total)} to train"
         ),
         "first": feed.first_words(state, lane),
         "colour": f"gradient_{state.gradient_of}" if state.colour == "gradient" else state.colour,

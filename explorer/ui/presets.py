@@ -31,7 +31,14 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "fc_highway_20",
         "fc_highway_20;transform_bias=-6",
     ),
-    "v1 beside v2": ("resnet_v1_56", "resnet_v2_56"),
+    "v1 beside v2, 56 layers": ("resnet_v1_56", "resnet_v2_56"),
+    "v1 beside v2, 110 layers": ("resnet_v1_110", "resnet_v2_110"),
+    "The reference nets, 25 layers": (
+        "reference_plain_25",
+        "reference_residual_25",
+        "reference_highway_25",
+        "reference_dense_25",
+    ),
 }
 
 

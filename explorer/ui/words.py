@@ -24,6 +24,15 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def size_text(size: int) -> str:
+    """ "840 kB", "97 MB", "1.2 GB": two or three figures."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6)):
+        if size >= scale:
+            value = size / scale
+            return f"{value:.0f} {unit}" if value >= 9.95 else f"{value:.1f} {unit}"
+    return f"{size / 1000:.0f} kB"
+
+
 def program_sentence(result: Mapping[str, Any], *, step: int | None = None) -> str:
     """ "34.2 % right without 2 blocks, 98.6 % intact (360 images, step 120)"."""
     deleted = len(result["deleted"])
