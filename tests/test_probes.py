@@ -232,7 +232,7 @@ def test_gates_are_means_over_images_and_entries(digits: Dataset) -> None:
     assert transitions == ["stages.0.transition", "stages.1.transition"]
 
 
-@pytest.mark.parametrize("name", ["plain_8", "resnet_v1_8;shortcut=exclusive_gating"])
+@pytest.mark.parametrize("name", ["plain_8", "resnet_v1_8"])
 def test_nets_without_transform_gates_are_told_another_instrument(
     name: str, digits: Dataset
 ) -> None:

@@ -1,22 +1,46 @@
 """Figures: results in, ``plotly`` figures out. The same ones on the page and in reports."""
 
 from explorer.charts.attribution import attribution_figure, conductance_figure
-from explorer.charts.gates import gate_figure
-from explorer.charts.gradients import gradient_figure
+from explorer.charts.gates import (
+    gate_distribution_figure,
+    gate_figure,
+    gate_image_figure,
+    gate_map_figure,
+)
+from explorer.charts.gradient_terms import gradient_terms_figure, shortcut_scaling_figure
+from explorer.charts.gradients import gradient_figure, gradients_at_init_figure
+from explorer.charts.history import history_figure
 from explorer.charts.image import probability_figure
 from explorer.charts.lesions import lesion_figure
 from explorer.charts.palette import LANE_STYLES, Theme, lane_style
+from explorer.charts.responses import (
+    branch_figure,
+    classifier_figure,
+    estimation_figure,
+    response_figure,
+)
 from explorer.charts.training import training_figure
 
 __all__ = [
     "LANE_STYLES",
     "Theme",
     "attribution_figure",
+    "branch_figure",
+    "classifier_figure",
     "conductance_figure",
+    "estimation_figure",
+    "gate_distribution_figure",
     "gate_figure",
+    "gate_image_figure",
+    "gate_map_figure",
     "gradient_figure",
+    "gradient_terms_figure",
+    "gradients_at_init_figure",
+    "history_figure",
     "lane_style",
     "lesion_figure",
     "probability_figure",
+    "response_figure",
+    "shortcut_scaling_figure",
     "training_figure",
 ]

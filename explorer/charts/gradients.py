@@ -1,4 +1,4 @@
-"""Gradient magnitude by layer (He15 §4.1)."""
+"""Gradient magnitude by layer, and of fresh nets against depth (He15 §4.1)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.charts.palette import Theme, base_figure, lane_style
-from explorer.results import LayerGradients
+from explorer.charts.palette import LANE_STYLES, Theme, base_figure, lane_style
+from explorer.results import GradientsAtInit, LayerGradients
 
 
 def gradient_figure(
@@ -43,9 +43,72 @@ def gradient_figure(
             name=name,
             text=labels,
             mode="lines+markers",
+            legendgroup=f"lane{lane}",
             line={"color": style.colour(theme), "width": 2, "dash": style.dash},
             marker={"symbol": style.symbol, "size": 5, "color": style.colour(theme)},
             hovertemplate="%{fullData.name}<br>%{text}: %{y:.3g}<extra></extra>",
         )
     figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    return figure
+
+
+_MORE_SYMBOLS = ("x", "star", "cross", "hexagon")
+
+
+def gradients_at_init_figure(
+    sweep: GradientsAtInit,
+    *,
+    of: Literal["parameters", "outputs"] = "parameters",
+    theme: Theme = "light",
+) -> go.Figure:
+    """Gradient of fresh nets against depth on a log axis; bars from least to greatest seed.
+
+    Solid with filled markers: with batch norm; dotted with open markers: without.
+
+    Args:
+        of: ``parameters``: the first layer's RMS; ``outputs``: first unit's RMS ÷ last unit's.
+    """
+    parameters = of == "parameters"
+    figure = base_figure(
+        theme,
+        x="depth, layers",
+        y="RMS of ∂L/∂W, first layer" if parameters else "∂ℓ/∂y, first block ÷ last",
+        height=380,
+    )
+    curves = sweep.curves(of)
+    families = list(dict.fromkeys(family for family, _ in curves))
+    for (family, norm), (depth, middle, least, most) in curves.items():
+        place = families.index(family)
+        style = lane_style(place)
+        colour = style.colour(theme)
+        repeat, within = divmod(place, len(LANE_STYLES))
+        symbol = _MORE_SYMBOLS[within] if repeat else style.symbol
+        seen = np.where(np.isfinite(middle) & (middle > 0), middle, np.nan)
+        figure.add_scatter(
+            x=depth,
+            y=seen,
+            name=f"{family}, {'batch norm' if norm else 'none'}",
+            mode="lines+markers",
+            legendgroup=family,
+            line={"color": colour, "width": 2, "dash": "solid" if norm else "dot"},
+            marker={
+                "symbol": symbol if norm else f"{symbol}-open",
+                "size": 8,
+                "color": colour,
+            },
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": most - seen,
+                "arrayminus": seen - least,
+                "color": colour,
+                "thickness": 1,
+                "width": 3,
+            },
+            hovertemplate="%{fullData.name}<br>depth %{x}: %{y:.3g}<extra></extra>",
+        )
+    if not parameters:
+        figure.add_hline(y=1, line={"color": figure.layout.font.color, "width": 1, "dash": "dot"})
+    figure.update_yaxes(type="log", exponentformat="power")
+    figure.update_layout(showlegend=True, margin={"l": 76, "b": 120})
     return figure

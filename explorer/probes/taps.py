@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from explorer.errors import NotApplicableError
 
 Reduce = Callable[[Tensor], Tensor]
+Statistics = Literal["running", "batch"]
 
 
 @dataclass
@@ -114,6 +116,32 @@ def batch_statistics(net: nn.Module) -> Iterator[None]:
         finally:
             for module, track in zip(norms, tracked, strict=True):
                 module.track_running_stats = track
+
+
+@contextmanager
+def measuring(net: nn.Module) -> Iterator[Statistics]:
+    """Evaluation mode; but in a net that never trained, batch norms normalise by the batch.
+
+    Their running mean 0 and variance 1 are then no statistics of anything: in evaluation mode
+    they would do nothing. Yields which statistics they use.
+    """
+    if has_fresh_norms(net):
+        with batch_statistics(net):
+            yield "batch"
+    else:
+        with eval_mode(net):
+            yield "running"
+
+
+def has_fresh_norms(net: nn.Module) -> bool:
+    """Whether there are batch norms and none has seen a batch: all at mean 0 and variance 1."""
+    norms = [module for module in net.modules() if isinstance(module, _BATCH_NORMS)]
+    kept = [m for m in norms if m.running_mean is not None and m.running_var is not None]
+    return bool(kept) and all(
+        not bool(m.running_mean.any()) and bool((m.running_var == 1).all())
+        for m in kept
+        if m.running_mean is not None and m.running_var is not None
+    )
 
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

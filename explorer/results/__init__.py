@@ -16,10 +16,18 @@ from explorer.results.attribution import (
 )
 from explorer.results.common import Floats, wilson_interval
 from explorer.results.forward import ForwardTiming, Prediction
-from explorer.results.gates import GateMeans
-from explorer.results.gradients import LayerGradients
+from explorer.results.gates import GateDistribution, GateImage, GateMaps, GateMeans
+from explorer.results.gradient_terms import GradientTerms, ShortcutScaling
+from explorer.results.gradients import GradientsAtInit, InitGradient, LayerGradients
+from explorer.results.history import LayerHistory
 from explorer.results.lesions import LesionCurve, ProgramResult
 from explorer.results.propagation import Propagation
+from explorer.results.responses import (
+    BranchResponses,
+    ClassifierByUnit,
+    EstimationError,
+    LayerResponses,
+)
 from explorer.results.reuse import FeatureReuse, ReuseBlock
 from explorer.results.sensitivity import Sensitivity, WorkedExample
 from explorer.results.shattering import ScalarFamily, ShatteredGradients
@@ -31,12 +39,23 @@ __all__ = [
     "METHODS",
     "Attribution",
     "Baseline",
+    "BranchResponses",
+    "ClassifierByUnit",
     "Decision",
+    "EstimationError",
     "FeatureReuse",
     "Floats",
     "ForwardTiming",
+    "GateDistribution",
+    "GateImage",
+    "GateMaps",
     "GateMeans",
+    "GradientTerms",
+    "GradientsAtInit",
+    "InitGradient",
     "LayerGradients",
+    "LayerHistory",
+    "LayerResponses",
     "LesionCurve",
     "LossSurface",
     "Method",
@@ -48,6 +67,7 @@ __all__ = [
     "ScalarFamily",
     "Sensitivity",
     "ShatteredGradients",
+    "ShortcutScaling",
     "SurfaceNorm",
     "TrainingCurves",
     "UnitConductance",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+
+def floats(values: Iterable[float | None]) -> Floats:
+    """A column from JSON, where null stands for what is not a finite number."""
+    return np.asarray([math.nan if v is None else v for v in values], dtype=np.float64)
 
 
 def wilson_interval(correct: float, n: int, z: float = 1.96) -> tuple[float, float]:

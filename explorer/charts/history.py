@@ -1,0 +1,60 @@
+"""Gradients or gates of every layer while a net trains: layer × step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from explorer.charts.heat import colour_bar, decades, panels, place, sequential
+from explorer.charts.palette import Theme
+from explorer.results import LayerHistory
+
+_WORDS = {
+    "parameter_rms": ("layer", "RMS of ∂L/∂W"),
+    "output_rms": ("block", "RMS of ∂ℓ/∂y"),
+    "gate_mean": ("block", "mean T(x)"),
+}
+
+
+def history_figure(
+    lanes: Sequence[tuple[int, str, LayerHistory]], *, theme: Theme = "light"
+) -> go.Figure:
+    """A heat map a lane, one below the other, all on one colour scale; 1 is nearest the input.
+
+    Gradients are on a log scale. All lanes must hold the same quantity.
+    """
+    quantity = lanes[0][2].quantity if lanes else "parameter_rms"
+    what, title = _WORDS[quantity]
+    figure = panels(theme, [name for _, name, _ in lanes], x="step", y=f"{what} (1: input)")
+    log = quantity != "gate_mean"
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tables = [np.log10(h.values) if log else h.values for _, _, h in lanes]
+    finite = np.concatenate([t[np.isfinite(t)] for t in tables]) if tables else np.empty(0)
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    if not log:
+        low, high = 0.0, 1.0
+    for i, ((_, name, history), table) in enumerate(zip(lanes, tables, strict=True)):
+        figure.add_heatmap(
+            x=history.steps,
+            y=np.arange(1, len(history.rows) + 1),
+            z=np.where(np.isfinite(table), table, np.nan),
+            customdata=history.values,
+            text=np.repeat(np.asarray(history.rows)[:, None], len(history.steps), axis=1),
+            name=name,
+            coloraxis="coloraxis",
+            hovertemplate="%{fullData.name}<br>%{text}, step %{x}: %{customdata:.3g}"
+            "<extra></extra>",
+            **place(i, 1),
+        )
+    figure.update_layout(
+        coloraxis={
+            "cmin": low,
+            "cmax": high,
+            "colorscale": sequential(theme),
+            "colorbar": colour_bar(theme, title, **(decades(low, high) if log else {})),
+        },
+        margin={"r": 16},
+    )
+    return figure

@@ -1,0 +1,208 @@
+"""The gradient's two terms: by the shortcuts alone, and by the branches (He16 Eq 5 and 8).
+
+Purpose: an identity shortcut hands ∂E/∂x_L on to every unit, however deep; a shortcut that
+multiplies by λ hands on λ^(L−l) of it. Cost: about two forward and two backward passes on one
+batch; the sweep over λ as much for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from explorer.blueprint import ORDERS
+from explorer.data.dataset import Dataset
+from explorer.errors import Cancelled, NotApplicableError, SpecError
+from explorer.names import token_of
+from explorer.nets import Net, create_net
+from explorer.nets.layers import ZeroPad
+from explorer.nets.residual import ResidualUnit
+from explorer.probes import walk
+from explorer.probes.select import data_name, net_name, some_images
+from explorer.probes.taps import batch_statistics
+from explorer.results import Floats, GradientTerms, ShortcutScaling
+from explorer.specs import NetSpec, ResidualSpec, parse_net
+
+SCALES = (0.0, 0.5, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2)
+
+
+def gradient_terms(
+    net: Net,
+    dataset: Dataset,
+    *,
+    n_images: int = 128,
+    seed: int = 0,
+    name: str | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> GradientTerms:
+    """The direct and the residual term of ∂E/∂x_l at every unit, on one batch of training images.
+
+    Exact: each unit's Jacobian is taken apart into that of its shortcut and that of its branch;
+    the direct term is carried back through shortcuts alone, the residual term is all the rest,
+    and both add up to the whole. What follows an addition (the ReLU of the original order) acts
+    on both as it did in the forward pass. A layer that has no shortcut (between the stages of
+    highway and dense nets) is on every way to the input, and both terms pass it.
+
+    Batch norms normalise by the batch, as in :func:`explorer.probes.gradients.layer_gradients`.
+
+    Raises:
+        NotApplicableError: The net has no shortcuts.
+        DataError: The images do not fit the net.
+        Cancelled: ``cancelled``, asked before each unit, said so.
+    """
+    _check_shortcuts(net)
+    images, labels = some_images(net, dataset, n_images, train=True, seed=seed)
+    weight = next(net.parameters())
+    x = dataset.normalise(images).to(weight.device, weight.dtype)
+    rows: list[Tensor] = []
+    scale = _scale_of(net.spec)
+    with batch_statistics(net):
+        found = walk.states(net, x)
+        direct = walk.loss_gradient(net, found[-1], labels.to(weight.device))
+        residual, unscaled = torch.zeros_like(direct), direct
+        end = _norm(direct, len(labels))
+        for unit, x in zip(reversed(net.units), reversed(found[:-1]), strict=True):
+            if cancelled is not None and cancelled():
+                raise Cancelled("The measurement was stopped before its end.")
+            direct, residual = _through(unit, x, direct, residual)
+            if scale is not None:
+                unscaled = _unscaled(unit, x, unscaled)
+            rows.append(_numbers(direct, residual, unscaled, len(labels)))
+    table = torch.stack(rows[::-1], dim=1).cpu().double().numpy()
+    whole, by_shortcuts, by_branches, cosine, handed_on = table
+    return GradientTerms(
+        net=net_name(net) if name is None else name,
+        data=data_name(dataset),
+        n_images=len(labels),
+        units=net.unit_names,
+        whole=whole,
+        direct=by_shortcuts,
+        residual=by_branches,
+        cosine=cosine,
+        end=float(end),
+        shortcut_scale=scale,
+        unscaled=None if scale is None else handed_on,
+    )
+
+
+def shortcut_scaling(
+    spec: NetSpec,
+    dataset: Dataset,
+    *,
+    scales: Sequence[float] = SCALES,
+    n_images: int = 64,
+    seed: int = 7,
+    on_progress: Callable[[ShortcutScaling, float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> ShortcutScaling:
+    """∂E/∂x_0 against ∂E/∂x_L in fresh nets whose shortcuts are λ·x, for each λ (He16 Eq 8).
+
+    Args:
+        spec: A residual net; its shortcuts become ``constant_scaling``, its branches stay as
+            they are (factor 1).
+        scales: The λ, each from 0 to 2.
+        seed: Of the weights, the same for each λ.
+        on_progress: Called after each λ with the result so far and the share done.
+
+    Raises:
+        NotApplicableError: The net is not one whose shortcuts can be scaled.
+        SpecError: A λ that is not possible.
+        DataError: The images do not fit the net.
+        Cancelled: ``cancelled`` said so.
+    """
+    if not isinstance(spec, ResidualSpec) or spec.layout in ("fc", "reference"):
+        raise NotApplicableError(
+            "The shortcuts of convolutional residual nets alone can be scaled; choose one, such as "
+            "resnet_v2_56."
+        )
+    if not scales:
+        raise SpecError("Give at least one scale λ from 0 to 2, such as 0.5.")
+    terms: list[GradientTerms] = []
+
+    def handed_on() -> Floats:
+        return np.asarray([t.unscaled[0] for t in terms if t.unscaled is not None], np.float64)
+
+    def so_far() -> ShortcutScaling:
+        last = terms[-1]
+        return ShortcutScaling(
+            net=token_of(spec),
+            data=last.data,
+            n_images=last.n_images,
+            n_units=len(last.units),
+            scale=np.asarray(scales[: len(terms)], np.float64),
+            whole=np.asarray([t.whole[0] for t in terms], np.float64) / handed_on(),
+            direct=np.asarray([t.direct[0] for t in terms], np.float64) / handed_on(),
+        )
+
+    for scale in scales:
+        net = create_net(with_scale(spec, scale), seed=seed).to(dataset.device)
+        terms.append(gradient_terms(net, dataset, n_images=n_images, cancelled=cancelled))
+        if on_progress is not None:
+            on_progress(so_far(), len(terms) / len(scales))
+    return so_far()
+
+
+def with_scale(spec: ResidualSpec, scale: float) -> NetSpec:
+    """The same net with shortcuts λ·x, and branches as they are."""
+    changes = {"shortcut": "constant_scaling", "shortcut_scale": scale, "residual_scale": 1.0}
+    return parse_net({**spec.model_dump(), **changes})
+
+
+def _check_shortcuts(net: Net) -> None:
+    if all(unit.shortcut == "none" for unit in net.blueprint.units):
+        raise NotApplicableError(
+            f"A {net.spec.family} net has no shortcuts, so its gradient has no direct term; "
+            "measure its gradients by layer, or look at the terms of digits_resnet_v2_56."
+        )
+
+
+def _scale_of(spec: NetSpec) -> float | None:
+    """λ, where nothing but λ·x (or x, or option A) stands between x_l and x_L."""
+    if not isinstance(spec, ResidualSpec) or spec.layout == "reference":
+        return None
+    if ORDERS[spec.order].after_addition or spec.shortcut not in ("A", "constant_scaling"):
+        return None
+    return spec.shortcut_scale if spec.shortcut == "constant_scaling" else 1.0
+
+
+def _through(unit: nn.Module, x: Tensor, direct: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+    """Both terms at a unit's input from those at its output."""
+    grad = torch.autograd.grad
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        ways = walk.branches(unit, x)
+        if ways is None:
+            y = unit(x)
+            return grad(y, x, direct, retain_graph=True)[0], grad(y, x, residual)[0]
+        by_shortcut = walk.join(unit, ways.shortcut, ways.branch.detach())
+        by_branch = walk.join(unit, ways.shortcut.detach(), ways.branch)
+        passed = grad(by_shortcut, x, direct, retain_graph=True)[0]
+        carried = grad(by_shortcut, x, residual, retain_graph=True)[0]
+        return passed, carried + grad(by_branch, x, direct + residual)[0]
+
+
+def _unscaled(unit: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient at a unit's input that its shortcut would hand on with λ = 1."""
+    assert isinstance(unit, ResidualUnit)
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        y = x.view_as(x)
+        for layer in unit.shortcut.modules():
+            if isinstance(layer, ZeroPad):  # all that there is besides λ
+                y = layer(y)
+        return torch.autograd.grad(y, x, gradient)[0]
+
+
+def _numbers(direct: Tensor, residual: Tensor, unscaled: Tensor, n: int) -> Tensor:
+    """Norms of the whole and its terms, the cosine between these, and the unscaled norm."""
+    whole, first, second = (_norm(value, n) for value in (direct + residual, direct, residual))
+    inner = (walk.wide(direct) * walk.wide(residual)).sum() / n
+    return torch.stack([whole, first, second, inner / (first * second), _norm(unscaled, n)])
+
+
+def _norm(gradient: Tensor, n: int) -> Tensor:
+    """√( (1/N) Σ_i ‖g_i‖² )."""
+    return (walk.wide(gradient).square().sum() / n).sqrt()
