@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from explorer.errors import DataError
 
+MAX_FILE_BYTES = 32 << 20  # of one image that a person brings
 MAX_PIXELS = 64_000_000  # of one file; a bomb of a few kB can claim billions
 MAX_BYTES = 8 * 2**30  # of one decoded data set
 

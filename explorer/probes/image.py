@@ -11,10 +11,10 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from explorer.data.images import MAX_FILE_BYTES as MAX_BYTES
 from explorer.data.images import MAX_PIXELS, fitted
 from explorer.errors import DataError
 
-MAX_BYTES = 32 << 20
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
 

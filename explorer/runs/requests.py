@@ -161,6 +161,8 @@ class OneImage(Spec):
     """One net and one image, a test image by its index or a picture file.
 
     Attributes:
+        image_path: Or the name of an image that the service keeps
+            (:mod:`explorer.runs.pictures`).
         deleted: Units to leave out.
     """
 
@@ -256,7 +258,8 @@ class BlueprintRequest(Spec):
 
     The result holds ``blueprint`` (see :func:`explorer.blueprint.to_json`), and for weights in a
     file ``tensors`` and ``values``, how many it has, else null. A file that is not the net's is
-    an error in one sentence. The library's own weights are not downloaded for this.
+    an error in one sentence. The library's own weights are not downloaded for this. A net of ours
+    is taken at the image shape and classes of the file.
 
     Attributes:
         net: An :class:`ExternalSource` or a :class:`FileSource`.

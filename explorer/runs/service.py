@@ -25,6 +25,7 @@ from explorer.names import title_of
 from explorer.results import Record
 from explorer.runs.desk import Job, JobDesk, JobHandle
 from explorer.runs.history import LaneHistory
+from explorer.runs.pictures import is_picture, keep_picture, picture_path
 from explorer.runs.process import WorkerOptions, WorkerProcess
 from explorer.runs.protocol import Message, checkpoint_path, snapshot_path
 from explorer.runs.requests import (
@@ -312,6 +313,14 @@ class RunService:
             WeightsError: Not a file of weights, by its name, or it cannot be stored.
         """
         return keep_upload(self.home, file_name, content)
+
+    def keep_picture(self, content: bytes | memoryview) -> str:
+        """Stores a person's image; returns the name that stands for its path in a request.
+
+        Raises:
+            DataError: It is empty or too large, or cannot be stored.
+        """
+        return keep_picture(self.home, content)
 
     def submit(
         self,
@@ -650,7 +659,9 @@ class RunService:
             path = Path(value["path"]) if "path" in value else None
             stamps.append(_stamp(path) if path is not None else None)
         if isinstance(request, (OneImage, PredictRequest)) and request.image_path is not None:
-            stamps.append(_stamp(Path(request.image_path)))
+            path = self._picture(request.image_path)
+            payload["image_path"] = str(path)
+            stamps.append(_stamp(path))
         if isinstance(request, PredictRequest):
             payload["nets"] = resolved
         elif resolved:
@@ -713,6 +724,10 @@ class RunService:
     def _weights(self, path: str) -> str:
         """A path, or where an upload lies."""
         return str(upload_path(self.home, path)) if is_upload(path) else path
+
+    def _picture(self, path: str) -> Path:
+        """A path, or where a kept image lies."""
+        return picture_path(self.home, path) if is_picture(path) else Path(path)
 
     def _data_of(
         self, request: OneNet | OneImage | PredictRequest | PrepareDataRequest

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.results import Attribution, UnitConductance
+from explorer.runs.pictures import is_picture, kept_picture
 
 if TYPE_CHECKING:
     from explorer.runs.jobs import Context
@@ -63,8 +65,14 @@ def conductance(context: Context, payload: Payload) -> Payload:
     return {**result.to_json(), "step": warm.step}
 
 
-def image_of(payload: Payload) -> int | str:
-    """The position of a test image, or a path."""
+def image_of(payload: Payload) -> int | str | bytes:
+    """The position of a test image, a path, or the bytes of a kept image, whose name says nothing.
+
+    Raises:
+        DataError: The kept image is gone.
+    """
     index: int | None = payload["index"]
-    path: str = payload["image_path"]
-    return path if index is None else index
+    if index is not None:
+        return index
+    path = Path(payload["image_path"])
+    return kept_picture(path) if is_picture(path.name) else str(path)
