@@ -306,7 +306,7 @@ def test_the_graph_is_operated_by_keyboard(visit: Visit) -> None:
 def test_every_chart_follows_the_nets_at_once(visit: Visit) -> None:
     page = visit.open()
     for preset, name in (
-        ("v1 beside v2", "ResNet v1 56"),
+        ("v1 beside v2, 56 layers", "ResNet v1 56"),
         ("Plain nets, deeper and deeper", "Plain 32"),
         ("Plain, residual, highway", "Highway 50"),
     ):

@@ -44,7 +44,7 @@ _FIRST_CONTENT = """() => {
 }"""
 
 # The page itself: what a person clicks there is answered.
-_TAKEN_OVER = f"() => !document.getElementById('sk-cover') && ({_FIRST_CONTENT})()"
+TAKEN_OVER = f"() => !document.getElementById('sk-cover') && ({_FIRST_CONTENT})()"
 
 # Clicks an element; milliseconds, by the browser's own clock, until a condition gives a new text.
 _UNTIL = """async (element, condition) => {
@@ -98,7 +98,7 @@ def bench_app(
             )
         )
         version = browser.version
-    return {"rows": rows, "conditions": _conditions(version)}
+    return {"rows": rows, "conditions": server_conditions(version)}
 
 
 def _row(case: str, milliseconds: list[float]) -> dict[str, Any]:
@@ -117,7 +117,8 @@ def _row_of(case: str, milliseconds: Sequence[float], *, ratio: float) -> dict[s
     }
 
 
-def _conditions(chromium_version: str) -> dict[str, Any]:
+def server_conditions(chromium_version: str) -> dict[str, Any]:
+    """Under what the server and the browser were measured."""
     from importlib.metadata import version
 
     return {
@@ -172,7 +173,7 @@ def _first_content(page: Any, url: str, *, since: float | None = None) -> tuple[
     begun = time.monotonic() if since is None else since
     page.goto(url, wait_until="commit")
     took = []
-    for condition in (_FIRST_CONTENT, _TAKEN_OVER):
+    for condition in (_FIRST_CONTENT, TAKEN_OVER):
         page.wait_for_function(condition, timeout=60_000, polling=20)
         took.append((time.monotonic() - begun) * 1000)
     page.close()
@@ -183,7 +184,7 @@ def _clicks(browser: Any, server: Server, n: int) -> list[float]:
     """Deletes one more block each time; until the sentence with the new accuracy is there."""
     page = browser.new_page()
     page.goto(server.url)
-    page.wait_for_function(_TAKEN_OVER, timeout=60_000)
+    page.wait_for_function(TAKEN_OVER, timeout=60_000)
     lane = page.locator(".sk-lane").nth(1)
     units = lane.locator("[data-unit][aria-disabled='false'], [data-unit]:not([aria-disabled])")
     took = []

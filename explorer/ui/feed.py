@@ -50,8 +50,8 @@ def answer(query: Mapping[str, str]) -> bytes:
     return _rest_answer(service, query, charts, theme)
 
 
-class _Figures:
-    """Figures as JSON text, the latest few; viewers who ask at once wait for the first of them."""
+class _Texts:
+    """JSON texts, the latest few; viewers who ask for one at once wait for the first of them."""
 
     def __init__(self, kept: int = 128) -> None:
         self._kept = kept
@@ -68,7 +68,7 @@ class _Figures:
             return self._texts[key]
 
 
-_figures = _Figures()
+_figures, _answers = _Texts(), _Texts()
 
 
 def _unchanged(version: str, poll_ms: int) -> bytes:
@@ -96,17 +96,23 @@ def _run_answer(
         version += f".{seen.number}" if seen else ""
     if version == query.get("have"):
         return _unchanged(version, poll)
-    live = service.live(run)
-    page = Page(
-        identity=f"{run}.{live.version}",
-        views=lane_views(live),
-        transport=transport(live.experiment),
-        programs=watched_programs(live),
-        steps_total=live.experiment.steps_total,
-        seen=seen,
-        situation="measuring" if experiment.active else "over",
-    )
-    return page.text(version, poll, charts, theme)
+
+    def build() -> str:
+        live = service.live(run)
+        page = Page(
+            identity=f"{run}.{live.version}",
+            views=lane_views(live),
+            transport=transport(live.experiment),
+            programs=watched_programs(live),
+            steps_total=live.experiment.steps_total,
+            seen=seen,
+            situation="measuring" if experiment.active else "over",
+        )
+        return page.text(version, poll, charts, theme)
+
+    # A class that looks at one training asks for the same answer, person by person.
+    asked = (version, str(poll), *charts, theme, _asked(query, ("cut", "image")))
+    return _answers.text(asked, build).encode()
 
 
 _CHOICES = ("lanes", "data", "train", "seed")
@@ -189,7 +195,7 @@ def _rest_answer(
     situation: Situation = "measuring" if state.data.name == "digits" else "before play"
     identity = f"{_asked(query, _CHOICES)}.{known}"
     page = Page(identity, views, bar, seen=seen, situation=situation)
-    return page.text(version, poll, charts, theme)
+    return page.text(version, poll, charts, theme).encode()
 
 
 @dataclass(frozen=True)
@@ -212,7 +218,7 @@ class Page:
     seen: Seen | None = None
     situation: Situation = "measuring"
 
-    def text(self, version: str, poll_ms: int, charts: Sequence[str], theme: Theme) -> bytes:
+    def text(self, version: str, poll_ms: int, charts: Sequence[str], theme: Theme) -> str:
         """The whole answer as JSON."""
         known = [name for name in charts if name in CHARTS]
         seen = self.seen
@@ -229,7 +235,7 @@ class Page:
         }
         figures = ",".join(f'"{name}":{self._figure(name, theme)}' for name in known)
         whole = json.dumps(rest, separators=(",", ":"))
-        return f'{whole[:-1]},"figures":{{{figures}}}}}'.encode()
+        return f'{whole[:-1]},"figures":{{{figures}}}}}'
 
     def _lane(self, view: LaneView) -> dict[str, Any]:
         headline, label = headline_of(view)
