@@ -7,6 +7,8 @@ becomes a picture file by :func:`render`; a second DOT view sets two nets side b
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -25,6 +27,10 @@ from explorer.names import title_of
 Direction = Literal["top-down", "left-right"]
 RANKS: dict[Direction, str] = {"top-down": "TB", "left-right": "LR"}
 PICTURES = ("png", "svg", "pdf")
+NO_GRAPHVIZ = (
+    "Drawing a picture needs Graphviz's program `dot`, which is not on the path: install Graphviz "
+    "(Debian: apt-get install graphviz)"
+)
 DIFFERS = "#b45309"  # readable on white; the nodes that differ are bold too
 CHANGING_SHORTCUTS = ("projection", "zero_pad", "max_pool")  # drawn dashed
 
@@ -172,20 +178,40 @@ def render(dot: str, file: Path | str) -> Path:
         raise SkipscopeError(
             f"A picture is a .png, .svg or .pdf file, not {path.name!r}; give one of these endings."
         )
+    data = picture(dot, kind)
     try:
-        data: bytes = graphviz.Source(dot).pipe(format=kind)
         path.write_bytes(data)
-    except graphviz.ExecutableNotFound:
-        raise SkipscopeError(
-            "Drawing a picture needs Graphviz's program `dot`, which is not on the path: install "
-            "Graphviz (Debian: apt-get install graphviz), or take --svg or --dot, which need "
-            "nothing."
-        ) from None
     except OSError as error:
         raise SkipscopeError(
             f"The picture cannot be written to {path}: {error.strerror or error}."
         ) from None
     return path
+
+
+def picture(dot: str, kind: str) -> bytes:
+    """Graphviz source as a ``png``, ``svg`` or ``pdf``, by Graphviz's own program.
+
+    Raises:
+        SkipscopeError: No ``dot`` on the path, or it cannot draw this.
+    """
+    try:
+        data: bytes = graphviz.Source(dot).pipe(format=kind, quiet=True)
+    except graphviz.ExecutableNotFound:
+        raise SkipscopeError(
+            f"{NO_GRAPHVIZ}, or take --svg or --dot, which need nothing."
+        ) from None
+    except subprocess.CalledProcessError as error:
+        lines = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()
+        reason = f" ({lines[0][:200]})" if lines else ""
+        raise SkipscopeError(
+            f"Graphviz's `dot` cannot draw this{reason}: take the DOT source instead."
+        ) from None
+    return data
+
+
+def can_draw() -> bool:
+    """Whether Graphviz's program is installed."""
+    return shutil.which("dot") is not None
 
 
 def _digraph(title: str, direction: Direction) -> Digraph:

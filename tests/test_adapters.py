@@ -765,6 +765,15 @@ def test_from_a_shell(
     assert result["layers"][0]["name"] == "stem.conv1"
     assert result["net"] == "torchvision_resnet18"
 
+    bench = json_of(
+        *("bench", "forward", "--net", "torchvision_resnet18", "--size", "32"),
+        *("--images", "1", "--repeats", "1", "--device", "cpu"),
+    )
+    assert bench["net"] == "torchvision_resnet18"
+    assert "against torchvision's resnet18: float32, contiguous" in [
+        row["case"] for row in bench["rows"]
+    ]
+
     assert "Say with --data on which images" in message("lesions", "torchvision_resnet18")
     assert "takes colour images" in message("lesions", "torchvision_resnet18", "--data", "digits")
     assert "here a net of `skipscope list`" in message("train", "torchvision_resnet18")

@@ -15,9 +15,11 @@ from explorer.comparison import compare
 from explorer.errors import SkipscopeError, SpecError
 from explorer.graph import (
     COLLAPSE_ABOVE,
+    RANKS,
     WIDTH,
     comparison_dot,
     count_text,
+    picture,
     render,
     to_dot,
     to_svg,
@@ -239,6 +241,21 @@ def test_graphviz_draws_pictures(tmp_path: Path) -> None:
     assert "shortcut: none / zero pad" in drawn
     with pytest.raises(SkipscopeError, match="cannot be written"):
         render(dot, tmp_path / "none" / "two.png")
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's program dot is not installed")
+def test_pictures_follow_the_direction() -> None:
+    plan = blueprint(spec_of("plain_20"))
+    sizes = []
+    for direction in RANKS:
+        data = picture(to_dot(plan, direction=direction), "png")
+        assert data.startswith(b"\x89PNG")
+        sizes.append((int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")))
+    (width, height), (wide, low) = sizes
+    assert height > 2 * width
+    assert wide > 2 * low
+    with pytest.raises(SkipscopeError, match=r"`dot` cannot draw this .*syntax error"):
+        picture("digraph { a -> ", "png")
 
 
 def test_what_keeps_a_picture_from_being_drawn_is_said(

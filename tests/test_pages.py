@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
+from torchvision import models
 
 import explorer
 from explorer.names import spec_of, token_of
@@ -172,6 +174,63 @@ def test_a_net_is_shown_whole_opened_and_beside_another() -> None:
     assert "cluster_right" in test.get("graphviz_chart")[0].proto.spec
 
 
+def test_nets_of_other_libraries_are_shown(tmp_path: Path) -> None:
+    """A worker reads them; their weights may be a visitor's own."""
+    test = AppTest.from_string(NET, default_timeout=120)
+    test.query_params["net"] = "torchvision_resnet18"
+    test.run()
+    assert not test.exception
+    assert not test.warning
+    assert "layer4.1" in test.get("graphviz_chart")[0].proto.spec
+    assert "11,689,512 parameters" in test.get("html")[1].proto.body
+    assert [button.proto.label for button in test.get("download_button")] == [
+        *("Graph, DOT", "Graph, SVG", "Graph, PNG", "Blocks, SVG"),
+    ]
+    assert "its library's" in test.caption[0].value
+    test.selectbox(key="net.beside").select("imagenet_resnet_v1_18").run()
+    assert not test.exception
+    assert "cluster_right" in test.get("graphviz_chart")[0].proto.spec
+
+    save_file(models.resnet18(num_classes=4).state_dict(), tmp_path / "four.safetensors")
+    content = (tmp_path / "four.safetensors").read_bytes()
+    upload = get_service().keep_weights("four.safetensors", content)
+    test.query_params["net"] = f"torchvision_resnet18;weights={upload}"
+    test.run()
+    assert not test.exception
+    assert "122 tensors with 11,188,184 values" in test.info[0].value
+    test.query_params["net"] = f"torchvision_vgg11;weights={upload}"
+    test.run()
+    assert "is not this net" in test.warning[0].value
+
+
+def test_trained_weights_of_ours_are_found_at_their_own_shape(tmp_path: Path) -> None:
+    net = explorer.create_net("plain_8;width=4", input_shape=(1, 8, 8), seed=1)
+    save_file(dict(net.state_dict()), tmp_path / "own.safetensors")
+    upload = get_service().keep_weights(
+        "own.safetensors", (tmp_path / "own.safetensors").read_bytes()
+    )
+    test = AppTest.from_string(NET, default_timeout=120)
+    test.query_params["net"] = f"plain_8;width=4;weights={upload}"
+    test.run()
+    assert not test.exception
+    assert not test.warning
+    assert "for images of 1×8×8 and 10 classes" in test.info[0].value
+    test.query_params["net"] = "plain_8;weights=/etc/passwd"
+    test.run()
+    assert "is not the name of uploaded weights" in test.warning[0].value
+
+
+def test_without_graphviz_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    test = AppTest.from_string(NET, default_timeout=120)
+    test.query_params["net"] = "plain_8"
+    test.run()
+    assert not test.exception
+    labels = [button.proto.label for button in test.get("download_button")]
+    assert labels[:2] == ["Graph, DOT", "Blocks, SVG"]
+    assert "install Graphviz" in test.caption[0].value
+
+
 def test_a_net_that_is_none_is_a_sentence() -> None:
     test = AppTest.from_string(NET, default_timeout=60)
     test.query_params["net"] = "resnet_v7_20"
@@ -205,3 +264,10 @@ def test_the_timing_page_starts_and_refuses() -> None:
     test.button[0].click().run()
     assert not test.exception
     assert "timing.job" in test.session_state
+    test.session_state["timing.job"].cancel()
+    test.selectbox[0].select("torchvision_resnet18")
+    test.number_input[0].set_value(1)
+    test.button[0].click().run()
+    assert not test.exception
+    result = test.session_state["timing.job"].wait(120)
+    assert result["multiply_adds"] == 1_814_073_344

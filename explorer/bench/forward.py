@@ -2,7 +2,7 @@
 
 ``ratio`` is the plain pass (float32, contiguous, batch norms apart) ÷ the case; in the rows that
 name a twin, a net of the same structure from timm or torchvision, it is the twin's pass ÷ ours,
-both in the same precision and layout.
+both in the same precision and layout. The twin of an adapted net is its library's own module.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from explorer.bench import conditions, in_turns, row
 from explorer.blueprint import blueprint
+from explorer.external import ExternalSpec
 from explorer.names import spec_of
 from explorer.nets import Net, create_net
 from explorer.nets.fast import FastNet
@@ -150,6 +151,7 @@ class Twin:
 
     Attributes:
         spec: Ours in the twin's structure: timm's ResNet-v2 has its strides in the first units.
+            An adapted net's own.
     """
 
     library: str
@@ -173,6 +175,9 @@ class Twin:
 
 def twin_of(spec: NetSpec) -> Twin | None:
     """The twin of an ImageNet net; None where there is none, or its library is not installed."""
+    if isinstance(spec, ExternalSpec):
+        library, _, name = spec.name.partition("_")
+        return Twin(library, name, spec)
     depth = spec.depth
     if spec.layout != "imagenet" or spec.input_shape[0] != 3:
         return None
@@ -209,7 +214,9 @@ def _with_twin(net: Net, x: Tensor, fast: list[FastNet]) -> list[tuple[_Case, _C
         return []
     title = f"{twin.library}'s {twin.name}"
     label, like = "fast", net
-    if blueprint(twin.spec).units != net.blueprint.units:
+    if not isinstance(net.spec, ExternalSpec) and (
+        blueprint(twin.spec).units != net.blueprint.units
+    ):
         label, like = "fast, built as its twin", create_net(twin.spec, seed=0).to(x.device).eval()
         fast = [FastNet(like, precision="float32", channels_last=False), FastNet(like)]
     other = twin.build().to(x.device).eval()

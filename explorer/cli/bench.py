@@ -7,7 +7,8 @@ from typing import Any
 
 from explorer.cli import text
 from explorer.cli.choices import choose
-from explorer.specs import fit
+from explorer.external import check_name, is_external
+from explorer.specs import NetSpec, fit
 
 
 def run_bench(args: argparse.Namespace) -> None:
@@ -29,10 +30,14 @@ def run_bench(args: argparse.Namespace) -> None:
 
 
 def _net(args: argparse.Namespace) -> dict[str, Any]:
-    choice = choose(args.net)
-    spec = choice.spec
-    if args.size is not None and not choice.weights:
-        spec = fit(spec, (spec.input_shape[0], args.size, args.size), spec.classes)
+    spec: NetSpec | None = None  # another library's net has none
+    if is_external(args.net) and args.what != "training":
+        name = check_name(args.net)
+    else:
+        choice = choose(args.net)
+        name, spec = choice.name, choice.spec
+        if args.size is not None and not choice.weights:
+            spec = fit(spec, (spec.input_shape[0], args.size, args.size), spec.classes)
 
     import torch
 
@@ -42,7 +47,7 @@ def _net(args: argparse.Namespace) -> dict[str, Any]:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     device = str(resolve(args.device))
-    if args.what == "training":
+    if args.what == "training" and spec is not None:
         from explorer.bench.training import bench_training
 
         result = bench_training(
@@ -52,14 +57,19 @@ def _net(args: argparse.Namespace) -> dict[str, Any]:
         from explorer.bench.forward import bench_forward
         from explorer.bench.lesions import bench_lesions
 
-        net = create_net(spec, seed=0)
+        if spec is not None:
+            net = create_net(spec, seed=0)
+        else:
+            shape = None if args.size is None else (3, args.size, args.size)
+            net = create_net(name, input_shape=shape, seed=0)
         given = {"images": args.images, "repeats": args.repeats, "device": device}
         if args.what == "lesions":
             result = bench_lesions(net, **given)
         else:
             note = None if args.json else text.note
             result = bench_forward(net, **given, burn_in=args.burn_in, note=note)
-    return {"bench": args.what, "net": choice.name, **result}
+    return {"bench": args.what, "net": name, **result}
+
 
 
 def _app(args: argparse.Namespace) -> dict[str, Any]:

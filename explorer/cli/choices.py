@@ -45,8 +45,9 @@ def choose(name: str) -> Choice:
     name = name.strip()
     if is_external(name):
         raise SpecError(
-            f"{name} is another library's net: it can be shown and measured (show, lesions, "
-            "gradients), and here a net of `skipscope list` is needed."
+            f"{name} is another library's net: its library builds it, so that it has no spec to "
+            "train or write code from; it can be shown, measured and timed, and here a net of "
+            "`skipscope list` is needed."
         )
     if name.endswith(".safetensors"):
         card = shipped.read_card(name)

@@ -70,7 +70,7 @@ def run_list(args: argparse.Namespace) -> None:
     patterns = ", ".join(pattern.text for pattern in names.PATTERNS)
     text.write(f"\nAny depth N (growth rate K): {patterns}")
     text.write("Any change after a semicolon: 'resnet_v2_56;width=8;batch_norm=false'")
-    text.write("\nOther libraries' nets, for show, lesions and gradients:")
+    text.write("\nOther libraries' nets, to show, measure and time:")
     text.write(f"torchvision_NAME, with NAME one of {', '.join(TORCHVISION)}")
     text.write(f"timm_NAME (pip install timm), with NAME such as {', '.join(TIMM)}")
     if shipped.shipped():

@@ -10,9 +10,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from explorer.blueprint import blueprint
-from explorer.errors import WeightsError
+from explorer.errors import SpecError, WeightsError
 from explorer.nets.net import Net
 from explorer.shipped import Card, card_path, read_card, shipped_path
+from explorer.specs import DATASETS, NetSpec, fit
 
 
 def save_weights(net: Net, path: Path | str, card: Card) -> Path:
@@ -61,6 +62,29 @@ def load_weights(net: Net, path: Path | str) -> None:
         ) from None
     refuse_other_kinds(file.name, own, loaded)
     net.load_state_dict(loaded)
+
+
+def fitted_to(spec: NetSpec, path: Path | str) -> NetSpec:
+    """The spec at the image shape and classes of the file, where a data set has these.
+
+    Only the header of the file is read; what does not fit is left to :func:`load_weights`.
+    """
+    try:
+        with safe_open(path, framework="pt") as stored:
+            given = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return spec
+    shapes = {(info.input_shape, len(info.classes)) for info in DATASETS.values()}
+    for shape, classes in [(spec.input_shape, spec.classes), *sorted(shapes)]:
+        try:
+            fitted = fit(spec, shape, classes)
+        except SpecError:  # too small for this net
+            continue
+        with torch.device("meta"):
+            own = Net(blueprint(fitted)).state_dict()
+        if {name: tuple(value.shape) for name, value in own.items()} == given:
+            return fitted
+    return spec
 
 
 def load_pretrained(name: str) -> Net:

@@ -21,7 +21,7 @@ from explorer.errors import DataError
 from explorer.nets import Net, create_net
 from explorer.nets.adapters import external_blueprint, load_external
 from explorer.nets.export import export_code
-from explorer.nets.weights import load_pretrained, load_weights
+from explorer.nets.weights import fitted_to, load_pretrained, load_weights
 from explorer.probes.gates import gate_means
 from explorer.probes.gradients import layer_gradients
 from explorer.probes.image import read_image
@@ -275,6 +275,9 @@ def blueprint(context: Context, payload: Payload) -> Payload:
         plan = external_blueprint(source["name"])
         return {"blueprint": to_json(plan), "tensors": None, "values": None}
     net = context.net(source).net
+    if source["source"] == "weights":
+        spec = fitted_to(parse_net(source["spec"]), source["path"])
+        source = {**source, "spec": spec.model_dump(mode="json")}
     values = net.state_dict().values()
     return {
         "blueprint": to_json(net.blueprint),

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
+from html import escape
+
 import pandas as pd
 import streamlit as st
 
 from explorer.blueprint import Blueprint
 from explorer.charts.palette import ink, muted
 from explorer.errors import SkipscopeError
-from explorer.graph import Direction, comparison_dot, count_text, to_dot, to_svg
-from explorer.names import NETS, spec_of, title_of, token_of
+from explorer.graph import (
+    NO_GRAPHVIZ,
+    Direction,
+    can_draw,
+    comparison_dot,
+    count_text,
+    picture,
+    to_dot,
+    to_svg,
+)
 from explorer.runs.service import get_service
+from explorer.runs.uploads import SUFFIXES
 from explorer.specs import NetSpec
 from explorer.ui import widgets
-from explorer.ui.plans import plan_of
-from explorer.ui.say import warn
+from explorer.ui.say import note, warn
+from explorer.ui.shown import ShownNet, file_name, offered, shown_net
+from explorer.ui.sources import WEIGHTS
 from explorer.ui.style import theme
 
 DEFAULT = "resnet_v2_56"
+MOST_MEGABYTES = 600  # of weights: torchvision's largest net has 550
 DIRECTIONS: dict[str, str] = {"top-down": "top-down", "left-right": "left-right"}
 
 
@@ -29,30 +43,32 @@ def page() -> None:
         "layers in order; put a second net beside it to see what differs.</p>"
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        spec = _choose("Net", "net", DEFAULT)
+        net = _choose("Net", "net", DEFAULT)
         beside = _choose("Beside it", "beside", "")
-    if spec is None:
+    if net is None:
         return
-    plan = plan_of(spec)
+    plan = net.plan
     with st.container(horizontal=True, vertical_alignment="bottom"):
         opened = _opened(plan) if beside is None else None
         direction = _direction()
-    _facts(plan)
+    _facts(net)
     dot = (
         to_dot(plan, opened, direction=direction)
         if beside is None
-        else comparison_dot(plan, plan_of(beside), direction=direction)
+        else comparison_dot(plan, beside.plan, direction=direction)
     )
     with st.container(key="card-graph", border=True):
         st.graphviz_chart(_themed(dot), width="content")
-    _downloads(spec, plan, dot)
+    _downloads(net, dot)
+    _weights(net)
     _table(plan)
 
 
-def _choose(label: str, key: str, usual: str) -> NetSpec | None:
+def _choose(label: str, key: str, usual: str) -> ShownNet | None:
     """A net by name or token, from the address; a wrong one is a sentence and the box stays."""
     text = st.query_params.get(key, usual)
-    names = list(dict.fromkeys([*([usual] if usual else [""]), *NETS, *([text] if text else [])]))
+    first = usual if usual else ""
+    names = list(dict.fromkeys([first, *offered(), *([text] if text else [])]))
     st.session_state[f"net.{key}"] = text
 
     def chosen() -> None:
@@ -70,13 +86,15 @@ def _choose(label: str, key: str, usual: str) -> NetSpec | None:
         on_change=chosen,
         accept_new_options=True,
         format_func=lambda name: name or "nothing",
-        help="A name, or a token such as resnet_v2_56;width=8;shortcut=B.",
+        help="A name, or a token such as resnet_v2_56;width=8;shortcut=B; or another library's: "
+        "torchvision_resnet50, timm_resnetv2_50.",
         width=420,
     )
     if not text:
         return None
     try:
-        return spec_of(text)
+        with st.spinner("Reading the net…", show_time=True):
+            return shown_net(get_service(), text)
     except SkipscopeError as error:
         warn(str(error))
         return None
@@ -117,13 +135,16 @@ def _direction() -> Direction:
     return value
 
 
-def _facts(plan: Blueprint) -> None:
+def _facts(net: ShownNet) -> None:
+    plan = net.plan
     shape = "×".join(str(n) for n in plan.spec.input_shape)
     st.html(
-        f'<p class="sk-lead">{title_of(plan.spec)}: {plan.parameters:,} parameters, '
+        f'<p class="sk-lead">{escape(net.title)}: {plan.parameters:,} parameters, '
         f"{plan.multiply_adds:,} multiply-adds for one image of {shape}, "
         f"{len(plan.units)} units.</p>"
     )
+    if net.weights is not None:
+        note(net.weights)
 
 
 def _themed(dot: str) -> str:
@@ -137,30 +158,73 @@ def _themed(dot: str) -> str:
     return f"{head}{brace}{look}{rest}"
 
 
-def _downloads(spec: NetSpec, plan: Blueprint, dot: str) -> None:
-    name = token_of(spec).replace(";", "-").replace("=", "_")
+def _downloads(net: ShownNet, dot: str) -> None:
+    """What is drawn as a file, and what else there is of the net."""
+    name = file_name(net)
     with st.container(horizontal=True):
         st.download_button("Graph, DOT", dot, f"{name}.dot", "text/vnd.graphviz")
-        st.download_button("Blocks, SVG", to_svg(plan), f"{name}.svg", "image/svg+xml")
-        st.download_button(
-            "Spec, JSON", spec.model_dump_json(indent=1), f"{name}.json", "application/json"
-        )
-        try:
-            job = get_service().submit("code", {"spec": spec.model_dump(mode="json")})
-        except SkipscopeError as error:
-            warn(str(error))
-            return
-        # The code is written by a worker, as that needs torch; a cold one takes a few seconds.
-        result = job.wait(5)
-        if result is not None:
-            st.download_button(
-                "PyTorch code", result["code"], f"{name}.py", "text/x-python", type="primary"
-            )
-        elif job.error:
-            warn(job.error)
-    if result is not None:
+        if can_draw():  # drawn when it is asked for
+            for kind, media in (("svg", "image/svg+xml"), ("png", "image/png")):
+                st.download_button(
+                    f"Graph, {kind.upper()}", partial(picture, dot, kind), f"{name}.{kind}", media
+                )
+        st.download_button("Blocks, SVG", to_svg(net.plan), f"{name}-blocks.svg", "image/svg+xml")
+        code = None if net.spec is None else _of_ours(net.spec, name)
+    if not can_draw():
+        st.caption(f"{NO_GRAPHVIZ}; the DOT source and the blocks need nothing.")
+    if net.spec is None:
+        st.caption("Its code is its library's: Skipscope writes a spec and code for its own nets.")
+    if code is not None:
         with st.expander("PyTorch code: one file, no import of Skipscope"):
-            st.code(result["code"], language="python")
+            st.code(code, language="python")
+
+
+def _of_ours(spec: NetSpec, name: str) -> str | None:
+    """A net's spec and code; the code is written by a worker, as that needs torch."""
+    st.download_button(
+        "Spec, JSON", spec.model_dump_json(indent=1), f"{name}.json", "application/json"
+    )
+    try:
+        job = get_service().submit("code", {"spec": spec.model_dump(mode="json")})
+    except SkipscopeError as error:
+        warn(str(error))
+        return None
+    result = job.wait(5)  # a cold worker takes a few seconds
+    if job.error:
+        warn(job.error)
+    if result is None:
+        return None
+    code: str = result["code"]
+    st.download_button("PyTorch code", code, f"{name}.py", "text/x-python", type="primary")
+    return code
+
+
+def _weights(net: ShownNet) -> None:
+    """Weights of the visitor's own for this net: checked here, measured under Instruments."""
+    with st.expander("Weights of your own for this net"):
+        with st.form("net.upload", border=False):
+            file = st.file_uploader(
+                "A state_dict: .safetensors, or of another library's net also .pt, of which "
+                "tensors alone are read",
+                type=[suffix.removeprefix(".") for suffix in SUFFIXES],
+                key="net.file",
+                max_upload_size=MOST_MEGABYTES,
+            )
+            sent = st.form_submit_button("Check these weights")
+        if sent and file is not None:
+            try:
+                upload = get_service().keep_weights(file.name, file.getbuffer())
+                checked = shown_net(get_service(), f"{net.name}{WEIGHTS}{upload}")
+            except SkipscopeError as error:
+                warn(str(error))
+            else:
+                st.query_params["net"] = checked.token
+                st.rerun()
+        elif sent:
+            warn("Choose a file of weights first.")
+    pages = st.session_state.get("pages")
+    if pages and st.button("Look inside: lesions, gradients and more", key="net.inside"):
+        st.switch_page(pages["instruments"], query_params={"nets": net.token})
 
 
 def _table(plan: Blueprint) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from explorer.errors import SkipscopeError
-from explorer.names import NETS, spec_of
+from explorer.external import is_external, read_token
+from explorer.names import spec_of
 from explorer.results import ForwardTiming
 from explorer.runs.service import get_service
 from explorer.ui.say import plain, warn
+from explorer.ui.shown import offered
 
 DEFAULT = "resnet_v2_56"
 
@@ -22,7 +26,11 @@ def page() -> None:
     )
     with st.form("timing.form"), st.container(horizontal=True, vertical_alignment="bottom"):
         token = st.selectbox(
-            "Net", list(NETS), index=list(NETS).index(DEFAULT), accept_new_options=True
+            "Net",
+            offered(),
+            index=offered().index(DEFAULT),
+            accept_new_options=True,
+            help="A name or token; or another library's net: torchvision_resnet50.",
         )
         images = st.number_input("Images a batch", 1, 1024, 32)
         steps = st.number_input("Timed steps", 1, 10_000, 100)
@@ -44,7 +52,7 @@ def _start(token: str, images: int, steps: int, burn_in: int, fast: bool) -> Non
         before.cancel()
     try:
         payload = {
-            "spec": spec_of(token).model_dump(mode="json"),
+            **_net(token),
             "images": images,
             "steps": steps,
             "burn_in": burn_in,
@@ -53,6 +61,13 @@ def _start(token: str, images: int, steps: int, burn_in: int, fast: bool) -> Non
         st.session_state["timing.job"] = get_service().submit("timing", payload)
     except SkipscopeError as error:
         warn(str(error))
+
+
+def _net(token: str) -> dict[str, Any]:
+    """What a timing is told of its net; weights do not change how long a pass takes."""
+    if is_external(token):
+        return {"external": read_token(token)[0]}
+    return {"spec": spec_of(token).model_dump(mode="json")}
 
 
 @st.fragment(run_every=1.0)

@@ -1,0 +1,116 @@
+"""The nets that the Net page shows: ours, another library's, either with a person's weights.
+
+Named by the words of links, as on the Instruments page (:mod:`explorer.ui.sources`), but at the
+shape that the paper or the library built them for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from explorer.blueprint import Blueprint, from_json
+from explorer.errors import RunError, SpecError
+from explorer.external import TIMM, TORCHVISION, is_external, read_token
+from explorer.names import NETS, spec_of, title_of, token_of
+from explorer.runs.service import RunService
+from explorer.runs.uploads import is_upload
+from explorer.shipped import shipped
+from explorer.specs import NetSpec
+from explorer.ui.plans import plan_of
+from explorer.ui.sources import WEIGHTS
+
+PATIENCE = 60.0  # seconds; a cold worker imports the library first
+
+
+@dataclass(frozen=True)
+class ShownNet:
+    """A net on the page.
+
+    Attributes:
+        token: What it is called in links, the uploaded weights included.
+        name: The same without weights.
+        spec: None for another library's net, which has none.
+        weights: What was found in the uploaded file, as a sentence; None without one.
+    """
+
+    token: str
+    name: str
+    plan: Blueprint
+    spec: NetSpec | None
+    weights: str | None = None
+
+    @property
+    def title(self) -> str:
+        return title_of(self.plan.spec)
+
+
+def shown_net(service: RunService, token: str) -> ShownNet:
+    """The net of a token.
+
+    Raises:
+        SkipscopeError: One sentence: no such net, or the weights are not this net's.
+    """
+    if is_external(token):
+        name, weights = read_token(token)
+        if weights not in (None, "default"):
+            _check_upload(str(weights))
+        source = {"source": "external", "name": name, "weights": weights}
+        plan, said = _asked(service, source)
+        return ShownNet(_with(name, weights), name, plan, None, said)
+    name, marked, upload = token.partition(WEIGHTS)
+    spec = shipped()[name].spec if name in shipped() else spec_of(name)
+    if not marked:
+        return ShownNet(name, name, plan_of(spec), spec)
+    _check_upload(upload)
+    file = {"source": "file", "spec": spec.model_dump(mode="json"), "path": upload}
+    plan, said = _asked(service, file)
+    return ShownNet(_with(name, upload), name, plan, plan.spec, said)
+
+
+def _check_upload(name: str) -> None:
+    if not is_upload(name):
+        raise SpecError(
+            f"{name[:40]!r} is not the name of uploaded weights: upload the file on this page, "
+            "which names it."
+        )
+
+
+def _with(name: str, weights: str | None) -> str:
+    return name if weights is None else f"{name}{WEIGHTS}{weights}"
+
+
+def _asked(service: RunService, source: Mapping[str, object]) -> tuple[Blueprint, str | None]:
+    """The blueprint that a worker read, and what it found in a file of weights."""
+    job = service.submit("blueprint", {"net": source})
+    answer = job.wait(PATIENCE)
+    if job.error is not None:
+        raise SpecError(job.error)
+    if answer is None:
+        raise RunError("The worker that reads this net is busy: look again in a moment.")
+    plan = from_json(answer["blueprint"])
+    if answer["tensors"] is None:
+        return plan, None
+    shape = "×".join(str(n) for n in plan.spec.input_shape)
+    return plan, (
+        f"The weights are this net's: {answer['tensors']:,} tensors with {answer['values']:,} "
+        f"values, for images of {shape} and {plan.spec.classes} classes."
+    )
+
+
+@lru_cache(maxsize=1)
+def offered() -> tuple[str, ...]:
+    """Names to choose from: the papers' rows, then other libraries' nets."""
+    timm = [f"timm_{name}" for name in TIMM] if importlib.util.find_spec("timm") else []
+    return (*NETS, *(f"torchvision_{name}" for name in TORCHVISION), *timm)
+
+
+def file_name(net: ShownNet) -> str:
+    """The stem of a file's name for what is downloaded."""
+    name = net.name if net.spec is None else token_of(net.spec)
+    return name.replace(";", "-").replace("=", "_")
+
+
+__all__ = ["ShownNet", "file_name", "offered", "shown_net"]
