@@ -36,6 +36,8 @@ def open_page(**query: str) -> AppTest:
     test = AppTest.from_string(PAGE, default_timeout=60)
     for name, value in query.items():
         test.query_params[name] = value
+    for drawer in ("nets.add", "instruments.images", "net0", "net1"):
+        test.session_state[f"{drawer}.open"] = True  # closed popovers draw nothing
     return test.run()
 
 

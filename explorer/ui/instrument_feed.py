@@ -36,11 +36,11 @@ def answer(query: Mapping[str, str]) -> bytes:
     """The JSON text for one poll; only ``version`` and ``poll_ms`` if ``have`` is up to date."""
     service = get_service()
     theme: Theme = "dark" if query.get("theme") == "dark" else "light"
-    shown, _ = scene(service, from_query(query)[0])
+    shown, _ = scene(service, from_query(query)[0], narrow=query.get("narrow") == "1")
     measured = look_at(service, shown)
     waiting = any(not m.done and m.error is None for m in measured.values())
     poll = POLL_MS if waiting else POLL_REST_MS
-    link = json.dumps(to_query(shown.look), sort_keys=True)
+    link = json.dumps([to_query(shown.look), shown.options["narrow"]], sort_keys=True)
     moment = [(index, m.number, shown.subjects[index].stamp) for index, m in measured.items()]
     version = f"{zlib.crc32(link.encode()):x}.{zlib.crc32(repr(moment).encode()):x}"
     if version == query.get("have"):
@@ -159,7 +159,9 @@ def _condition(shown: Scene, lane: Lane) -> str:
     words = [net.origin]
     if isinstance(result.get("step"), int) and net.stamp is not None:
         words[0] = f"{net.origin.rsplit(', ', 1)[0]}, weights of step {result['step']:,}"
-    if shown.instrument.takes_images:
+    if "decision" in result:
+        words.append(f"{result['decision']['image']}, {net.info.title}")
+    elif shown.instrument.takes_images:
         shape = "×".join(str(n) for n in net.info.input_shape)
         n = result.get("n_images")
         images = f"{n:,} images of" if isinstance(n, int) else "images of"

@@ -158,10 +158,13 @@ def _why_not(one: Instrument, net: SourceNet) -> str | None:
     return unfit or net.problem
 
 
-def scene(service: RunService, look: Look, *, patience: float = 0.0) -> tuple[Scene, list[str]]:
+def scene(
+    service: RunService, look: Look, *, narrow: bool = False, patience: float = 0.0
+) -> tuple[Scene, list[str]]:
     """The nets and options of a look, and a sentence for each that cannot be used.
 
     Args:
+        narrow: Whether the figure is on a narrow screen.
         patience: Seconds to wait for the structure of another library's net.
     """
     problems: list[str] = []
@@ -182,7 +185,7 @@ def scene(service: RunService, look: Look, *, patience: float = 0.0) -> tuple[Sc
         plans=tuple(net.plan for net in fitting if net.plan is not None),
         classes=fitting[0].info.classes if fitting else (),
     )
-    options = {option.name: option.usual(present) for option in one.options}
+    options = {"narrow": narrow, **{o.name: o.usual(present) for o in one.options}}
     for name, text in look.chosen.items():
         try:
             options[name] = one.option(name).read(text, present)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import streamlit as st
@@ -82,3 +83,11 @@ def segmented(
         label_visibility=label_visibility,
         on_change=lambda: on_change(st.session_state[key] or value),
     )
+
+
+@contextmanager
+def drawer(label: str, key: str) -> Iterator[bool]:
+    """A popover; yields whether it is open: what is in a closed one need not be drawn."""
+    popover = st.popover(label, key=key, on_change="rerun")
+    with popover:
+        yield bool(popover.open)

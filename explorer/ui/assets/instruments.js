@@ -39,6 +39,12 @@ class Follower {
     this.watch = setInterval(() => {
       if (themeOf(root) !== this.theme) this.again(0); // figures are drawn theme by theme
     }, 700);
+    this.size = new ResizeObserver(() => {
+      if (this.narrow() !== this.wasNarrow) this.again(100);
+      this.wasNarrow = this.narrow();
+    });
+    this.wasNarrow = this.narrow();
+    this.size.observe(this.box);
     this.seen = () => document.hidden || this.again(0);
     document.addEventListener("visibilitychange", this.seen);
   }
@@ -71,6 +77,7 @@ class Follower {
     url.search = new URLSearchParams([
       ...new URLSearchParams(this.query),
       ["theme", theme],
+      ["narrow", this.narrow() ? "1" : "0"],
       ["have", this.version],
     ]);
     let wait;
@@ -90,6 +97,10 @@ class Follower {
       if (this.failures >= 2) this.status("The server does not answer; trying again…");
     }
     this.again(wait);
+  }
+
+  narrow() {
+    return this.box.clientWidth > 0 && this.box.clientWidth < 560;
   }
 
   status(words) {
@@ -146,6 +157,7 @@ class Follower {
     this.turn += 1;
     clearTimeout(this.timer);
     clearInterval(this.watch);
+    this.size.disconnect();
     document.removeEventListener("visibilitychange", this.seen);
     if (window.Plotly) window.Plotly.purge(this.plot);
   }

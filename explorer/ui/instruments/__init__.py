@@ -1,9 +1,9 @@
 """The Instruments page's instruments: one file each, found by themselves.
 
 To add one, put a file here that ends in ``INSTRUMENT = Instrument(...)``; nothing else needs to
-be changed. It is pure: results' JSON in, figure, sentences and rows out; no torch, no Streamlit.
-The page asks for ``job`` with ``payload(Asking)`` once a net, shows partial results as they come,
-and calls
+be changed (a file without one is a help to others). It is pure: results' JSON in, figure,
+sentences and rows out; no torch, no Streamlit. The page asks for ``job`` with ``payload(Asking)``
+once a net, shows partial results as they come, and calls
 
 - ``figure(lanes, options, theme)``: one figure of all nets; use :mod:`explorer.charts`, whose
   figures take ``(lane.index, lane.name, Result.from_json(lane.result))``. ``lanes`` may be empty
@@ -16,11 +16,13 @@ and calls
   as they are: round them to what they are worth.
 - ``not_for(plan)``: None, or one sentence: why it means nothing for this net, which nets would do.
 
+Where a figure is laid out in panels, ``options["narrow"]`` is true for a phone's width.
+
 ``options`` are few and typed (:mod:`explorer.ui.instruments.options`: ``Choice``, ``Whole``,
-``Number``, ``Flag``, ``UnitPick``, ``ClassPick``, ``ImagePick``), each in the link under its name;
-``when`` hides one that means nothing beside the others. A wrong value in a link is a sentence and
-the default. What cannot be known before the job has run is the job's own sentence (any
-``SkipscopeError``), shown beside that net's name.
+``Number``, ``Flag``, ``UnitPick``, ``ClassPick``, ``ImagePick``, ``OwnImage``), each in the link
+under its name; ``when`` hides one that means nothing beside the others. A wrong value in a link is
+a sentence and the default. What cannot be known before the job has run is the job's own sentence
+(any ``SkipscopeError``), shown beside that net's name.
 
 ``question`` is the heading, ``explains`` two sentences (what one sees, what to look for),
 ``figure_of`` the paper's figure with the numbers that the paper prints, ``mode`` how the net was
@@ -34,7 +36,15 @@ import pkgutil
 from functools import cache
 
 from explorer.errors import SpecError
-from explorer.ui.instruments.contract import Asking, Group, Instrument, Lane, Result, Row, one_net
+from explorer.ui.instruments.contract import (
+    Asking,
+    Group,
+    Instrument,
+    Lane,
+    Result,
+    Row,
+    one_net,
+)
 from explorer.ui.instruments.options import (
     Choice,
     ClassPick,
@@ -43,6 +53,7 @@ from explorer.ui.instruments.options import (
     Number,
     Option,
     Options,
+    OwnImage,
     Present,
     UnitPick,
     Whole,
@@ -56,7 +67,6 @@ GROUPS: dict[Group, str] = {
     "loss": "Loss",
 }
 DEFAULT = "lesions"
-_NOT_INSTRUMENTS = ("contract", "options", "words")
 
 
 @cache
@@ -67,9 +77,10 @@ def instruments() -> dict[str, Instrument]:
         ValueError: Two files use one key.
     """
     found: list[Instrument] = []
-    for module in pkgutil.iter_modules(__path__):
-        if module.name not in _NOT_INSTRUMENTS:
-            found.append(importlib.import_module(f"{__name__}.{module.name}").INSTRUMENT)
+    for file in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{file.name}")
+        if hasattr(module, "INSTRUMENT"):  # the others are what several instruments share
+            found.append(module.INSTRUMENT)
     places = list(GROUPS)
     found.sort(key=lambda one: (places.index(one.group), one.order, one.key))
     by_key = {one.key: one for one in found}
@@ -101,6 +112,7 @@ __all__ = [
     "Number",
     "Option",
     "Options",
+    "OwnImage",
     "Present",
     "Result",
     "Row",

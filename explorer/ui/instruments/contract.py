@@ -93,6 +93,7 @@ class Instrument:
         figure_of: Which paper's figure this is, with the numbers that the paper prints.
         job: Its kind; by the options where they decide it.
         figure: Any number of lanes (also none) as one figure; must accept partial results.
+            ``options["narrow"]`` tells a phone's width.
         caption: What the data shows, a sentence an entry; nothing that it does not show.
         formula: The formula, and then again with numbers of this result in it, a line an entry.
         mode: How the net was evaluated, for the line of conditions.

@@ -8,6 +8,7 @@ from typing import Any
 
 from explorer.blueprint import Blueprint, UnitPlan
 from explorer.errors import SpecError
+from explorer.runs.pictures import is_picture
 
 Options = Mapping[str, Any]
 
@@ -164,6 +165,29 @@ class ImagePick(Whole):
 
 
 @dataclass(frozen=True)
+class OwnImage:
+    """A visitor's own image, by the name under which it is kept; empty for none."""
+
+    name: str = "own"
+    label: str = "Your image"
+    help: str | None = "An image file; it is made as large as the net's images are."
+    when: Callable[[Options], bool] = always
+
+    def usual(self, present: Present) -> Any:
+        return ""
+
+    def read(self, text: str, present: Present) -> Any:
+        if text and not is_picture(text):
+            raise SpecError(
+                f"{self.name} must be the name of an image that was chosen here, not {text[:40]!r}."
+            )
+        return text
+
+    def write(self, value: Any) -> str:
+        return str(value)
+
+
+@dataclass(frozen=True)
 class Flag:
     """Yes or no."""
 
@@ -185,7 +209,7 @@ class Flag:
         return "yes" if value else "no"
 
 
-Option = Choice | UnitPick | ClassPick | Whole | Number | ImagePick | Flag
+Option = Choice | UnitPick | ClassPick | Whole | Number | ImagePick | OwnImage | Flag
 
 
 def within(name: str, value: Any, least: Any, most: Any) -> Any:

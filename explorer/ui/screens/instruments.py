@@ -19,7 +19,16 @@ from explorer.runs.uploads import SUFFIXES
 from explorer.specs import MAX_LANES, DataSpec, parse
 from explorer.ui import instrument_feed, widgets
 from explorer.ui.instrument_view import instrument_view, sheet
-from explorer.ui.instruments import GROUPS, Choice, Flag, Number, Option, Whole, instruments
+from explorer.ui.instruments import (
+    GROUPS,
+    Choice,
+    Flag,
+    Number,
+    Option,
+    OwnImage,
+    Whole,
+    instruments,
+)
 from explorer.ui.look import MOST_IMAGES, Look, Scene, from_query, scene, to_query
 from explorer.ui.say import plain, warn
 from explorer.ui.settings import DATA
@@ -33,6 +42,7 @@ LIBRARY_NETS = {
     },
     **{f"torchvision_{name}": f"torchvision {name} · untrained" for name in TORCHVISION},
 }
+PICTURES = ("png", "jpg", "jpeg", "webp", "bmp", "gif")
 OWN_DATA = "each net's own"
 PATIENCE = 4.0  # seconds for another library's net, the first time it is looked at
 FEW = 4  # options of at most so many values are a row of buttons
@@ -94,10 +104,13 @@ def _nets(service: RunService, shown: Scene) -> None:
             with columns[index], st.container(key=f"card-net{index}", border=True, gap="xsmall"):
                 _net(service, shown, index, net)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        with st.popover("Add a net", disabled=len(look.nets) >= MAX_LANES):
-            _choose_net(service, look, None)
-        with st.popover("Images"):
-            _images(shown)
+        if len(look.nets) < MAX_LANES:
+            with widgets.drawer("Add a net", "nets.add.open") as opened:
+                if opened:
+                    _choose_net(service, look, None)
+        with widgets.drawer("Images", "instruments.images.open") as opened:
+            if opened:
+                _images(shown)
 
 
 def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:
@@ -112,18 +125,19 @@ def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:
             f'<h2 class="sk-name"><span class="sk-dot sk-dot-{index}"></span>'
             f"{escape(net.name)}</h2>"
         )
-        with st.popover("Change", key=f"net{index}.open"):
-            _choose_net(service, look, net.token)
-            st.button(
-                "Remove this net",
-                key=f"net{index}.remove",
-                disabled=len(shown.nets) == 1,
-                on_click=lambda: _update(
-                    lambda now: replace(
-                        now, nets=tuple(t for i, t in enumerate(now.nets) if i != index)
-                    )
-                ),
-            )
+        with widgets.drawer("Change", f"net{index}.open") as opened:
+            if opened:
+                _choose_net(service, look, net.token)
+                st.button(
+                    "Remove this net",
+                    key=f"net{index}.remove",
+                    disabled=len(shown.nets) == 1,
+                    on_click=lambda: _update(
+                        lambda now: replace(
+                            now, nets=tuple(t for i, t in enumerate(now.nets) if i != index)
+                        )
+                    ),
+                )
     st.html(f'<p class="sk-origin">{escape(net.origin)}</p>')
     if index in shown.refused:
         st.info(plain(shown.refused[index]))
@@ -369,6 +383,8 @@ def _option(shown: Scene, option: Option) -> None:
                 widgets.select(
                     option.label, key, list(values), value, chosen, words=values, help=option.help
                 )
+        case OwnImage():
+            _own_image(option, key, value, chosen)
         case Flag():
             widgets.toggle(option.label, key, value, chosen, help=option.help)
         case Whole() | Number():
@@ -382,3 +398,21 @@ def _option(shown: Scene, option: Option) -> None:
                 step=option.step,
                 help=option.help,
             )
+
+
+def _own_image(option: OwnImage, key: str, value: str, chosen: Callable[[Any], None]) -> None:
+    """An image file of the visitor's own, which stands for the test image while it is chosen."""
+    with st.popover(option.label):
+        with st.form(f"{key}.upload", border=False):
+            file = st.file_uploader(
+                "An image file", type=list(PICTURES), help=option.help, width=320
+            )
+            if st.form_submit_button("Look at it") and file is not None:
+                try:
+                    chosen(get_service().keep_picture(file.getbuffer()))
+                except SkipscopeError as error:
+                    warn(str(error))
+                else:
+                    st.rerun()
+        if value:
+            st.button("Back to the test images", key=f"{key}.none", on_click=lambda: chosen(""))
