@@ -344,7 +344,7 @@ def test_ctrl_c_saves_and_the_resumed_curve_is_the_same(
         (["train", "plain_8", "--lr", "nan"], "a number above 0, not 'nan'"),
         (["train", "plain_8", "--lr", "1e9"], "learning_rate: "),
         (["train", "plain_8", "--steps", "1.5"], "whole number of at least 1, not '1.5'"),
-        (["train", "plain_8", "--recipe", "he16"], "no recipe 'he16'; there are one_cycle"),
+        (["train", "plain_8", "--recipe", "he17"], "no recipe 'he17'; there are one_cycle"),
         (["train", "plain_8", "--batch", "5000"], "at most 1437"),
         (["train", "plain_8", "--seed", "-1"], "(0 to 2147483647|expected one argument)"),
         (["train", "--resume", "nowhere"], "no checkpoint"),

@@ -629,3 +629,54 @@ def test_digits_are_never_mirrored() -> None:
             )
         )
         assert (crops == image).flatten(1).all(1).any()
+
+
+# ---------------------------------------------------------------------- label noise, cut-out
+
+
+def test_label_noise_changes_its_share_to_other_classes(digits: Dataset) -> None:
+    noisy = load_data(DataSpec(label_noise=0.25))
+    changed = noisy.train_labels != digits.train_labels
+    assert int(changed.sum()) == round(0.25 * 1437)
+    assert torch.equal(noisy.test_labels, digits.test_labels)
+    assert torch.equal(noisy.train_images, digits.train_images)
+    assert torch.equal(load_data(DataSpec(label_noise=0.25)).train_labels, noisy.train_labels)
+    more = load_data(DataSpec(label_noise=0.5)).train_labels != digits.train_labels
+    assert bool((more | ~changed).all())  # the same ones, and more
+    counts = torch.bincount(noisy.train_labels[changed], minlength=10)
+    assert counts.min() > 15  # every class among the new ones: 36 each on average
+
+
+def test_a_noisy_subset_is_balanced_before_the_noise() -> None:
+    clean, noisy = (
+        load_data(DataSpec(train_limit=50)),
+        load_data(DataSpec(train_limit=50, label_noise=0.2)),
+    )
+    assert torch.equal(clean.train_images, noisy.train_images)
+    assert int((clean.train_labels != noisy.train_labels).sum()) == 10
+
+
+def test_cut_out_blanks_a_square(digits: Dataset) -> None:
+    plain = Batches(digits, 100, seed=3, augment=False)
+    cut = Batches(load_data(DataSpec(cutout=4)), 100, seed=3, augment=False)
+    images, labels = cut.at(5)
+    whole, same = plain.at(5)
+    assert torch.equal(labels, same)
+    blanked = (images == 0) & (whole != 0)
+    assert torch.equal(images[~blanked], whole[~blanked])
+    gone = images[:, 0] == 0
+    sizes = set()
+    for square in gone:
+        rows, columns = square.any(1).nonzero().flatten(), square.any(0).nonzero().flatten()
+        assert bool(square[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all())
+        sizes.add((len(rows), len(columns)))
+    assert max(sizes) == (4, 4)
+    assert min(min(size) for size in sizes) == 2  # cut by the edge, never gone
+    assert torch.equal(cut.at(5)[0], images)
+    assert not torch.equal(cut.at(6)[0] == 0, images == 0)
+
+
+def test_cut_out_larger_than_the_image() -> None:
+    data = load_data(DataSpec(cutout=9))
+    with pytest.raises(SpecError, match=r"cut-out of 9 pixels .* at most 8"):
+        Batches(data, 10, seed=0, augment=False)

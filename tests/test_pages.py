@@ -112,9 +112,9 @@ def test_a_preset_fills_the_lanes() -> None:
 
 def test_training_choices_are_kept_in_the_link() -> None:
     test = open_page(lanes="plain_8")
-    test.selectbox(key="train.recipe").select("adam").run()
+    test.selectbox(key="train.recipe").select("adam_25").run()
     test.number_input(key="train.steps").set_value(50).run()
-    assert first(test.query_params["train"]) == "adam;steps=50"
+    assert first(test.query_params["train"]) == "adam_25;steps=50"
     test.number_input(key="seed").set_value(11).run()
     assert first(test.query_params["seed"]) == "11"
 

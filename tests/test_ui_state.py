@@ -16,10 +16,11 @@ def rich_state() -> PageState:
     state = default_state().with_lanes(
         (spec_of("resnet_v1_20;width=8;shortcut=B"), spec_of("densenet_22_k12"))
     )
-    training = RECIPES["adam"].model_copy(update={"steps": 44, "milestones": (0.25, 0.5)})
+    training = RECIPES["adam_25"].model_copy(update={"steps": 44, "milestones": (0.25, 0.5)})
     state = replace(
         state, training=training, seed=123, device="cpu", run="abc123", image=17, colour="lesion"
     )
+    state = replace(state, hide=("data", "play"))
     return state.with_cut(0, (3, 1)).with_cut(1, (0,))
 
 
@@ -62,7 +63,7 @@ def test_the_link_is_short_enough_to_paste() -> None:
         ({"cut": "0:9"}, "left in"),
         ({"cut": "3:1"}, "not here"),
         ({"data": "digits;colour=1"}, "augment"),
-        ({"train": "adam;speed=1"}, "learning_rate"),
+        ({"train": "adam_25;speed=1"}, "learning_rate"),
         ({"colour": "red"}, "gradient"),
         ({"image": "1e99"}, "whole number"),
     ],

@@ -23,6 +23,7 @@ Progress = Callable[[str, float], None]
 
 # Streams of random numbers drawn from one seed.
 _LIMIT, _SHUFFLE, _AUGMENT = 1, 2, 3
+_CUTOUT, _NOISE = 6, 7  # 4 and 5 are the training loop's
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +86,13 @@ def build(
     train: tuple[Tensor, Tensor],
     test: tuple[Tensor, Tensor],
 ) -> Dataset:
-    """A data set on the CPU from all its images and labels, limited as ``spec`` says."""
+    """A data set on the CPU from all its images and labels, limited as ``spec`` says.
+
+    Its training labels are noisy where ``spec`` says so.
+    """
     mean, std = channel_statistics(train[0])
     train_images, train_labels = _limit(*train, spec.train_limit)
+    train_labels = noisy(train_labels, spec.label_noise, len(info.classes))
     test_images, test_labels = _limit(*test, spec.test_limit)
     return Dataset(
         spec, info, train_images, train_labels, test_images, test_labels, mean=mean, std=std
@@ -120,6 +125,21 @@ def _limit(images: Tensor, labels: Tensor, limit: int | None) -> tuple[Tensor, T
     return images[chosen], labels[chosen]
 
 
+def noisy(labels: Tensor, share: float, classes: int) -> Tensor:
+    """Labels of which the given share, rounded to whole labels, are now another class each.
+
+    A larger share changes the same labels and more.
+    """
+    n = round(share * len(labels))
+    if n == 0:
+        return labels
+    chosen = torch.from_numpy(permutation(len(labels), _NOISE)[:n])
+    shift = 1 + (random_bits(n, _NOISE, 1) % np.uint64(classes - 1)).astype(np.int64)
+    changed = labels.clone()
+    changed[chosen] = (labels[chosen] + torch.from_numpy(shift)) % classes
+    return changed
+
+
 def augmentation(name: str, side: int) -> tuple[int, bool]:
     """(pixels of padding, whether to flip): what leaves the class of an image as it is."""
     if name in ("cifar10", "cifar100", "folder"):
@@ -134,7 +154,7 @@ class Batches:
     than a batch, is dropped. All lanes, and any resumed run, see the same batches.
 
     Raises:
-        SpecError: A batch is larger than the training set.
+        SpecError: A batch is larger than the training set, or the cut-out than its images.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, seed: int, augment: bool) -> None:
@@ -144,12 +164,18 @@ class Batches:
                 f"A batch of {batch_size} images is larger than the training set of {n}: "
                 f"choose a batch of at most {n}."
             )
+        size = min(dataset.train_images.shape[-2:])
+        self._cutout = dataset.spec.cutout
+        if self._cutout > size:
+            raise SpecError(
+                f"A cut-out of {self._cutout} pixels is larger than the images of "
+                f"{dataset.info.title}: choose at most {size}, or 0 for none."
+            )
         self.dataset = dataset
         self.batch_size = batch_size
         self.seed = seed
         self.steps_per_epoch = n // batch_size
-        side = min(dataset.train_images.shape[-2:])
-        self._pad, self._flip = augmentation(dataset.spec.name, side) if augment else (0, False)
+        self._pad, self._flip = augmentation(dataset.spec.name, size) if augment else (0, False)
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
@@ -159,7 +185,10 @@ class Batches:
         images = self.dataset.train_images.index_select(0, chosen)
         if self._pad:
             images = crop_and_flip(images, self._pad, self._flip, (self.seed, step))
-        return self.dataset.normalise(images), self.dataset.train_labels.index_select(0, chosen)
+        images = self.dataset.normalise(images)
+        if self._cutout:
+            images *= cutout_mask(images, self._cutout, (self.seed, step))
+        return images, self.dataset.train_labels.index_select(0, chosen)
 
     def indices(self, step: int) -> Tensor:
         """Positions (B,) in the training set of one step's images."""
@@ -189,6 +218,26 @@ def crop_and_flip(images: Tensor, pad: int, flip: bool, key: tuple[int, int]) ->
     index = (rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]).view(n, 1, -1)
     padded = F.pad(images, (pad, pad, pad, pad)).flatten(2)
     return padded.gather(2, index.expand(n, channels, -1)).view(n, channels, height, width)
+
+
+def cutout_mask(images: Tensor, side: int, key: tuple[int, int]) -> Tensor:
+    """1 where an image stays, 0 in a square at a random place, (B, 1, H, W).
+
+    The square's centre may lie anywhere in the image, as in the paper, so that some squares are
+    cut by its edge. Zero is the mean of the normalised images.
+    """
+    n, _, height, width = images.shape
+    bits = random_bits(n, _CUTOUT, *key)
+    masks = []
+    for shift, length in ((40, height), (16, width)):
+        centre = ((bits >> np.uint64(shift) & np.uint64(0xFFFFFF)) % np.uint64(length)).astype(
+            np.int64
+        )
+        start = centre[:, None] - side // 2
+        place = np.arange(length)
+        masks.append((place >= start) & (place < start + side))
+    rows, columns = (torch.from_numpy(mask).to(images.device) for mask in masks)
+    return (~(rows[:, None, :, None] & columns[:, None, None, :])).to(images.dtype)
 
 
 def crop_positions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,23 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from explorer.data.dataset import Dataset
-from explorer.errors import RunError
+from explorer.errors import RunError, SpecError
+from explorer.specs import ExperimentSpec, parse
+from explorer.training.trouble import size
 
 _HEADER = "skipscope"
-_FORMAT = 1
+_FORMAT = 2
+
+
+def cpu_state(net: nn.Module) -> dict[str, Tensor]:
+    """Weights and buffers, on the CPU; lanes that are trained together share storage."""
+    return {name: _own(value) for name, value in net.state_dict().items()}
+
+
+def _own(value: Tensor) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    whole = value.untyped_storage().nbytes() == value.nbytes
+    return value if whole else value.clone()
 
 
 def write(path: str | Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
@@ -36,10 +50,18 @@ def write(path: str | Path, tensors: dict[str, Tensor], state: dict[str, Any]) -
     except (OSError, SafetensorError) as error:
         with suppress(OSError):
             partial.unlink()
+        needed = sum(value.nbytes for value in tensors.values())
         raise RunError(
-            f"The file {str(path)!r} cannot be written ({error}): free some space, or choose "
-            "another folder."
+            f"The file {str(path)!r} cannot be written ({error}): it needs {size(needed)}"
+            f"{_free(path.parent)}; free some space, or choose another folder."
         ) from None
+
+
+def _free(folder: Path) -> str:
+    try:
+        return f", and {size(shutil.disk_usage(folder).free)} are free there"
+    except OSError:  # the folder is not there either
+        return ""
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -69,6 +91,28 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, state
 
 
+def experiment_of(state: dict[str, Any], path: str | Path) -> ExperimentSpec:
+    """What a checkpoint is of; raises :class:`RunError` where this version refuses it."""
+    try:
+        return parse(ExperimentSpec, state["experiment"])
+    except SpecError as error:
+        raise RunError(
+            f"The checkpoint {str(path)!r} was written by another version of Skipscope ({error}): "
+            "start the run anew."
+        ) from None
+
+
+def check_experiment(saved: ExperimentSpec, wanted: ExperimentSpec, path: str | Path) -> None:
+    """Raises :class:`RunError` where a checkpoint is of another experiment, naming what differs."""
+    ours, theirs = saved.model_dump(), wanted.model_dump()
+    other = [name for name in ours if ours[name] != theirs[name]]
+    if other:
+        raise RunError(
+            f"The checkpoint {str(path)!r} is of another experiment (its {', '.join(other)} "
+            "differ): resume it as it is, or start a new one; the checkpoint is left untouched."
+        )
+
+
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with ``prefix``, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -88,7 +132,7 @@ def load_net(net: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> No
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Momenta, counters and the like as ``POSITION.NAME``."""
     return {
-        f"{position}.{name}": value.detach().cpu().contiguous()
+        f"{position}.{name}": _own(value)
         for position, entries in optimizer.state_dict()["state"].items()
         for name, value in entries.items()
         if isinstance(value, Tensor)

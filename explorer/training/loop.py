@@ -1,9 +1,11 @@
 """The training loop: one to four nets in lock-step, as a generator of records.
 
-At every step all lanes see the same batch. The loop knows no threads, no screens and no store:
-not asking for the next record is a pause, closing the generator is a stop, and a checkpoint
-taken between two records resumes to the same curve, bit for bit on the CPU. A worker that obeys
-commands between steps calls :meth:`Session.advance` instead.
+At every step all lanes see the same batch; with several seeds, each lane is trained once from
+each, and every seed has its own batches. The loop knows no threads, no screens and no store: not
+asking for the next record is a pause, closing the generator is a stop, and a checkpoint taken
+between two records resumes to the same curve, bit for bit on the CPU. A worker that obeys
+commands between steps calls :meth:`Session.advance` instead, or in slow motion
+:meth:`Session.phases`.
 
 ``step`` of a record is the number of updates done when it was measured: the loss at step 0 is
 that of the fresh net on the first batch.
@@ -12,41 +14,61 @@ that of the fresh net on the first batch.
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from explorer.data.dataset import Batches, Dataset, Progress
 from explorer.data.load import load_data
-from explorer.data.order import random_bits
-from explorer.errors import SpecError
+from explorer.errors import RunError, SpecError
 from explorer.nets import Net, create_net
-from explorer.probes.norms import gradient_norms, layer_weights
-from explorer.probes.taps import Taps, tap
 from explorer.results import Record
-from explorer.specs import ExperimentSpec, NetSpec, ResidualSpec
-from explorer.training import checkpoint
-from explorer.training.devices import resolve
-from explorer.training.schedule import learning_rate, make_optimizer
+from explorer.specs import MAX_LANES, ExperimentSpec, NetSpec, parse
+from explorer.training import batched, checkpoint, units
+from explorer.training.devices import keep_memory, resolve
+from explorer.training.evaluation import evaluate, training_subset
+from explorer.training.fork import carry_optimizer, carry_over
+from explorer.training.lane import Batch, Lane, Separate, plain
+from explorer.training.schedule import learning_rate
+from explorer.training.trouble import out_of_memory
 
 LAYERS_EVERY = 10  # steps between gradient measurements
-TRAIN_SUBSET = 1000  # training images of an evaluation, at most; a quarter of a small set
-EVAL_CHUNK = 500  # images at a time
-_STOCHASTIC = 4  # stream of random numbers for dropped units and dropout
+
+PhaseName = Literal["evaluate", "forward", "backward", "update"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of a step, after it is done.
+
+    Attributes:
+        records: What it measured for good.
+        lanes: For each lane that trains, by its index: ``loss`` and ``error`` of the batch after
+            ``forward``, the gradient's ``parameter_rms`` by layer after ``backward``, and after
+            ``update`` the ``change`` ‖Δw‖ / ‖w‖ by layer.
+    """
+
+    name: PhaseName
+    step: int
+    records: tuple[Record, ...] = ()
+    lanes: tuple[tuple[int, dict[str, Any]], ...] = ()
 
 
 class Session:
     """A training that is under way, or about to begin.
 
     Attributes:
-        nets: One per lane, in the experiment's order, on ``device``.
+        experiment: What is trained; it grows when a lane is duplicated.
         step: Updates done.
+        seconds: What they took, evaluations included.
         learning_rates: (step, rate) of every change by hand; rate None returns to the schedule.
     """
 
@@ -57,6 +79,7 @@ class Session:
         *,
         threads: int | None = None,
         layers_every: int = LAYERS_EVERY,
+        together: bool = True,
         progress: Progress | None = None,
     ) -> None:
         """Build the nets, and load the data unless it is given.
@@ -65,6 +88,8 @@ class Session:
             dataset: The data of ``experiment.data``, already loaded.
             threads: Of torch, for the whole process; None leaves them as they are.
             layers_every: Steps between records of gradients (and gates) by layer.
+            together: Train fully connected lanes of one width in one batched product, where
+                that is possible (:mod:`explorer.training.batched`).
             progress: Told how far loading the data is.
 
         Raises:
@@ -76,29 +101,60 @@ class Session:
             torch.set_num_threads(threads)
         self.experiment = experiment
         self.device = resolve(experiment.device)
+        keep_memory()
         data = dataset if dataset is not None else load_data(experiment.data, progress)
         _check_fit(experiment, data)
         self.dataset = data.to(self.device)
         spec = experiment.training
-        self.batches = Batches(
-            self.dataset, spec.batch_size, experiment.seed, experiment.data.augment
-        )
-        n_train = len(self.dataset.train_labels)
-        self._subset = self.dataset.balanced_train(
-            min(TRAIN_SUBSET, max(n_train // 4, len(self.dataset.info.classes)))
-        )
-        self._lanes = [
-            _Lane(index, net, experiment, self.device) for index, net in enumerate(experiment.lanes)
+        self._replicas = range(experiment.seeds)
+        self._batches = [
+            Batches(self.dataset, spec.batch_size, experiment.seed + r, experiment.data.augment)
+            for r in self._replicas
         ]
+        self._subset = training_subset(self.dataset)
+        self._lanes = [
+            self._new_lane(index, replica, net)
+            for index, net in enumerate(experiment.lanes)
+            for replica in self._replicas
+        ]
+        for lane in self._lanes:
+            if spec.units_per_batch is not None:
+                units.check_enough(lane.net, spec.units_per_batch, lane.name)
         self.step = 0
+        self.seconds = 0.0
         self.learning_rates: list[tuple[int, float | None]] = []
         self._layers_every = layers_every
         self._layers_at: int | None = None
         self._pending: deque[Record] = deque()
+        self._together = together
+        self._arrange()
+
+    def _new_lane(self, index: int, replica: int, spec: NetSpec) -> Lane:
+        seed = self.experiment.seed + replica
+        net = create_net(spec, seed=seed)
+        return Lane(index, replica, seed, net, self.experiment.training, self.device)
+
+    def _arrange(self) -> None:
+        if self._together:
+            self._trainees = batched.arrange(self._lanes)
+        else:
+            self._trainees = [Separate(lane) for lane in self._lanes]
 
     @property
     def nets(self) -> list[Net]:
-        return [lane.net for lane in self._lanes]
+        """Of each lane, in the experiment's order, on ``device``; with several seeds the first."""
+        return [lane.net for lane in self._lanes if lane.replica == 0]
+
+    @property
+    def batches(self) -> Batches:
+        """What the nets of the first seed are trained on."""
+        return self._batches[0]
+
+    @property
+    def how(self) -> list[str]:
+        """How each lane is computed, in words, such as ``in one batched product, lanes [1, 2]``."""
+        by_lane = {lane: trainee.how for trainee in self._trainees for lane in trainee.lanes}
+        return [by_lane[lane] for lane in self._lanes if lane.replica == 0]
 
     @property
     def steps_total(self) -> int:
@@ -110,8 +166,25 @@ class Session:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do: all steps are done, or all lanes have diverged."""
-        return self.step >= self.steps_total or not self._active
+        """Whether nothing is left to do: steps or seconds are used up, or all lanes have ended."""
+        return self.why_finished is not None
+
+    @property
+    def why_finished(self) -> str | None:
+        """A sentence, empty after the last step; None while there is something left to do."""
+        budget = self.experiment.training.max_seconds
+        if self.step >= self.steps_total:
+            return ""
+        if not self._active:
+            if all(lane.ended and lane.ended[0] == "reached" for lane in self._lanes):
+                return f"Every net reached its target error by step {self.step}."
+            return (
+                f"Training ended at step {self.step} because no net was left to train: "
+                f"{next(lane.ended[1] for lane in self._lanes if lane.ended)}"
+            )
+        if budget is not None and self.seconds >= budget:
+            return f"Training ended at step {self.step}, when its {budget:g} seconds were used up."
+        return None
 
     # ----------------------------------------------------------------------------- running
 
@@ -128,14 +201,58 @@ class Session:
 
         Returns an empty list once :attr:`finished`.
         """
+        with self._timed():
+            records = self._due()
+            if self.finished:
+                return records
+            batch, probing = self._next_batch(), self._probing
+            for trainee in self._working():
+                records += self._attempt(trainee.lanes, partial(trainee.forward, batch, probing))
+                if trainee in self._working():
+                    records += self._attempt(trainee.lanes, trainee.backward)
+            records += self._finish_step(probing)
+        with self._timed():
+            return records + self._last()
+
+    def phases(self) -> Iterator[Phase]:
+        """The same step in its parts, each after it is done; run it to its end before saving."""
+        step = self.step
+        with self._timed():
+            records = self._due()
+        if records:
+            yield Phase("evaluate", step, tuple(records))
         if self.finished:
-            return []
-        every = self.experiment.training.eval_every or self.steps_per_epoch
-        records = self._evaluate_all() if self.step % every == 0 else []
-        records += self._train_step()
-        if self.step == self.steps_total:
-            records += self._evaluate_all()
-        return records
+            return
+        with self._timed():
+            batch, probing = self._next_batch(), self._probing
+            records = []
+            for trainee in self._working():
+                records += self._attempt(trainee.lanes, partial(trainee.forward, batch, probing))
+            losses = {
+                lane: {"loss": plain(loss), "error": error}
+                for trainee in self._working()
+                for lane, (loss, error) in zip(trainee.lanes, trainee.losses(), strict=True)
+            }
+        yield Phase("forward", step, (), self._by_lane(losses.__getitem__))
+        with self._timed():
+            for trainee in self._working():
+                records += self._attempt(trainee.lanes, trainee.backward)
+        yield Phase("backward", step, (), self._by_lane(lambda x: {"parameter_rms": x.gradients()}))
+        with self._timed():
+            before = {x: [w.detach().clone() for w in x.weights] for x in self._active}
+            records += self._finish_step(probing)
+        changes = self._by_lane(lambda x: {"change": x.change_since(before[x])})
+        with self._timed():
+            records += self._last()
+        yield Phase("update", step, tuple(records), changes)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - began
 
     def set_learning_rate(self, rate: float | None) -> None:
         """Use this rate from the next step on, whatever the schedule says; None: the schedule.
@@ -153,109 +270,262 @@ class Session:
         by_hand = self.learning_rates[-1][1] if self.learning_rates else None
         if by_hand is not None:
             return by_hand
-        return learning_rate(self.experiment.training, self.step, self.steps_per_epoch)
+        spec = self.experiment.training
+        return learning_rate(spec, self.step, self.steps_per_epoch, self.seconds)
+
+    # ---------------------------------------------------------------------------- surgery
+
+    def fork(self, lane: int, spec: NetSpec) -> Record:
+        """Duplicate a lane from its present state with one thing changed, as a new last lane.
+
+        Weights and momenta go over layer by layer where the two nets have the same
+        (:func:`explorer.training.fork.carry_over`); the rest starts from the seed.
+
+        Returns:
+            A record of kind ``forked``: ``from`` which lane, and a ``message``.
+
+        Raises:
+            SpecError: There are four lanes already, or the net does not fit the data.
+            RunError: There is no such lane, or it has diverged.
+        """
+        sources = self._of_lane(lane)
+        if any(source.ended and source.ended[0] != "reached" for source in sources):
+            raise RunError(
+                f"Lane {lane + 1} has ended, so its state is of no use: duplicate another one."
+            )
+        lanes = [*self.experiment.lanes, spec]
+        if len(lanes) > MAX_LANES:
+            raise SpecError(f"There are {MAX_LANES} lanes already, and no room for one more.")
+        values = {**self.experiment.model_dump(), "lanes": [net.model_dump() for net in lanes]}
+        experiment = parse(ExperimentSpec, values)
+        made = [self._new_lane(len(lanes) - 1, r, spec) for r in self._replicas]
+        for source, target in zip(sources, made, strict=True):
+            carried = carry_over(source.net, target.net)
+            carry_optimizer(source, target, carried.names)
+        self.experiment = experiment
+        self._lanes += made
+        self._arrange()
+        sentence = f"Lane {len(lanes)} goes on from lane {lane + 1} at step {self.step}: {carried}"
+        return Record("forked", len(lanes) - 1, self.step, {"from": lane, "message": sentence})
+
+    def delete(self, lane: int, names: Sequence[str]) -> Record:
+        """Pass these units of a lane by from the next step on, and no others; none: all act again.
+
+        Returns:
+            A record of kind ``deleted`` with their names in ``units``.
+
+        Raises:
+            NotApplicableError: There is no such unit, or the net cannot do without it.
+            RunError: There is no such lane.
+        """
+        lanes = self._of_lane(lane)
+        wanted = units.checked(lanes[0].net.blueprint, names)
+        for each in lanes:
+            each.delete(wanted)
+        self._arrange()
+        return Record("deleted", lane, self.step, {"units": list(wanted)})
+
+    def _of_lane(self, index: int) -> list[Lane]:
+        lanes = [lane for lane in self._lanes if lane.index == index]
+        if not lanes:
+            n = len(self.experiment.lanes)
+            raise RunError(f"There is no lane {index + 1}: this training has {n}, counted from 1.")
+        return lanes
+
+    # ----------------------------------------------------------------------- parts of a step
 
     @property
-    def _active(self) -> list[_Lane]:
-        return [lane for lane in self._lanes if lane.diverged is None]
+    def _active(self) -> list[Lane]:
+        return [lane for lane in self._lanes if lane.ended is None]
 
-    def _train_step(self) -> list[Record]:
-        images, labels = self.batches.at(self.step)
-        if any(lane.channels_last for lane in self._lanes):
-            images = images.contiguous(memory_format=torch.channels_last)
-        rate = self.learning_rate
-        probing = self._layers_at is None or self.step - self._layers_at >= self._layers_every
-        lanes = self._active
-        measured = [self._forward_backward(lane, images, labels, probing) for lane in lanes]
+    def _working(self) -> list[Separate | batched.Together]:
+        return [t for t in self._trainees if any(lane.ended is None for lane in t.lanes)]
+
+    @property
+    def _probing(self) -> bool:
+        return self._layers_at is None or self.step - self._layers_at >= self._layers_every
+
+    def _next_batch(self) -> Batch:
+        pairs = [batches.at(self.step) for batches in self._batches]
+        return Batch(self.step, [images for images, _ in pairs], [labels for _, labels in pairs])
+
+    def _due(self) -> list[Record]:
+        """The evaluation before a step, where one is due."""
+        if self.finished:
+            return []
+        every = self.experiment.training.eval_every or self.steps_per_epoch
+        return self._evaluate_all() if self.step % every == 0 else []
+
+    def _last(self) -> list[Record]:
+        """The evaluation after the last step."""
+        budget = self.experiment.training.max_seconds
+        late = budget is not None and self.seconds >= budget
+        return self._evaluate_all() if late or self.step == self.steps_total else []
+
+    def _attempt(
+        self, lanes: Sequence[Lane], work: Callable[[], list[Record] | None]
+    ) -> list[Record]:
+        """Does some work, and passes its records on; where memory runs out, these lanes end."""
+        try:
+            return work() or []
+        except (RuntimeError, MemoryError) as error:
+            if (asked := out_of_memory(error)) is None:
+                raise
+        return [self._no_memory(lane, asked) for lane in lanes if lane.ended is None]
+
+    def _no_memory(self, lane: Lane, asked: str) -> Record:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        batch = self.experiment.training.batch_size
+        sentence = (
+            f"{lane.name} ended at step {self.step}: the memory of the {self.device.type} was not "
+            f"enough ({asked}); lower the batch size (try {max(1, batch // 2)} instead of "
+            f"{batch}), or choose a net of less width or depth."
+        )
+        return lane.end("failed", sentence, self.step)
+
+    def _finish_step(self, probing: bool) -> list[Record]:
+        """Reads what was measured, updates the weights, and writes the step's records."""
+        working = self._working()
+        lanes = [lane for trainee in working for lane in trainee.lanes]
+        measured = [numbers for trainee in working for numbers in trainee.numbers()]
         # One transfer to the host for all numbers of all lanes.
-        values = torch.cat(measured).tolist()
+        values = torch.cat(measured).tolist() if measured else []
+        numbers: dict[Lane, list[float]] = {}
+        for lane, tensor in zip(lanes, measured, strict=True):
+            numbers[lane], values = values[: len(tensor)], values[len(tensor) :]
+        rate = self.learning_rate
         records: list[Record] = []
-        for lane, numbers in zip(lanes, measured, strict=True):
-            mine, values = values[: len(numbers)], values[len(numbers) :]
-            records += self._finish_step(lane, mine, rate, probing)
+        for index in range(len(self.experiment.lanes)):
+            records += self._update_lane(self._of_lane(index), numbers, rate, probing)
         if probing:
             self._layers_at = self.step
         self.step += 1
         return records
 
-    def _forward_backward(
-        self, lane: _Lane, images: Tensor, labels: Tensor, probing: bool
-    ) -> Tensor:
-        """Loss and error of the batch; then, when probing, gradients by layer and unit, gates."""
-        spec = self.experiment.training
-        lane.net.train()
-        with ExitStack() as stack:
-            if lane.stochastic:
-                stack.enter_context(_seeded(self.device, self.experiment.seed, self.step))
-            taps = stack.enter_context(lane.taps()) if probing else None
-            bfloat16 = spec.precision == "bfloat16"
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-                logits = lane.net(images)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=spec.label_smoothing)
-            torch.autograd.backward(loss)
-        error = (logits.detach().argmax(1) != labels).float().mean()
-        numbers = torch.stack([loss.detach(), error])
-        return torch.cat([numbers, lane.measurements(taps)]) if taps else numbers
-
-    def _finish_step(
-        self, lane: _Lane, numbers: list[float], rate: float, probing: bool
+    def _update_lane(
+        self, lanes: list[Lane], numbers: dict[Lane, list[float]], rate: float, probing: bool
     ) -> list[Record]:
-        """Update the lane's weights, or end it where its loss is not finite; its records."""
-        loss, error, *rest = numbers
-        if not math.isfinite(loss):
-            lane.optimizer.zero_grad(set_to_none=True)
-            lane.diverged = (
-                f"Lane {lane.index + 1} diverged at step {self.step}: its loss is no longer a "
-                f"finite number at a learning rate of {rate:.3g}; lower the learning rate "
-                f"(try {rate / 10:.1g}), or warm up, or clip the gradient."
-            )
-            return [Record("diverged", lane.index, self.step, {"message": lane.diverged})]
-        lane.update(rate, self.experiment.training.gradient_clip)
-        values = {"loss": loss, "error": error, "learning_rate": rate}
-        records = [Record("step", lane.index, self.step, values)]
-        if probing:
-            records.extend(lane.probe_records(self.step, rest))
-        return records
+        """Updates the weights of one lane's nets, or ends those whose loss is not finite."""
+        ended: list[Record] = []
+        pairs: list[tuple[float, float] | None] = []
+        for lane in lanes:
+            if lane.ended is not None:
+                pairs.append(None)
+                continue
+            loss, error, *_ = numbers[lane]
+            if math.isfinite(loss):
+                ended += self._attempt([lane], partial(lane.update, rate))
+                pairs.append((loss, error))
+            else:
+                sentence = (
+                    f"{lane.name} diverged at step {self.step}: its loss is no longer a finite "
+                    f"number at a learning rate of {rate:.3g}; lower the learning rate (try "
+                    f"{rate / 10:.1g}), or warm up, or clip the gradient."
+                )
+                ended.append(lane.end("diverged", sentence, self.step))
+                pairs.append(None)
+        first = lanes[0]
+        records = self._step_record(first.index, pairs, rate)
+        if probing and pairs[0] is not None:
+            records += first.profiles(self.step, numbers[first][2:])
+        return [*records, *ended]
+
+    def _step_record(
+        self, lane: int, pairs: list[tuple[float, float] | None], rate: float
+    ) -> list[Record]:
+        if all(pair is None for pair in pairs):
+            return []
+        losses = [None if pair is None else pair[0] for pair in pairs]
+        errors = [None if pair is None else pair[1] for pair in pairs]
+        values: dict[str, Any] = {"loss": losses[0], "error": errors[0], "learning_rate": rate}
+        if len(pairs) > 1:
+            values["by_seed"] = {"loss": losses, "error": errors}
+        return [Record("step", lane, self.step, values)]
+
+    def _by_lane(
+        self, value: Callable[[Lane], dict[str, Any]]
+    ) -> tuple[tuple[int, dict[str, Any]], ...]:
+        return tuple((x.index, value(x)) for x in self._active if x.replica == 0)
+
+    # -------------------------------------------------------------------------- evaluating
 
     def _evaluate_all(self) -> list[Record]:
-        return [self._evaluate(lane) for lane in self._active]
+        records: list[Record] = []
+        for index in range(len(self.experiment.lanes)):
+            lanes = self._of_lane(index)
+            if any(lane.ended is None for lane in lanes):
+                records += self._attempt(lanes, partial(self._evaluate, lanes))
+        return records
 
-    def _evaluate(self, lane: _Lane) -> Record:
+    def _evaluate(self, lanes: list[Lane]) -> list[Record]:
+        values = [None if lane.ended else self._errors(lane) for lane in lanes]
+        names = ("train_loss", "train_error", "test_loss", "test_error")
+        columns = {k: [None if v is None else v[k] for v in values] for k in names}
+        row: dict[str, Any] = {name: column[0] for name, column in columns.items()}
+        row |= {"n_train": len(self._subset), "n_test": len(self.dataset.test_labels)}
+        if len(lanes) > 1:
+            row["by_seed"] = columns
+        target = self.experiment.training.target_error
+        records = [Record("eval", lanes[0].index, self.step, row)]
+        for lane, error in zip(lanes, columns["test_error"], strict=True):
+            if target is not None and error is not None and error <= target:
+                sentence = (
+                    f"{lane.name} reached its target at step {self.step}: a test error of "
+                    f"{error:.2%}, at most {target:.2%}."
+                )
+                records.append(lane.end("reached", sentence, self.step))
+        return records
+
+    def _errors(self, lane: Lane) -> dict[str, float | None]:
         data = self.dataset
         train = (data.train_images[self._subset], data.train_labels[self._subset])
-        values: dict[str, Any] = {}
+        values: dict[str, float | None] = {}
         for name, (images, labels) in (
             ("train", train),
             ("test", (data.test_images, data.test_labels)),
         ):
             loss, error = evaluate(lane.net, data, images, labels)
-            values |= {f"{name}_loss": _plain(loss), f"{name}_error": error}
-        values |= {"n_train": len(train[1]), "n_test": len(data.test_labels)}
-        return Record("eval", lane.index, self.step, values)
+            values |= {f"{name}_loss": plain(loss), f"{name}_error": error}
+        return values
 
     # ------------------------------------------------------------------------------ keeping
 
     def snapshot(self, lane: int, path: str | Path) -> None:
-        """Write one lane's weights (safetensors), whole or not at all."""
-        checkpoint.write(path, _cpu_state(self._lanes[lane].net), {"step": self.step})
+        """Write one lane's weights (safetensors), whole or not at all.
+
+        The header also holds the step, the data's normalisation and the units passed by.
+        """
+        first = self._of_lane(lane)[0]
+        state = {
+            "step": self.step,
+            "mean": self.dataset.mean.tolist(),
+            "std": self.dataset.std.tolist(),
+            "deleted": list(first.deleted),
+        }
+        checkpoint.write(path, checkpoint.cpu_state(first.net), state)
 
     def save(self, path: str | Path) -> None:
         """Write everything that the rest of the curve depends on, into one safetensors file."""
         tensors: dict[str, Tensor] = {}
         for lane in self._lanes:
-            tensors |= {f"{lane.index}.net.{k}": v for k, v in _cpu_state(lane.net).items()}
-            tensors |= {
-                f"{lane.index}.optimizer.{k}": v
-                for k, v in checkpoint.optimizer_tensors(lane.optimizer).items()
-            }
+            net, optimizer = (
+                checkpoint.cpu_state(lane.net),
+                checkpoint.optimizer_tensors(lane.optimizer),
+            )
+            tensors |= {f"{_key(lane)}.net.{k}": v for k, v in net.items()}
+            tensors |= {f"{_key(lane)}.optimizer.{k}": v for k, v in optimizer.items()}
         state = {
             "experiment": self.experiment.model_dump(mode="json"),
             "data": checkpoint.fingerprint(self.dataset),
             "step": self.step,
+            "seconds": self.seconds,
             "layers_at": self._layers_at,
             "layers_every": self._layers_every,
+            "together": self._together,
             "learning_rates": self.learning_rates,
-            "diverged": [lane.diverged for lane in self._lanes],
+            "ended": {_key(lane): lane.ended for lane in self._lanes},
+            "deleted": {_key(lane): lane.deleted for lane in self._lanes},
             "pending": [record.to_json() for record in self._pending],
         }
         checkpoint.write(path, tensors, state)
@@ -265,138 +535,49 @@ class Session:
         cls,
         path: str | Path,
         *,
+        experiment: ExperimentSpec | None = None,
         dataset: Dataset | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Session:
         """The session that :meth:`save` wrote, ready to go on.
 
+        Args:
+            experiment: What is expected in it; None takes whatever it holds.
+
         Raises:
-            RunError: The file is missing, damaged or of other nets, or the data has changed.
+            RunError: The file is missing, damaged, of other nets or of another experiment, or
+                the data has changed.
         """
         tensors, state = checkpoint.read(path)
+        saved = checkpoint.experiment_of(state, path)
+        if experiment is not None:
+            checkpoint.check_experiment(saved, experiment, path)
         session = cls(
-            ExperimentSpec.model_validate(state["experiment"]),
+            saved,
             dataset=dataset,
             threads=threads,
             layers_every=state["layers_every"],
+            together=state["together"],
             progress=progress,
         )
         checkpoint.check_fingerprint(state["data"], session.dataset, path)
-        for lane, diverged in zip(session._lanes, state["diverged"], strict=True):
-            mine = checkpoint.under(f"{lane.index}.", tensors)
+        for lane in session._lanes:
+            mine = checkpoint.under(f"{_key(lane)}.", tensors)
             checkpoint.load_net(lane.net, checkpoint.under("net.", mine), path)
             checkpoint.load_optimizer(lane.optimizer, checkpoint.under("optimizer.", mine))
-            lane.diverged = diverged
-        session.step = state["step"]
+            ended = state["ended"][_key(lane)]
+            lane.ended = None if ended is None else (ended[0], ended[1])
+            lane.delete(state["deleted"][_key(lane)])
+        session._arrange()
+        session.step, session.seconds = state["step"], state["seconds"]
         session.learning_rates = [(step, rate) for step, rate in state["learning_rates"]]
         session._layers_at = state["layers_at"]
         session._pending.extend(Record.from_json(record) for record in state["pending"])
         return session
 
 
-class _Lane:
-    """One net with its optimiser and what is measured on it."""
-
-    def __init__(
-        self, index: int, spec: NetSpec, experiment: ExperimentSpec, device: torch.device
-    ) -> None:
-        self.index = index
-        self.net = create_net(spec, seed=experiment.seed).to(device)
-        # Measured on one CPU thread: 1.15 times (8 pixels) to 1.3 times (32 pixels) as fast.
-        self.channels_last = spec.layout != "fc"
-        if self.channels_last:
-            self.net.to(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(experiment.training, self.net.parameters())
-        self.diverged: str | None = None
-        self.stochastic = isinstance(spec, ResidualSpec) and (
-            spec.survival_prob < 1 or spec.shortcut == "dropout"
-        )
-        plan = self.net.blueprint
-        self._weights = layer_weights(self.net, [layer.name for layer in plan.weight_layers])
-        self._units = [unit.name for unit in plan.units]
-        self._gates = [
-            f"{unit.name}.transform_gate" for unit in plan.units if unit.kind == "highway"
-        ]
-        # ‖g‖ / √size is the RMS. The loss is a mean over the B examples of a batch: B times the
-        # gradient is that of the example's own loss, and B · ‖g‖ / √(B · size) its RMS.
-        batch = experiment.training.batch_size
-        self._scales = [1 / math.sqrt(weight.numel()) for weight in self._weights]
-        self._scales += [math.sqrt(batch / math.prod(unit.output_shape)) for unit in plan.units]
-        self._scales += [1.0] * len(self._gates)
-
-    @contextmanager
-    def taps(self) -> Iterator[tuple[Taps, Taps]]:
-        """Gradients of the units' outputs and means of the gates of a pass, on the device."""
-        norm = torch.linalg.vector_norm
-        with (
-            tap(self.net, self._units, outputs=False, gradients=True, reduce=norm) as gradients,
-            tap(self.net, self._gates, reduce=torch.mean) as gates,
-        ):
-            yield gradients, gates
-
-    def measurements(self, taps: tuple[Taps, Taps]) -> Tensor:
-        """What :meth:`probe_records` reads: one vector of weights', units' and gates' numbers."""
-        gradients, gates = taps
-        outputs = [gradients.gradients[name][0] for name in self._units]
-        means = [gates.outputs[name][0] for name in self._gates]
-        units = torch.stack([value.float() for value in (*outputs, *means)])
-        return torch.cat([gradient_norms(self._weights), units])
-
-    def probe_records(self, step: int, numbers: list[float]) -> list[Record]:
-        """Records of the gradients by layer and unit, and of the gates, of one step."""
-        values = [_plain(x * scale) for x, scale in zip(numbers, self._scales, strict=True)]
-        layers, units = len(self._weights), len(self._units)
-        by_layer = {"parameter_rms": values[:layers], "output_rms": values[layers:][:units]}
-        records = [Record("layers", self.index, step, by_layer)]
-        if self._gates:
-            records.append(Record("gates", self.index, step, {"mean": values[layers + units :]}))
-        return records
-
-    def update(self, rate: float, clip: float | None) -> None:
-        if clip is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), clip, foreach=True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-
-
 # --------------------------------------------------------------------------------- functions
-
-
-@torch.no_grad()
-def evaluate(
-    net: nn.Module, dataset: Dataset, images: Tensor, labels: Tensor
-) -> tuple[float, float]:
-    """Mean loss and share of wrong answers in evaluation mode, float32, one transfer.
-
-    An answer that is not a number is wrong. The net's mode is as before afterwards.
-
-    Args:
-        images: uint8 (N, C, H, W), not normalised.
-    """
-    training = net.training
-    net.eval()
-    sums = []
-    for start in range(0, len(labels), EVAL_CHUNK):
-        wanted = labels[start : start + EVAL_CHUNK]
-        logits = net(dataset.normalise(images[start : start + EVAL_CHUNK])).float()
-        top, answer = logits.max(1)
-        wrong = ((answer != wanted) | ~top.isfinite()).sum()
-        sums.append(torch.stack([F.cross_entropy(logits, wanted, reduction="sum"), wrong.float()]))
-    net.train(training)
-    losses, mistakes = zip(*torch.stack(sums).tolist(), strict=True)
-    return sum(losses) / len(labels), sum(mistakes) / len(labels)
-
-
-@contextmanager
-def _seeded(device: torch.device, seed: int, step: int) -> Iterator[None]:
-    """Random draws inside depend on (seed, step) alone: the same in every lane, after a resume."""
-    key = int(random_bits(1, _STOCHASTIC, seed, step)[0] >> 1)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(key)
-        yield
 
 
 def _check_fit(experiment: ExperimentSpec, dataset: Dataset) -> None:
@@ -410,10 +591,6 @@ def _check_fit(experiment: ExperimentSpec, dataset: Dataset) -> None:
             )
 
 
-def _cpu_state(net: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-
-
-def _plain(value: float) -> float | None:
-    """A number that JSON knows; None for NaN and infinities."""
-    return value if math.isfinite(value) else None
+def _key(lane: Lane) -> str:
+    """What a lane's tensors are called in a checkpoint: ``0``, and ``0+1`` of its second seed."""
+    return f"{lane.index}+{lane.replica}" if lane.replica else str(lane.index)

@@ -28,7 +28,8 @@ from explorer.probes.lesions import lesion_curve
 from explorer.results import Record
 from explorer.shipped import PRETRAINED, Card
 from explorer.specs import RECIPES, DataSpec, ExperimentSpec, TrainSpec, fit_to_data
-from explorer.training.loop import Session, evaluate
+from explorer.training.evaluation import evaluate
+from explorer.training.loop import Session
 from explorer.versions import versions
 
 MAX_POINTS = 300  # of a curve in a card

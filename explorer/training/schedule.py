@@ -15,25 +15,32 @@ ONE_CYCLE_RISE = 0.3  # share of the steps during which the rate rises
 WARMUP_FACTOR = 0.1  # He15 §4.2: 0.01 instead of 0.1
 
 
-def learning_rate(spec: TrainSpec, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of the update number ``step``, counted from 0."""
+def learning_rate(spec: TrainSpec, step: int, steps_per_epoch: int, seconds: float = 0.0) -> float:
+    """Learning rate of the update number ``step``, counted from 0.
+
+    Args:
+        seconds: What the steps before took; counts where the recipe has a budget of seconds.
+    """
     if step < spec.warmup_steps:
         return WARMUP_FACTOR * spec.learning_rate
-    return spec.learning_rate * _shape(spec, step, steps_per_epoch)
+    return spec.learning_rate * _shape(spec, step, steps_per_epoch, seconds)
 
 
-def _shape(spec: TrainSpec, step: int, steps_per_epoch: int) -> float:
+def _shape(spec: TrainSpec, step: int, steps_per_epoch: int, seconds: float) -> float:
     """Share of the peak rate, in [0, 1]."""
-    if spec.schedule == "one_cycle":
-        rise = ONE_CYCLE_RISE * spec.steps
-        if step < rise:
-            return (step + 1) / (rise + 1)
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / (spec.steps - rise)))
-    if spec.schedule == "milestones":
-        passed = sum(step >= share * spec.steps for share in spec.milestones)
-        return float(0.1**passed)
     if spec.schedule == "exponential":
         return float(spec.decay_rate ** (step // steps_per_epoch))
+    at = float(step)
+    if spec.max_seconds is not None:
+        at = max(at, min(1.0, seconds / spec.max_seconds) * (spec.steps - 1))
+    if spec.schedule == "one_cycle":
+        rise = ONE_CYCLE_RISE * spec.steps
+        if at < rise:
+            return (at + 1) / (rise + 1)
+        return 0.5 * (1 + math.cos(math.pi * (at - rise) / (spec.steps - rise)))
+    if spec.schedule == "milestones":
+        passed = sum(at >= share * spec.steps for share in spec.milestones)
+        return float(0.1**passed)
     return 1.0
 
 
