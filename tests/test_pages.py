@@ -103,6 +103,27 @@ def test_lanes_are_added_up_to_four_and_removed_down_to_one() -> None:
     assert test.button(key="lane0.remove").disabled
 
 
+def test_a_lessons_link_leaves_controls_out_and_keeps_doing_so() -> None:
+    test = open_page(lanes="plain_8,resnet_v2_8", hide="start.data.nets.charts")
+    labels = {button.label for button in test.button}
+    assert not labels & {"Add a net", "Look inside", "Remove this net"}
+    assert [box.label for box in test.selectbox if box.label in ("Start from", "Data set")] == []
+    test.number_input(key="train.steps").set_value(77).run()
+    assert first(test.query_params["hide"]) == "start.data.nets.charts"
+    assert "steps=77" in first(test.query_params["train"])
+
+
+def test_the_share_drawer_writes_the_link_for_a_class() -> None:
+    test = AppTest.from_string(COMPARE, default_timeout=60)
+    test.query_params["lanes"] = "plain_8"
+    test.session_state["share.open"] = True
+    test.run()
+    assert test.code[0].value.endswith("?lanes=plain_8")
+    test.button_group(key="share.hide").set_value(["play", "data"]).run()
+    assert test.code[0].value.endswith("?lanes=plain_8&hide=data.play")
+    assert "hide" not in test.query_params  # this page keeps its controls
+
+
 def test_a_preset_fills_the_lanes() -> None:
     test = open_page()
     test.selectbox(key="preset").select("Batch norm off").run()

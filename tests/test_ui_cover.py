@@ -53,6 +53,14 @@ def test_the_cover_follows_the_link(service: RunService) -> None:
     assert "your own nets" in page
 
 
+def test_a_lessons_link_leaves_controls_out_of_the_cover_too(service: RunService) -> None:
+    page = index_page(service, {"hide": "start.nets.play.colour"})
+    assert ">Data<" in page
+    for left_out in ("Start from", "Add a net", ">Change<", 'sk-transport"', "Colour", "Share"):
+        assert left_out not in page.split('id="sk-cover"')[1], left_out
+    assert cover_data(page)["transport"] is None
+
+
 @pytest.mark.parametrize(
     "link",
     [

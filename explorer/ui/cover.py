@@ -121,24 +121,42 @@ def _cover(state: PageState) -> str:
         for name, title in PAGES.items()
     )
     logos = "".join(f'<span class="sk-{name}">{wordmark(name)}</span>' for name in _THEMES)
-    preset = html.escape(preset_of(state.lanes) or "your own nets")
-    colours = "".join(
-        f"<span{' class=chosen' if key == state.colour else ''}>{words}</span>"
-        for key, words in COLOURS.items()
-    )
-    data = {
-        "transport": {"feed": feed_query(state), "conditions": conditions(state)},
+    data: dict[str, Any] = {
+        "transport": None,
         # The script takes the blocks from the page: no need to send them twice.
         "lanes": [{k: v for k, v in data.items() if k != "svg"} for data in drawn],
     }
+    bar = colours = ""
+    if "play" not in state.hide:
+        data["transport"] = {"feed": feed_query(state), "conditions": conditions(state)}
+        bar = f'<div class="transport">{PART_HTML["transport"]}</div>'
+    if "colour" not in state.hide:
+        buttons = "".join(
+            f"<span{' class=chosen' if key == state.colour else ''}>{name}</span>"
+            for key, name in COLOURS.items()
+        )
+        words = f"Colour the blocks by<div>{buttons}</div>"
+        colours = f'<div class="colours" aria-hidden="true">{words}</div>'
+    script = json.dumps(data).replace("<", "\\u003c")
     return f"""<div id="sk-cover"><header>{logos}<nav>{pages}</nav></header><main>
 <h1>{TITLE}</h1><p class="sk-lead">{LEAD}</p>
-<div class="toolbar" aria-hidden="true"><div class="select">Start from<b>{preset}</b></div>
-<b>Data</b><b>Training</b><b class="plain">Add a net</b><b class="plain">Look inside</b></div>
-<div class="transport">{PART_HTML["transport"]}</div>
-<div class="colours" aria-hidden="true">Colour the blocks by<div>{colours}</div></div>
-<div class="lanes">{lanes}</div></main>
-<script type="application/json">{json.dumps(data).replace("<", chr(92) + "u003c")}</script></div>"""
+{_toolbar(state)}{bar}{colours}<div class="lanes">{lanes}</div></main>
+<script type="application/json">{script}</script></div>"""
+
+
+def _toolbar(state: PageState) -> str:
+    """Looks like the page's; it cannot be used before that is there."""
+    preset = html.escape(preset_of(state.lanes) or "your own nets")
+    buttons = {
+        "start": f'<div class="select">Start from<b>{preset}</b></div>',
+        "data": "<b>Data</b>",
+        "training": "<b>Training</b>",
+        "nets": '<b class="plain">Add a net</b>',
+    }
+    shown = [words for control, words in buttons.items() if control not in state.hide]
+    if not state.hide:
+        shown += ['<b class="plain">Look inside</b>', "<b>Share</b>"]
+    return f'<div class="toolbar" aria-hidden="true">{"".join(shown)}</div>'
 
 
 _THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -158,8 +176,9 @@ def _lane(state: PageState, lane: int, data: dict[str, Any]) -> str:
         assert empty in filled, f"the lane's template has no {empty}"
         filled = filled.replace(empty, full, 1)
     name = html.escape(title_of(state.lanes[lane]))
+    change = "" if "nets" in state.hide else '<b aria-hidden="true">Change</b>'
     return (
         f'<section><div class="top"><h2 class="sk-name"><span class="sk-dot sk-dot-{lane}"></span>'
-        f'{name}</h2><b aria-hidden="true">Change</b></div>'
+        f"{name}</h2>{change}</div>"
         f'<div class="part">{filled}</div></section>'
     )

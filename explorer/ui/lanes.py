@@ -45,7 +45,13 @@ def feed_query(state: PageState) -> str:
         return urlencode({"run": state.run})
     query = to_query(
         replace(
-            state, deleted=(), image=0, curve="error", gradient_of="parameters", colour="gradient"
+            state,
+            deleted=(),
+            image=0,
+            curve="error",
+            gradient_of="parameters",
+            colour="gradient",
+            hide=(),
         )
     )
     return urlencode(query)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -17,7 +18,7 @@ from explorer.errors import SkipscopeError
 from explorer.specs import RECIPES, DataSpec, TrainSpec, parse
 from explorer.ui import widgets
 from explorer.ui.say import warn
-from explorer.ui.state import PageState
+from explorer.ui.state import Control, PageState, to_query
 
 Become = Callable[[Callable[[PageState], PageState]], None]
 
@@ -160,3 +161,31 @@ def training_settings(state: PageState, become: Become) -> None:
         state.device,
         lambda value: become(lambda s: replace(s, device=value, run=None)),
     )
+
+
+# What a lesson's page can do without, in words.
+CONTROLS: dict[Control, str] = {
+    "start": "Start from",
+    "data": "Data",
+    "training": "Training",
+    "nets": "changing the nets",
+    "play": "Play and the rest of the bar",
+    "colour": "colouring the blocks",
+    "charts": "the charts",
+    "image": "the image",
+}
+
+
+def share(state: PageState) -> None:
+    """The link to this page, and to one for a class that leaves some of the controls out."""
+    st.markdown("**This page as a link**: nets, data, training, seed and deletions are in it.")
+    hidden = st.pills(
+        "Leave out, for a class that is to look at the rest",
+        list(CONTROLS),
+        selection_mode="multi",
+        key="share.hide",
+        format_func=lambda control: CONTROLS[control],
+    )
+    shared = replace(state, hide=tuple(control for control in CONTROLS if control in hidden))
+    address = (st.context.url or "").split("?")[0]
+    st.code(f"{address}?{urlencode(to_query(shared))}", language=None, wrap_lines=True)

@@ -35,6 +35,8 @@ Colour = Literal["gradient", "gate", "lesion"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Curve = Literal["error", "loss"]
 GradientOf = Literal["parameters", "outputs"]
+# What a link may leave out, so that a class sees only what the lesson is about.
+Control = Literal["start", "data", "training", "nets", "play", "colour", "charts", "image"]
 
 DEFAULT_LANES = ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3")
 
@@ -48,6 +50,7 @@ class PageState:
         deleted: For every lane the indices of its deleted units.
         run: The experiment that the page follows; None before Play.
         image: Index into the test images.
+        hide: Controls that this page leaves out; in the order of ``Control``.
     """
 
     lanes: tuple[NetSpec, ...]
@@ -61,6 +64,7 @@ class PageState:
     curve: Curve = "error"
     gradient_of: GradientOf = "parameters"
     image: int = 0
+    hide: tuple[Control, ...] = ()
     info: DataInfo = field(default_factory=lambda: data_info(DataSpec()))
 
     def with_lanes(self, lanes: tuple[NetSpec, ...]) -> PageState:
@@ -180,6 +184,8 @@ def to_query(state: PageState) -> dict[str, str]:
         )
     if state.run:
         query["run"] = state.run
+    if state.hide:
+        query["hide"] = ".".join(state.hide)
     return query
 
 
@@ -231,6 +237,7 @@ def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
         image=image or 0,
         run=query.get("run") or None,
     )
+    state = replace(state, hide=attempt("hide", _read_hidden) or ())
     cuts = attempt("cut", read_cuts)
     for lane, units in (cuts or {}).items():
         if lane >= len(state.lanes):
@@ -269,6 +276,11 @@ def _integer(text: str, name: str, least: int, most: int) -> int:
     if not least <= value <= most:
         raise SpecError(f"{name} must lie between {least} and {most}, not {value}.")
     return value
+
+
+def _read_hidden(text: str) -> tuple[Control, ...]:
+    named = {_one_of(part, "hide", get_args(Control)) for part in text.split(".") if part}
+    return tuple(control for control in get_args(Control) if control in named)
 
 
 def _one_of(text: str, name: str, allowed: tuple[str, ...]) -> str:

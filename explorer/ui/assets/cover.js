@@ -21,7 +21,7 @@ export function drawCover({ lane, transport }) {
     });
 
   const ends = [
-    mount(transport, cover.querySelector(".transport"), data.transport, (_, value) => {
+    data.transport && mount(transport, cover.querySelector(".transport"), data.transport, (_, value) => {
       const [, word, rate] = /^(\w+)(?:=([^:]*))?:/.exec(value);
       const bar = page.querySelector(".sk-transport");
       if (rate === undefined) return bar.querySelector(`.sk-${word}`)?.click();
@@ -44,7 +44,7 @@ export function drawCover({ lane, transport }) {
     return (
       lanes.length === data.lanes.length &&
       lanes.every((box) => box.querySelector("[data-unit]")) &&
-      page.querySelector(".sk-transport .sk-status")?.textContent
+      (!data.transport || page.querySelector(".sk-transport .sk-status")?.textContent)
     );
   };
   // Anything that the page has to say instead must not be hidden.
@@ -55,7 +55,7 @@ export function drawCover({ lane, transport }) {
     clearInterval(watch);
     const main = page.querySelector('[data-testid="stMain"]');
     if (main) main.scrollTop = cover.scrollTop;
-    for (const end of ends) end();
+    for (const end of ends) end?.();
     cover.remove();
     // One after the other: the page takes a moment for each.
     clicks.forEach((click, i) => setTimeout(click, 50 + 250 * i));

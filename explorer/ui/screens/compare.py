@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -52,15 +52,22 @@ def page() -> None:
         note(service.notice)
 
     _toolbar()
+    if "play" not in state.hide:
+        _transport(service, state)
+    _lanes()
+    if "charts" not in state.hide:
+        _charts(state)
+    if "image" not in state.hide:
+        _image()
+
+
+def _transport(service: RunService, state: PageState) -> None:
     transport_bar(
         "transport",
         feed=feed_query(state),
         conditions=conditions(state),
         action=lambda: _act(service, st.session_state["transport"].get("action")),
     )
-    _lanes()
-    _charts(state)
-    _image()
 
 
 # ------------------------------------------------------------------------------ state changes
@@ -138,34 +145,46 @@ def _act(service: RunService, message: str | None) -> None:
 def _toolbar() -> None:
     state = _part()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.session_state["preset"] = preset_of(state.lanes)
-        st.selectbox(
-            "Start from",
-            list(PRESETS),
-            key="preset",
-            placeholder="your own nets",
-            width=330,
-            on_change=lambda: _become(
-                lambda s: (
-                    s.with_lanes(preset_nets(st.session_state["preset"]))
-                    if st.session_state["preset"]
-                    else s
-                )
-            ),
-        )
-        with _drawer("Data", "data.open") as opened:
-            if opened:
-                settings.data_settings(state, _become)
-        with _drawer("Training", "training.open") as opened:
-            if opened:
-                settings.training_settings(state, _become)
-        st.button(
-            "Add a net",
-            disabled=len(state.lanes) >= MAX_LANES,
-            help="At most four side by side.",
-            on_click=lambda: _become(lambda s: s.with_lanes((*s.lanes, s.lanes[-1]))),
-        )
-        _look_inside(state, range(len(state.lanes)), "Look inside", key="inside")
+        if "start" not in state.hide:
+            _start_from(state)
+        if "data" not in state.hide:
+            with widgets.drawer("Data", "data.open") as opened:
+                if opened:
+                    settings.data_settings(state, _become)
+        if "training" not in state.hide:
+            with widgets.drawer("Training", "training.open") as opened:
+                if opened:
+                    settings.training_settings(state, _become)
+        if "nets" not in state.hide:
+            st.button(
+                "Add a net",
+                disabled=len(state.lanes) >= MAX_LANES,
+                help="At most four side by side.",
+                on_click=lambda: _become(lambda s: s.with_lanes((*s.lanes, s.lanes[-1]))),
+            )
+        if not state.hide:  # a lesson's page stays what the teacher made it
+            _look_inside(state, range(len(state.lanes)), "Look inside", key="inside")
+            with widgets.drawer("Share", "share.open") as opened:
+                if opened:
+                    settings.share(state)
+
+
+def _start_from(state: PageState) -> None:
+    st.session_state["preset"] = preset_of(state.lanes)
+    st.selectbox(
+        "Start from",
+        list(PRESETS),
+        key="preset",
+        placeholder="your own nets",
+        width=330,
+        on_change=lambda: _become(
+            lambda s: (
+                s.with_lanes(preset_nets(st.session_state["preset"]))
+                if st.session_state["preset"]
+                else s
+            )
+        ),
+    )
 
 
 def _look_inside(state: PageState, lanes: Sequence[int], label: str, *, key: str) -> None:
@@ -173,14 +192,6 @@ def _look_inside(state: PageState, lanes: Sequence[int], label: str, *, key: str
     if st.button(label, key=key, help="Gradients, lesions, paths and more, on the next page."):
         pages = st.session_state["pages"]
         st.switch_page(pages["instruments"], query_params=look_inside(state, lanes))
-
-
-@contextmanager
-def _drawer(label: str, key: str) -> Iterator[bool]:
-    """A popover; yields whether it is open: what is in a closed one need not be drawn."""
-    popover = st.popover(label, key=key, on_change="rerun")
-    with popover:
-        yield bool(popover.open)
 
 
 def _colour_choice(state: PageState) -> None:
@@ -201,7 +212,8 @@ def _colour_choice(state: PageState) -> None:
 def _lanes() -> None:
     state = _part()
     service = get_service()
-    _colour_choice(state)
+    if "colour" not in state.hide:
+        _colour_choice(state)
     with st.container(key="lanes"):
         columns = st.columns(len(state.lanes), gap="small")
         for lane, (column, net) in enumerate(zip(columns, state.lanes, strict=True)):
@@ -213,34 +225,14 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec) -> Non
     names = [unit.name for unit in plan_of(net).units]
     cut = deleted_names(state, lane)
 
-    def change(fields: dict[str, Any]) -> None:
-        _become(
-            lambda s: s.with_lanes(
-                tuple(
-                    choices.changed(n, **fields) if i == lane else n for i, n in enumerate(s.lanes)
-                )
-            )
-        )
-
-    def remove() -> None:
-        _become(lambda s: s.with_lanes(tuple(n for i, n in enumerate(s.lanes) if i != lane)))
-
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
         st.html(
             f'<h2 class="sk-name"><span class="sk-dot sk-dot-{lane}"></span>{title_of(net)}</h2>'
         )
-        with _drawer("Change", f"lane{lane}.open") as opened:
-            if opened:
-                _look_inside(state, [lane], "Look inside this net", key=f"lane{lane}.inside")
-                choices.lane_choices(lane, net, change)
-                st.button(
-                    "Remove this net",
-                    key=f"lane{lane}.remove",
-                    disabled=len(state.lanes) == 1,
-                    on_click=remove,
-                )
+        if "nets" not in state.hide:
+            _change(state, lane, net)
 
     def toggle() -> None:
         unit = (st.session_state[f"lane{lane}.graph"] or {}).get("toggle")
@@ -257,6 +249,33 @@ def _lane(service: RunService, state: PageState, lane: int, net: NetSpec) -> Non
         toggle=toggle,
         restore=lambda: _update(lambda s: s.with_cut(lane, ())),
     )
+
+
+def _change(state: PageState, lane: int, net: NetSpec) -> None:
+    """The drawer of a lane's choices."""
+
+    def change(fields: dict[str, Any]) -> None:
+        _become(
+            lambda s: s.with_lanes(
+                tuple(
+                    choices.changed(n, **fields) if i == lane else n for i, n in enumerate(s.lanes)
+                )
+            )
+        )
+
+    def remove() -> None:
+        _become(lambda s: s.with_lanes(tuple(n for i, n in enumerate(s.lanes) if i != lane)))
+
+    with widgets.drawer("Change", f"lane{lane}.open") as opened:
+        if opened:
+            _look_inside(state, [lane], "Look inside this net", key=f"lane{lane}.inside")
+            choices.lane_choices(lane, net, change)
+            st.button(
+                "Remove this net",
+                key=f"lane{lane}.remove",
+                disabled=len(state.lanes) == 1,
+                on_click=remove,
+            )
 
 
 # ------------------------------------------------------------------------------------- charts
