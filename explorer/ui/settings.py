@@ -188,4 +188,4 @@ def share(state: PageState) -> None:
     )
     shared = replace(state, hide=tuple(control for control in CONTROLS if control in hidden))
     address = (st.context.url or "").split("?")[0]
-    st.code(f"{address}?{urlencode(to_query(shared))}", language=None, wrap_lines=True)
+    st.code(f"{address}?{urlencode(to_query(shared), safe=",;=:")}", language=None, wrap_lines=True)
