@@ -188,4 +188,5 @@ def share(state: PageState) -> None:
     )
     shared = replace(state, hide=tuple(control for control in CONTROLS if control in hidden))
     address = (st.context.url or "").split("?")[0]
-    st.code(f"{address}?{urlencode(to_query(shared), safe=",;=:")}", language=None, wrap_lines=True)
+    link = urlencode(to_query(shared), safe=",;=:")
+    st.code(f"{address}?{link}", language=None, wrap_lines=True)
