@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from explorer.api import (
+        activation_maps,
         attribute,
         evaluate_program,
         gate_means,
@@ -58,6 +59,7 @@ __all__ = [
     "Session",
     "SkipscopeError",
     "TrainSpec",
+    "activation_maps",
     "adapt",
     "attribute",
     "blueprint",
@@ -91,6 +93,7 @@ _HOME = {
     **dict.fromkeys((name for name in __all__ if name.endswith("Spec")), "explorer.specs"),
     **dict.fromkeys(
         (
+            "activation_maps",
             "attribute",
             "evaluate_program",
             "gate_means",

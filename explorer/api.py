@@ -18,18 +18,21 @@ from explorer.data.dataset import Dataset
 from explorer.errors import DataError
 from explorer.names import spec_of
 from explorer.nets import Net
-from explorer.probes import gates, gradients, lesions, programs
+from explorer.probes import activations, gates, gradients, lesions, programs
 from explorer.probes import predict as prediction
 from explorer.probes.match import matched
 from explorer.probes.picture import Image
 from explorer.results import (
+    ActivationMaps,
     Attribution,
     Baseline,
+    Channels,
     Floats,
     GateMeans,
     LayerGradients,
     LesionCurve,
     Method,
+    Part,
     ProgramResult,
     Record,
     UnitConductance,
@@ -155,6 +158,33 @@ def unit_conductance(
         target=target,
         baseline=baseline,
         steps=steps,
+        name=name,
+    )
+
+
+def activation_maps(
+    net: Net,
+    data: Data = "digits",
+    image: Image = 0,
+    *,
+    units: Sequence[str | int] | None = None,
+    part: Part = "output",
+    channels: Channels = "strongest",
+    k: int = 16,
+    deleted: Sequence[str | int] = (),
+    name: str | None = None,
+) -> ActivationMaps:
+    """Maps of units for one image; see :func:`explorer.probes.activations.activation_maps`."""
+    net, dataset = matched(net, load_data(data))
+    return activations.activation_maps(
+        net,
+        dataset,
+        image,
+        units=units,
+        part=part,
+        channels=channels,
+        k=k,
+        deleted=deleted,
         name=name,
     )
 

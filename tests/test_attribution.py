@@ -18,16 +18,21 @@ import torch
 from PIL import Image
 
 import explorer
+from explorer.blueprint import blueprint
 from explorer.charts import attribution_figure, conductance_figure
 from explorer.cli import main
-from explorer.errors import RunError, SkipscopeError
+from explorer.data.images import MAX_FILE_BYTES
+from explorer.data.load import load_data
+from explorer.errors import DataError, RunError, SkipscopeError
 from explorer.names import spec_of
 from explorer.nets import Net, create_net
 from explorer.results import METHODS, Attribution, Decision, UnitConductance
 from explorer.results.attribution import from_png, to_png
+from explorer.runs import pictures
 from explorer.runs.jobs import JOBS, Context, Shelf
 from explorer.runs.requests import parse_request
-from explorer.specs import DataSpec, fit_to_data
+from explorer.specs import DATASETS, DataSpec, fit_to_data
+from explorer.ui.instruments import Asking, Lane, instrument
 
 PLAIN, RESIDUAL = "plain_8;width=2", "resnet_v2_14;width=2"
 Run = Callable[..., tuple[int, str, str]]
@@ -187,6 +192,20 @@ def test_jobs_stream_and_end_as_the_functions_do(net: Net, tmp_path: Path) -> No
     own = asked("attribution", image_path=str(file), method="saliency")
     assert own["decision"]["image"] == "mine.png"
     assert not from_png(own["picture"]).any()
+    kept = pictures.picture_path(tmp_path, pictures.keep_picture(tmp_path, file.read_bytes()))
+    own = asked("attribution", image_path=str(kept), method="saliency")
+    assert own["decision"]["image"] == "your image"
+
+
+def test_what_takes_long_lets_clicks_come_first() -> None:
+    quick = {
+        method: parse_request("attribution", {"net": source(PLAIN), "index": 0, "method": method})
+        for method in METHODS
+    }
+    assert {method for method, asked in quick.items() if asked.priority == "click"} == {
+        "saliency",
+        "grad_cam",
+    }
 
 
 @pytest.mark.parametrize(
@@ -205,6 +224,88 @@ def test_requests_that_make_no_sense(more: dict[str, Any]) -> None:
         parse_request("attribution", {"net": source(PLAIN), **more})
     assert not isinstance(caught.value, RunError)
     assert "\n" not in str(caught.value)
+
+
+# -------------------------------------------------------------------------------------- page
+
+
+def asking(**options: Any) -> Asking:
+    spec = fit_to_data(spec_of(RESIDUAL), DataSpec())
+    chosen = {"image": 2, "own": "", "class": "true", "without": "", "baseline": "black", **options}
+    return Asking(
+        0, {"source": "shipped", "name": "x"}, DataSpec(), None, 7, chosen, blueprint(spec)
+    )
+
+
+def test_a_page_asks_for_what_was_chosen() -> None:
+    one = instrument("attribution")
+    asked = one.payload(asking(method="grad_cam", unit="stages.0.units.1"))
+    assert asked["unit"] == "stages.0.units.1"
+    assert (asked["index"], asked["image_path"], asked["deleted"]) == (2, None, [])
+    parse_request("attribution", asked)
+    # Names of another net's blocks mean the last block, and none left out.
+    asked = one.payload(asking(method="grad_cam", unit="layer1.0", without="layer1.0"))
+    assert (asked["unit"], asked["deleted"]) == (None, [])
+    own = "0123456789abcdef.picture"
+    asked = instrument("conductance").payload(asking(own=own, without="stages.0.units.1"))
+    assert (asked["index"], asked["image_path"]) == (None, own)
+    assert asked["deleted"] == ["stages.0.units.1"]
+    parse_request("conductance", asked)
+
+
+def test_sentences_say_what_the_numbers_do(net: Net) -> None:
+    def said(key: str, result: Any) -> str:
+        spec = fit_to_data(spec_of(RESIDUAL), DataSpec())
+        lane = Lane(0, "Mine", blueprint(spec), DATASETS["digits"], result.to_json())
+        options = {"method": getattr(result, "method", ""), "narrow": True}
+        one = instrument(key)
+        assert one.figure([lane], options, "light").data
+        assert one.table(lane.result)
+        assert len(one.formula([lane], options)) == 2
+        return one.caption([lane], options)[0]
+
+    true = int(load_data(DataSpec()).test_labels[3])
+    right = explorer.attribute(net, "digits", 3, target="true", steps=16)
+    wrong = right.decision.predicted != true
+    words = said("attribution", right)
+    assert (f"; it is {true}" in words) == wrong
+    assert f"Explained is {true}" in words
+    assert f"error {right.error():.2g}, 16 steps" in words
+    without = explorer.attribute(net, "digits", 3, method="grad_cam", deleted=[1])
+    words = said("attribution", without)
+    assert "without stages.0.units.1" in words
+    assert "Maps of stages.2.units.1, 2×2." in words
+    units = explorer.unit_conductance(net, "digits", 3)
+    ways = units.shortcut != 0
+    assert (
+        f"Of {units.whole:.3g} logits, {units.branch[ways].max():.3g} pass through block"
+        in said("conductance", units)
+    )
+    plain = create_net(PLAIN, input_shape=(1, 8, 8), classes=10, seed=7)
+    words = said("conductance", explorer.unit_conductance(plain, "digits", 3, steps=8))
+    assert "logits pass through each of its blocks (error at most" in words
+
+
+def test_images_that_people_bring_have_names_of_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = pictures.keep_picture(tmp_path, b"an image")
+    assert pictures.is_picture(name)
+    assert pictures.keep_picture(tmp_path, memoryview(b"an image")) == name
+    assert pictures.kept_picture(pictures.picture_path(tmp_path, name)) == b"an image"
+    for wrong in ("0123456789abcdef.picture", "../weights/a", "/etc/passwd"):
+        with pytest.raises(DataError, match="not stored here: choose the file again"):
+            pictures.picture_path(tmp_path, wrong)
+    for content in (b"", b"x" * (MAX_FILE_BYTES + 1)):
+        with pytest.raises(DataError, match="1 byte to 32 MB can be looked at"):
+            pictures.keep_picture(tmp_path, content)
+    monkeypatch.setattr(pictures, "BYTES_KEPT", 10)
+    other = pictures.keep_picture(tmp_path, b"another")
+    with pytest.raises(DataError, match="not stored here"):
+        pictures.picture_path(tmp_path, name)
+    assert pictures.picture_path(tmp_path, other).is_file()
+    with pytest.raises(DataError, match="any more"):
+        pictures.kept_picture(tmp_path / name)
 
 
 # ----------------------------------------------------------------------------------- figures

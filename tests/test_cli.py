@@ -59,7 +59,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(commands) == {
         *("app", "list", "show", "train", "lesions", "gradients", "gates", "export"),
         *("publish", "bench"),
-        *("attribute",),
+        *("attribute", "activations"),
     }
     for argv in (["--help"], *([name, "--help"] for name in commands)):
         with pytest.raises(SystemExit) as done:

@@ -20,6 +20,9 @@ PAGE = "from explorer.ui.screens import instruments\ninstruments.page()\n"
 # Small nets: one that the instrument means something for, and one that it does not (None where
 # it means something for every net).
 NETS: dict[str, tuple[str, str | None]] = {
+    "activations": ("resnet_v2_8;width=4", "fc_plain_6;width=8"),
+    "attribution": ("resnet_v2_8;width=4", None),
+    "conductance": ("highway_10;width=4", None),
     "gates": ("fc_highway_5;width=8", "plain_8;width=4"),
     "gradients": ("resnet_v2_8;width=4", None),
     "lesions": ("resnet_v2_8;width=4", None),

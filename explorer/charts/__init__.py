@@ -1,5 +1,6 @@
 """Figures: results in, ``plotly`` figures out. The same ones on the page and in reports."""
 
+from explorer.charts.activations import activation_figure
 from explorer.charts.attribution import attribution_figure, conductance_figure
 from explorer.charts.gates import (
     gate_distribution_figure,
@@ -24,6 +25,7 @@ from explorer.charts.training import training_figure
 __all__ = [
     "LANE_STYLES",
     "Theme",
+    "activation_figure",
     "attribution_figure",
     "branch_figure",
     "classifier_figure",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +21,7 @@ from explorer.charts.palette import (
     muted,
 )
 from explorer.results import Attribution, Decision, UnitConductance
+from explorer.results.attribution import to_png
 
 SMALL = 64  # pixels a side, up to which an image is drawn as squares, not smoothed
 PANEL = 270  # height of one picture
@@ -55,9 +54,9 @@ def attribution_figure(
     for place in range(panels):
         _panel(figure, place, rows, columns, first.picture.shape[:2])
     _title(figure, 0, first.decision.image, ink(theme))
-    _picture(figure, 0, first.picture)
+    place_picture(figure, "", first.picture)
     for place, (lane, name, result) in enumerate(lanes, start=1):
-        _picture(figure, place, _dimmed(result.picture, theme))
+        place_picture(figure, _end(place), _dimmed(result.picture, theme))
         _heat(figure, place, result)
         style = lane_style(lane)
         _title(figure, place, f"<b>{name}</b><br>{_of(result.decision)}", style.colour(theme))
@@ -150,7 +149,7 @@ def _of(decision: Decision) -> str:
 def _panel(figure: go.Figure, place: int, rows: int, columns: int, shape: tuple[int, ...]) -> None:
     """Axes of one picture: square pixels, the first row on top, nothing written on them."""
     row, column = divmod(place, columns)
-    end = "" if place == 0 else str(place + 1)
+    end = _end(place)
     gap, room = 0.03, 38 / (rows * PANEL)
     left, top = column / columns, 1 - row / rows
     shared: dict[str, Any] = {
@@ -174,9 +173,13 @@ def _panel(figure: go.Figure, place: int, rows: int, columns: int, shape: tuple[
     }
 
 
+def _end(place: int) -> str:
+    """What follows the letter in the names of a panel's axes."""
+    return "" if place == 0 else str(place + 1)
+
+
 def _axes(place: int) -> dict[str, str]:
-    end = "" if place == 0 else str(place + 1)
-    return {"xaxis": f"x{end}", "yaxis": f"y{end}"}
+    return {"xaxis": f"x{_end(place)}", "yaxis": f"y{_end(place)}"}
 
 
 def _title(figure: go.Figure, place: int, text: str, colour: str) -> None:
@@ -193,20 +196,17 @@ def _title(figure: go.Figure, place: int, text: str, colour: str) -> None:
     )
 
 
-def _picture(figure: go.Figure, place: int, pixels: NDArray[np.uint8]) -> None:
-    """The pixels, as a PNG inside the figure: a hundred times smaller than numbers."""
-    from PIL import Image
-
+def place_picture(figure: go.Figure, number: str, pixels: NDArray[np.uint8]) -> None:
+    """The pixels (H, W, C) on axes ``x<number>``: a PNG, a hundred times smaller than numbers."""
     height, width = pixels.shape[:2]
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
     figure.add_image(
-        source="data:image/png;base64," + base64.b64encode(file.getvalue()).decode(),
+        source="data:image/png;base64," + to_png(pixels),
         dx=1,
         dy=1,
         zsmooth="fast" if max(height, width) > SMALL else False,
         hoverinfo="skip",
-        **_axes(place),
+        xaxis=f"x{number}",
+        yaxis=f"y{number}",
     )
 
 
@@ -241,22 +241,26 @@ def _short(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def _colours(theme: Theme, *, signed: bool) -> dict[str, Any]:
-    """Blue, nothing, orange: what says little lets the picture through."""
+def against_and_for(theme: Theme) -> list[Any]:
+    """From blue over nothing to orange: what says little lets the picture through."""
     against, favour = LANE_STYLES[1].colour(theme), LANE_STYLES[0].colour(theme)
-    favours = [(0.0, 0.0), (0.5, 0.6), (1.0, 0.95)]  # of the way up: opacity
-    if signed:
-        stops = [[(1 - at) / 2, faded(against, opacity)] for at, opacity in favours[::-1]]
-        stops += [[(1 + at) / 2, faded(favour, opacity)] for at, opacity in favours]
-    else:
-        stops = [[at, faded(favour, opacity)] for at, opacity in favours]
+    below = [[(1 - at) / 2, faded(against, opacity)] for at, opacity in _OPACITY[::-1]]
+    return below + [[(1 + at) / 2, faded(favour, opacity)] for at, opacity in _OPACITY]
+
+
+_OPACITY = ((0.0, 0.0), (0.5, 0.6), (1.0, 0.95))  # of the way up from nothing
+
+
+def _colours(theme: Theme, *, signed: bool) -> dict[str, Any]:
+    favour = LANE_STYLES[0].colour(theme)
+    alone = [[at, faded(favour, opacity)] for at, opacity in _OPACITY]
     ticks = {"tickvals": [-1, 0, 1], "ticktext": ["against", "0", "for the class"]}
     if not signed:
         ticks = {"tickvals": [0, 1], "ticktext": ["none", "most"]}
     return {
         "cmin": -1 if signed else 0,
         "cmax": 1,
-        "colorscale": stops,
+        "colorscale": against_and_for(theme) if signed else alone,
         "colorbar": {
             "orientation": "h",
             "y": 0,

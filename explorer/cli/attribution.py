@@ -4,48 +4,27 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.cli import text
-from explorer.cli.choices import Loaded, load
+from explorer.cli.choices import Loaded
 from explorer.cli.outputs import deliver
-from explorer.errors import DataError, SpecError, WeightsError
+from explorer.cli.several import Several, load_all
+from explorer.errors import SpecError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from explorer.results import Attribution, UnitConductance
 
 CONDUCTANCE = "conductance"
 WIDEST = 32  # signs a row of a map in the terminal
 
 
-@dataclass(frozen=True)
-class Several:
-    """The results of some nets, as one document and one table."""
-
-    results: Sequence[Any]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"nets": [result.to_json() for result in self.results]}
-
-    def to_frame(self) -> pd.DataFrame:
-        import pandas as pd
-
-        frames: list[pd.DataFrame] = [result.to_frame() for result in self.results]
-        return pd.concat(frames, ignore_index=True)
-
-
 def run_attribute(args: argparse.Namespace) -> None:
     """Maps over one image, or the conductance of every unit."""
     method = args.method
     units = for_each(args.unit, len(args.nets), "--unit")
-    deleted = [
-        tuple(name.strip() for name in (names or "").split(",") if name.strip())
-        for names in for_each(args.delete, len(args.nets), "--delete")
-    ]
+    deleted = [names_of(names) for names in for_each(args.delete, len(args.nets), "--delete")]
     image = image_of(args.image)
     nets = load_all(args)
     asked = {"target": getattr(args, "class"), "baseline": args.baseline, "steps": args.steps}
@@ -153,29 +132,7 @@ def _steps(bar: text.Bar) -> Callable[[Attribution | UnitConductance, float], No
     return lambda part, share: bar(share, f"{part.n_steps} steps")
 
 
-# ------------------------------------------------------------------------- nets and one image
-
-
-def load_all(args: argparse.Namespace) -> list[Loaded]:
-    """Every net of ``args.nets``, on the same data.
-
-    Raises:
-        SkipscopeError: One sentence; also where the nets would see different images.
-    """
-    if args.weights is not None and len(args.nets) > 1:
-        raise WeightsError(
-            "--weights are of one net: to compare several, give each as a .safetensors file with "
-            "its card."
-        )
-    nets = [load(argparse.Namespace(**{**vars(args), "net": name})) for name in args.nets]
-    for net in nets[1:]:
-        if net.dataset.spec != nets[0].dataset.spec:
-            ours, theirs = nets[0].dataset.info.title, net.dataset.info.title
-            raise DataError(
-                f"{nets[0].name} goes with {ours} and {net.name} with {theirs}: say with --data "
-                "which images all of them are to see."
-            )
-    return nets
+# ------------------------------------------------------------------------- options and one image
 
 
 def image_of(given: str) -> int | Path:
@@ -183,6 +140,11 @@ def image_of(given: str) -> int | Path:
     if given.isascii() and given.isdigit():
         return int(given[:12])
     return Path(given).expanduser()
+
+
+def names_of(given: str | None) -> tuple[str, ...]:
+    """Units of a list with commas; none where nothing was said."""
+    return tuple(name.strip() for name in (given or "").split(",") if name.strip())
 
 
 def for_each(given: Sequence[str] | None, n: int, option: str) -> list[str | None]:

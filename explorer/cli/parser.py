@@ -95,6 +95,7 @@ Every command explains itself: skipscope train --help""",
     _train(command)
     _instruments(command)
     _one_image(command)
+    _activations(command)
     _export(command)
     _publish_and_bench(command)
     return parser, made
@@ -301,6 +302,44 @@ def _one_image(command: Command) -> None:
     )
     attribute.add_argument("--window", type=_whole, metavar="PIXELS", help="of occlusion: its side")
     add_outputs(attribute)
+
+
+def _activations(command: Command) -> None:
+    activations = command(
+        "activations",
+        "explorer.cli.activations:run_activations",
+        "show the maps of units for one image",
+        "The strongest maps of each stage's last unit, or of units of your choice: their output,\n"
+        "or what their own layers add (branch) to what passes them by (shortcut).",
+        """\
+  skipscope activations digits_resnet_v2_56 --image 3 --html maps.html
+  skipscope activations digits_plain_56 digits_resnet_v2_56 --unit stages.1.units.4
+  skipscope activations digits_densenet_40_k12 --part branch --channels first --k 12
+  skipscope activations digits_resnet_v2_56 --delete stages.0.units.1 --csv""",
+    )
+    _nets_and_image(activations)
+    activations.add_argument(
+        "--unit",
+        action="append",
+        metavar="UNITS",
+        help="units, separated by commas (default: the last of each stage); repeat for each net",
+    )
+    activations.add_argument(
+        "--part",
+        type=_one_of("output", "branch", "shortcut"),
+        default="output",
+        help="output (default), branch or shortcut",
+    )
+    activations.add_argument(
+        "--channels",
+        type=_one_of("strongest", "first"),
+        default="strongest",
+        help="strongest: of the greatest mean magnitude (default), or first",
+    )
+    activations.add_argument(
+        "--k", type=_whole, default=16, help="how many channels of a unit (default 16)"
+    )
+    add_outputs(activations)
 
 
 def _nets_and_image(parser: Parser) -> None:

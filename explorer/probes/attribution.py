@@ -52,6 +52,7 @@ Target = int | str  # a class by its name or position, ``"predicted"`` or ``"tru
 FIRST_STEPS, MAX_STEPS = 64, 1024
 TOLERANCE = 0.01  # of |f(x) − f(x′)|, or of one logit where that is more
 _BYTES = 256 << 20  # of activations kept for one backward pass
+_ACCELERATOR_BYTES = 4 << 30
 _AT_ONCE = 128
 
 
@@ -222,7 +223,8 @@ class _Case:
         )
         # Activations of one image that a backward pass needs, with as much again for gradients.
         entries = sum(math.prod(layer.output_shape) for layer in net.blueprint.layers)
-        at_once = max(1, min(_AT_ONCE, _BYTES // (8 * entries)))
+        room = _BYTES if x.device.type == "cpu" else _ACCELERATOR_BYTES
+        at_once = max(1, min(_AT_ONCE, room // (8 * entries)))
         x.requires_grad_()
         return _Case(opened, dataset, seen, x, chosen, decision, at_once, cancelled)
 

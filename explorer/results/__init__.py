@@ -5,6 +5,7 @@ table (``to_frame``) and into plain JSON values (``to_json``) and back (``from_j
 pandas only when a table is asked for, because its import would delay the server's start.
 """
 
+from explorer.results.activations import CHANNELS, PARTS, ActivationMaps, Channels, Part, UnitMaps
 from explorer.results.attribution import (
     BASELINES,
     METHODS,
@@ -36,10 +37,14 @@ from explorer.results.training import Record, TrainingCurves
 
 __all__ = [
     "BASELINES",
+    "CHANNELS",
     "METHODS",
+    "PARTS",
+    "ActivationMaps",
     "Attribution",
     "Baseline",
     "BranchResponses",
+    "Channels",
     "ClassifierByUnit",
     "Decision",
     "EstimationError",
@@ -59,6 +64,7 @@ __all__ = [
     "LesionCurve",
     "LossSurface",
     "Method",
+    "Part",
     "Prediction",
     "ProgramResult",
     "Propagation",
@@ -71,6 +77,7 @@ __all__ = [
     "SurfaceNorm",
     "TrainingCurves",
     "UnitConductance",
+    "UnitMaps",
     "WorkedExample",
     "wilson_interval",
 ]

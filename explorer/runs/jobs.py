@@ -31,6 +31,7 @@ from explorer.probes.predict import predict
 from explorer.probes.programs import evaluate_programs, without
 from explorer.probes.timing import time_forward
 from explorer.results import ForwardTiming, LesionCurve, Prediction
+from explorer.runs.instruments.activations import activations
 from explorer.runs.instruments.attribution import attribution, conductance
 from explorer.specs import DataSpec, parse, parse_net
 from explorer.training.devices import resolve
@@ -298,6 +299,7 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "blueprint": blueprint,
     "attribution": attribution,
     "conductance": conductance,
+    "activations": activations,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from explorer.errors import RunError
-from explorer.results import Baseline, Method
+from explorer.results import Baseline, Channels, Method, Part
 from explorer.specs import DataSpec, NetSpec, Spec, parse
 
 JobKind = Literal[
@@ -25,6 +25,7 @@ JobKind = Literal[
     "blueprint",
     "attribution",
     "conductance",
+    "activations",
 ]
 Priority = Literal["click", "sweep"]
 
@@ -198,6 +199,11 @@ class AttributionRequest(OneImage):
     steps: int | None = Field(None, ge=1, le=4096)
     window: int | None = Field(None, ge=1)
 
+    @property
+    def priority(self) -> Priority:
+        """One pass is a click; hundreds let clicks come first."""
+        return "click" if self.method in ("saliency", "grad_cam") else "sweep"
+
 
 class ConductanceRequest(OneImage):
     """Which units carried a decision, refined while watched: a UnitConductance."""
@@ -205,6 +211,20 @@ class ConductanceRequest(OneImage):
     target: str | int = "predicted"
     baseline: Baseline = "black"
     steps: int | None = Field(None, ge=1, le=4096)
+
+
+class ActivationsRequest(OneImage):
+    """What units' maps look like for one image: ActivationMaps.
+
+    Attributes:
+        units: None takes the last of each stage.
+        k: Channels of each unit.
+    """
+
+    units: tuple[str, ...] | None = Field(None, min_length=1, max_length=64)
+    part: Part = "output"
+    channels: Channels = "strongest"
+    k: int = Field(16, ge=1, le=256)
 
 
 class PrepareDataRequest(Spec):
@@ -284,6 +304,7 @@ Request = (
     | BlueprintRequest
     | AttributionRequest
     | ConductanceRequest
+    | ActivationsRequest
 )
 REQUESTS: dict[JobKind, type[Request]] = {
     "lesions": LesionsRequest,
@@ -297,6 +318,7 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "blueprint": BlueprintRequest,
     "attribution": AttributionRequest,
     "conductance": ConductanceRequest,
+    "activations": ActivationsRequest,
 }
 # What a person waits for is answered before, and in the middle of, what merely takes its time.
 PRIORITIES: dict[JobKind, Priority] = {
@@ -311,6 +333,7 @@ PRIORITIES: dict[JobKind, Priority] = {
     "blueprint": "click",
     "attribution": "click",
     "conductance": "sweep",
+    "activations": "click",
 }
 
 

@@ -30,6 +30,7 @@ from explorer.runs.process import WorkerOptions, WorkerProcess
 from explorer.runs.protocol import Message, checkpoint_path, snapshot_path
 from explorer.runs.requests import (
     PRIORITIES,
+    AttributionRequest,
     BlueprintRequest,
     CodeRequest,
     ExternalSource,
@@ -339,7 +340,8 @@ class RunService:
             SkipscopeError: One sentence: what is wrong with the payload, or which net is missing.
         """
         request = parse_request(kind, payload if not isinstance(payload, Mapping) else {**payload})
-        return self._ask(kind, request, priority or PRIORITIES[kind])
+        own = request.priority if isinstance(request, AttributionRequest) else PRIORITIES[kind]
+        return self._ask(kind, request, priority or own)
 
     def job(self, job_id: str) -> JobHandle:
         """A job that was submitted before; raises :class:`RunError` where it is forgotten."""
