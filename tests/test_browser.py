@@ -418,6 +418,29 @@ def test_a_block_under_the_pointer_is_marked_in_every_chart_and_back(visit: Visi
     page.wait_for_function("() => document.querySelectorAll('.sk-graph .marked').length === 1")
 
 
+def test_the_slider_of_time_shows_an_earlier_step_and_the_link_keeps_it(visit: Visit) -> None:
+    page = visit.open(**TINY)
+    page.locator(".sk-play").click()
+    visit.status("finished")
+    latest = page.locator(".sk-label").all_text_contents()
+    assert all("step 60" in words for words in latest)
+    slider = page.locator(".sk-at")
+    slider.focus()
+    page.keyboard.press("Home")
+    earlier = """() => [...document.querySelectorAll('.sk-label')]
+      .every((label) => / step 0$/.test(label.textContent))"""
+    page.wait_for_function(earlier)
+    page.wait_for_url("**at=0**")
+    page.reload()
+    page.wait_for_function("() => !document.getElementById('sk-cover')", timeout=60_000)
+    page.wait_for_function(earlier, timeout=60_000)
+    page.locator(".sk-now").click()
+    page.wait_for_function(
+        "(words) => document.querySelector('.sk-label').textContent === words", arg=latest[0]
+    )
+    page.wait_for_url(lambda url: "at=" not in url)
+
+
 def test_a_chart_tells_its_numbers(visit: Visit) -> None:
     page = visit.open()
     numbers = page.locator(".st-key-card-lesion .sk-numbers")

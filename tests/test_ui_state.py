@@ -20,7 +20,7 @@ def rich_state() -> PageState:
     state = replace(
         state, training=training, seed=123, device="cpu", run="abc123", image=17, colour="lesion"
     )
-    state = replace(state, hide=("data", "play"))
+    state = replace(state, hide=("data", "play"), at=40)
     return state.with_cut(0, (3, 1)).with_cut(1, (0,))
 
 

@@ -67,6 +67,11 @@ _TRANSPORT = """
       <input class="sk-rate" type="number" step="any" min="1e-8" max="100"></label>
     <span class="sk-conditions"></span>
   </div>
+  <div class="sk-past" hidden>
+    <label>Looking at step <input class="sk-at" type="range" min="0" max="0" value="0" step="1">
+      <output></output></label>
+    <button type="button" class="sk-button sk-small sk-now">Follow the latest</button>
+  </div>
   <p class="sk-why" role="status" hidden></p>
 </div>
 """
@@ -111,6 +116,20 @@ def picture(key: str, *, feed: str, image: int) -> None:
     _mount("picture", key, {"feed": feed, "image": image})
 
 
-def transport_bar(key: str, *, feed: str, conditions: str, action: Callable[[], None]) -> None:
-    """Play, step, slow, stop, progress, learning rate."""
-    _mount("transport", key, {"feed": feed, "conditions": conditions}, on_action_change=action)
+def transport_bar(
+    key: str,
+    *,
+    feed: str,
+    conditions: str,
+    at: int | None,
+    action: Callable[[], None],
+    look: Callable[[], None],
+) -> None:
+    """Play, step, slow, stop, progress, learning rate, and the slider of time.
+
+    Args:
+        at: Step that is looked at; None follows the latest.
+        look: The slider was moved; trigger ``at``, a step or ``"latest"``.
+    """
+    data = {"feed": feed, "conditions": conditions, "at": at}
+    _mount("transport", key, data, on_action_change=action, on_at_change=look)

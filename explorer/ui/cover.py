@@ -128,7 +128,11 @@ def _cover(state: PageState) -> str:
     }
     bar = colours = ""
     if "play" not in state.hide:
-        data["transport"] = {"feed": feed_query(state), "conditions": conditions(state)}
+        data["transport"] = {
+            "feed": feed_query(state),
+            "conditions": conditions(state),
+            "at": state.at if state.run is not None else None,
+        }
         bar = f'<div class="transport">{PART_HTML["transport"]}</div>'
     if "colour" not in state.hide:
         buttons = "".join(

@@ -26,7 +26,7 @@ from explorer.ui.figures import CHARTS, Situation, caption, figure, words_when_e
 from explorer.ui.plans import plan_of
 from explorer.ui.predictions import Predictions, Seen
 from explorer.ui.restview import fresh_source, rest_views, shipped_card, shipped_origin
-from explorer.ui.runview import lane_views, transport, watched_programs
+from explorer.ui.runview import lane_views, moment_views, transport, watched_programs
 from explorer.ui.state import PageState, from_query, read_cuts
 from explorer.ui.views import LaneView, unit_quantities
 from explorer.ui.words import program_sentence
@@ -97,11 +97,17 @@ def _run_answer(
     if version == query.get("have"):
         return _unchanged(version, poll)
 
+    at = int(query["at"]) if query.get("at", "").isdecimal() else None
+
     def build() -> str:
         live = service.live(run)
+        if at is None or at >= experiment.step:
+            identity, views = f"{run}.{live.version}", lane_views(live)
+        else:
+            identity, views = f"{run}.at{at}", moment_views(live, service.moment(run, at))
         page = Page(
-            identity=f"{run}.{live.version}",
-            views=lane_views(live),
+            identity=identity,
+            views=views,
             transport=transport(live.experiment),
             programs=watched_programs(live),
             steps_total=live.experiment.steps_total,
@@ -111,7 +117,7 @@ def _run_answer(
         return page.text(version, poll, charts, theme)
 
     # A class that looks at one training asks for the same answer, person by person.
-    asked = (version, str(poll), *charts, theme, _asked(query, ("cut", "image")))
+    asked = (version, str(poll), *charts, theme, _asked(query, ("cut", "image", "at")))
     return _answers.text(asked, build).encode()
 
 

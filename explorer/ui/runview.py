@@ -9,8 +9,8 @@ import numpy as np
 
 from explorer.blueprint import Blueprint
 from explorer.names import title_of
-from explorer.results import GateMeans, LayerGradients, Record
-from explorer.runs.views import ExperimentView, LaneLive, LiveView
+from explorer.results import GateMeans, LayerGradients, LesionCurve, Record
+from explorer.runs.views import ExperimentView, LaneLive, LiveView, MomentView
 from explorer.specs import ExperimentSpec
 from explorer.ui.plans import gated_units, plan_of
 from explorer.ui.views import LaneView
@@ -57,6 +57,30 @@ def _lane_view(experiment: ExperimentView, index: int, lane: LaneLive) -> LaneVi
     )
 
 
+def moment_views(live: LiveView, moment: MomentView) -> list[LaneView]:
+    """One view a lane of what had been recorded at an earlier step."""
+    views = lane_views(live)
+    for lane, (view, then) in enumerate(zip(views, moment.lanes, strict=True)):
+        spec, plan = live.experiment.spec, view.blueprint
+        recorded = then.records.get("lesions")
+        curve = _lesions(plan, spec, recorded)
+        curve_step = recorded.step if recorded else None
+        if then.lesions is not None:
+            curve, curve_step = then.lesions.curve, then.lesions.step
+        curves = live.lanes[lane].curves.until(moment.step)
+        at = int(curves.eval_step[-1]) if len(curves.eval_step) else None
+        views[lane] = replace(
+            view,
+            origin=f"step {at:,}" if at is not None else "not yet evaluated",
+            curves=replace(curves, name=view.name),
+            gradients=_gradients(plan, spec, then.records.get("layers")),
+            gates=_gates(plan, spec, then.records.get("gates")),
+            lesions=curve,
+            lesions_step=curve_step,
+        )
+    return views
+
+
 def _gradients(
     plan: Blueprint, spec: ExperimentSpec, record: Record | None
 ) -> LayerGradients | None:
@@ -87,6 +111,19 @@ def _gates(plan: Blueprint, spec: ExperimentSpec, record: Record | None) -> Gate
         mean=mean,
         sd=_floats(record.values.get("sd", [0.0] * len(mean))),
         bias=_floats(record.values.get("bias", [float("nan")] * len(mean))),
+    )
+
+
+def _lesions(plan: Blueprint, spec: ExperimentSpec, record: Record | None) -> LesionCurve | None:
+    if record is None:
+        return None
+    return LesionCurve(
+        net="",
+        data=spec.data.name,
+        n_images=int(record.values["n"]),
+        baseline_accuracy=float(record.values["baseline"]),
+        units=tuple(unit.name for unit in plan.units if unit.deletable),
+        accuracy=_floats(record.values["accuracy"]),
     )
 
 
@@ -146,6 +183,8 @@ def transport(experiment: ExperimentView) -> dict[str, Any]:
         if again
         else "▶ Play",
         "slow": experiment.slow is not None,
+        # What the time slider can go back to.
+        "step": experiment.step,
         "learning_rate": f"{rate:.4g}",
         "can": {
             "play": status != "starting" and status != "queued",

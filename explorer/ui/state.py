@@ -50,6 +50,7 @@ class PageState:
         deleted: For every lane the indices of its deleted units.
         run: The experiment that the page follows; None before Play.
         image: Index into the test images.
+        at: Step of the run that is looked at; None follows the latest.
         hide: Controls that this page leaves out; in the order of ``Control``.
     """
 
@@ -64,6 +65,7 @@ class PageState:
     curve: Curve = "error"
     gradient_of: GradientOf = "parameters"
     image: int = 0
+    at: int | None = None
     hide: tuple[Control, ...] = ()
     info: DataInfo = field(default_factory=lambda: data_info(DataSpec()))
 
@@ -184,6 +186,8 @@ def to_query(state: PageState) -> dict[str, str]:
         )
     if state.run:
         query["run"] = state.run
+        if state.at is not None:
+            query["at"] = str(state.at)
     if state.hide:
         query["hide"] = ".".join(state.hide)
     return query
@@ -236,6 +240,7 @@ def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
         gradient_of=of or state.gradient_of,
         image=image or 0,
         run=query.get("run") or None,
+        at=attempt("at", lambda text: _integer(text, "step", 0, 10_000_000)),
     )
     state = replace(state, hide=attempt("hide", _read_hidden) or ())
     cuts = attempt("cut", read_cuts)

@@ -21,7 +21,8 @@ export function drawCover({ lane, transport }) {
     });
 
   const ends = [
-    data.transport && mount(transport, cover.querySelector(".transport"), data.transport, (_, value) => {
+    data.transport && mount(transport, cover.querySelector(".transport"), data.transport, (name, value) => {
+      if (name === "at") return; // an old step can be looked at again; nothing was changed
       const [, word, rate] = /^(\w+)(?:=([^:]*))?:/.exec(value);
       const bar = page.querySelector(".sk-transport");
       if (rate === undefined) return bar.querySelector(`.sk-${word}`)?.click();

@@ -59,6 +59,7 @@ class Follower {
     if (data.query === this.query) return;
     this.query = data.query;
     this.version = "";
+    this.eager = 12; // what a click asks is answered soon: polls that do not wait for long
     this.box.setAttribute("aria-busy", "true");
     this.again(0);
   }
@@ -88,6 +89,7 @@ class Follower {
       if (turn !== this.turn) return;
       this.failures = 0;
       wait = document.hidden ? Math.max(news.poll_ms, 20000) : news.poll_ms;
+      if (this.eager-- > 0) wait = Math.min(wait, 120);
       if (news.lanes) await this.show(news);
       this.version = news.version;
     } catch {
@@ -114,13 +116,16 @@ class Follower {
     this.box.classList.toggle("sk-nothing", nothing);
     text(empty, news.empty);
     this.lanes(news.lanes);
+    for (const one of hands) one.told(news.lanes);
     paragraphs(this.find("sk-said"), news.captions);
     paragraphs(this.find("sk-formula-lines"), news.formula);
     paragraphs(this.find("sk-conditions"), news.conditions);
+    gallery(this.find("sk-pictures"), news.pictures);
     this.find("sk-formula").hidden = news.formula.length === 0;
     this.find("sk-table").hidden = news.tables.every((table) => table.rows.length === 0);
     tables(this.find("sk-tables"), news.tables);
     this.plot.setAttribute("aria-label", [this.title, ...news.captions].join(". "));
+    this.find("sk-stage").style.minHeight = `${news.figure.layout.height ?? 380}px`;
     const drawn = JSON.stringify(news.figure);
     if (drawn !== this.drawn) {
       this.drawn = drawn;
@@ -205,4 +210,201 @@ function tableOf(content) {
     }
   }
   return frame;
+}
+
+function gallery(list, pictures) {
+  const now = JSON.stringify(pictures);
+  list.hidden = pictures.length === 0;
+  if (list.dataset.now === now) return;
+  list.dataset.now = now;
+  list.replaceChildren(
+    ...pictures.map((picture) => {
+      const item = document.createElement("li");
+      item.style.setProperty("--lane", `var(--sk-lane-${picture.lane})`);
+      const img = item.appendChild(document.createElement("img"));
+      img.src = `data:image/png;base64,${picture.png}`;
+      img.alt = picture.alt;
+      item.appendChild(document.createElement("span")).textContent = picture.words;
+      return item;
+    }),
+  );
+}
+
+// ---------------------------------------------------------------------------------- by hand
+
+const hands = new Set();
+
+// A block graph in which blocks are deleted (click, Enter) and swapped (drag, or S on both).
+export function hand(component) {
+  const root = component.parentElement;
+  root.skipscopeHand ??= new Hand(root);
+  const self = root.skipscopeHand;
+  const generation = ++self.generation;
+  hands.add(self);
+  self.draw(component);
+  return () => {
+    setTimeout(() => {
+      if (self.generation === generation) hands.delete(self);
+    }, 0);
+  };
+}
+
+const FAR = 7; // pixels from which a press is a drag
+
+class Hand {
+  generation = 0;
+
+  constructor(root) {
+    this.box = root.querySelector(".sk-hand");
+    this.graph = this.box.querySelector(".sk-graph");
+    this.words = this.box.querySelector(".sk-status");
+    this.graph.addEventListener("pointerdown", (event) => this.press(event));
+    this.graph.addEventListener("pointermove", (event) => this.move(event));
+    this.graph.addEventListener("pointerup", (event) => this.release(event));
+    this.graph.addEventListener("pointercancel", () => this.letGo());
+    this.graph.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  draw(component) {
+    this.component = component;
+    const data = component.data;
+    this.box.style.setProperty("--lane", `var(--sk-lane-${data.lane})`);
+    const now = JSON.stringify([data.svg, data.moved]);
+    if (this.now === now) return;
+    this.now = now;
+    const held = this.graph.contains(document.activeElement)
+      ? document.activeElement.dataset.unit
+      : null;
+    this.graph.innerHTML = data.svg;
+    for (const [name, number] of Object.entries(data.moved)) this.label(name, number);
+    text(this.words, "");
+    this.first = null;
+    if (held) this.focus(this.unit(held));
+  }
+
+  // The net's number, from the figure's answer.
+  told(lanes) {
+    const mine = lanes.find((lane) => lane.index === this.component.data.lane);
+    if (!mine?.headline) return;
+    text(this.box.querySelector(".sk-big"), mine.headline[0]);
+    text(this.box.querySelector(".sk-label"), mine.headline[1]);
+  }
+
+  units() {
+    return [...this.graph.querySelectorAll("[data-unit]")];
+  }
+
+  unit(name) {
+    return this.graph.querySelector(`[data-unit="${CSS.escape(name)}"]`);
+  }
+
+  // The number of the block that stands here now, in the box.
+  label(name, number) {
+    const unit = this.unit(name);
+    const box = unit?.querySelector("rect");
+    if (!box) return;
+    const mark = document.createElementNS("http://www.w3.org/2000/svg", "text");
+    const at = (key) => Number(box.getAttribute(key));
+    mark.setAttribute("x", at("x") + at("width") / 2);
+    mark.setAttribute("y", at("y") + at("height") / 2 + 3);
+    mark.setAttribute("text-anchor", "middle");
+    mark.setAttribute("class", "sk-moved");
+    mark.textContent = number;
+    unit.append(mark);
+    unit.setAttribute("aria-label", `${unit.getAttribute("aria-label")}; block ${number} stands here`);
+  }
+
+  focus(unit) {
+    if (!unit) return;
+    for (const other of this.units()) other.setAttribute("tabindex", "-1");
+    unit.setAttribute("tabindex", "0");
+    unit.focus();
+  }
+
+  toggle(unit) {
+    if (unit.getAttribute("aria-disabled") === "true") {
+      return text(this.words, unit.dataset.why ?? "This block cannot be deleted.");
+    }
+    unit.classList.toggle("deleted"); // at once; the page says it again
+    this.component.setTriggerValue("toggle", unit.dataset.unit);
+  }
+
+  swap(one, other) {
+    const groups = this.component.data.groups;
+    const [a, b] = [one.dataset.unit, other.dataset.unit];
+    if (a === b) return;
+    if (!groups[a] || groups[a] !== groups[b]) {
+      return text(this.words, "Only blocks that map the same shape to the same shape change places.");
+    }
+    this.component.setTriggerValue("swap", `${a} ${b}`);
+  }
+
+  press(event) {
+    const unit = event.target.closest?.("[data-unit]");
+    if (!unit || event.button > 0) return;
+    this.held = { unit, x: event.clientX, y: event.clientY, far: false };
+  }
+
+  move(event) {
+    const held = this.held;
+    if (!held) return;
+    if (!held.far && Math.hypot(event.clientX - held.x, event.clientY - held.y) > FAR) {
+      held.far = true;
+      held.unit.classList.add("sk-held");
+      this.graph.setPointerCapture(event.pointerId);
+    }
+    if (!held.far) return;
+    const under = this.under(event);
+    for (const unit of this.units()) unit.classList.toggle("sk-target", unit === under);
+  }
+
+  under(event) {
+    return document
+      .elementFromPoint(event.clientX, event.clientY)
+      ?.closest?.(".sk-hand [data-unit]");
+  }
+
+  release(event) {
+    const held = this.held;
+    const under = this.under(event);
+    this.letGo();
+    if (!held) return;
+    if (!held.far) {
+      this.focus(held.unit);
+      this.toggle(held.unit);
+    } else if (under && this.graph.contains(under)) this.swap(held.unit, under);
+  }
+
+  letGo() {
+    this.held = null;
+    for (const unit of this.units()) unit.classList.remove("sk-held", "sk-target");
+  }
+
+  key(event) {
+    const unit = event.target.closest?.("[data-unit]");
+    if (!unit) return;
+    const units = this.units();
+    const at = units.indexOf(unit);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: units.length - 1 }[event.key];
+    if (to !== undefined) {
+      event.preventDefault();
+      return this.focus(units[to]);
+    }
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      return this.toggle(unit);
+    }
+    if (event.key.toLowerCase() !== "s" || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    if (!this.first) {
+      this.first = unit;
+      unit.classList.add("sk-held");
+      return text(this.words, "Go to another block and press S to swap the two.");
+    }
+    const first = this.first;
+    this.first = null;
+    this.letGo();
+    text(this.words, "");
+    this.swap(first, unit);
+  }
 }

@@ -63,7 +63,8 @@ class Feed {
     const charts = [...new Set([...this.parts].map((p) => p.chart).filter(Boolean))].sort();
     const cut = [...this.parts].map((p) => p.cut).filter(Boolean).join("|");
     const image = [...this.parts].map((p) => p.image).find((i) => i !== undefined);
-    const asked = [charts, theme, cut, image].join(";");
+    const at = [...this.parts].map((p) => p.at).find((step) => step !== undefined);
+    const asked = [charts, theme, cut, image, at].join(";");
     const version = this.last && this.asked === asked ? this.last.version : "";
     const url = new URL("../feed", BASE);
     url.search = new URLSearchParams([
@@ -75,6 +76,7 @@ class Feed {
     // Deletions that somebody looks at are measured again as the weights move.
     if (cut) url.searchParams.set("cut", cut);
     if (image !== undefined) url.searchParams.set("image", image);
+    if (at !== undefined) url.searchParams.set("at", at); // else the latest
     let wait = 1500;
     try {
       const answer = await fetch(url, { cache: "no-store" });
@@ -577,10 +579,26 @@ export function transport(component) {
     const find = (name) => box.querySelector("." + name);
     const buttons = { play: find("sk-play"), step: find("sk-step"), slow: find("sk-slow"), stop: find("sk-stop") };
     const rate = find("sk-rate");
+    const past = find("sk-past");
+    const slider = find("sk-at");
     const self = {
       chart: null,
       update(data) {
         text(find("sk-conditions"), data.conditions);
+        if (document.activeElement !== slider) self.at = data.at ?? undefined;
+        self.past();
+      },
+      // The slider of time goes from the start to the run's present step.
+      past() {
+        const last = self.state?.step ?? 0;
+        past.hidden = last === 0;
+        if (Number(slider.max) !== last) slider.max = last;
+        const at = Math.min(self.at ?? last, last);
+        if (Number(slider.value) !== at) slider.value = at;
+        const words = self.at === undefined ? `${last.toLocaleString("en")}, the latest` : at.toLocaleString("en");
+        text(past.querySelector("output"), words);
+        slider.setAttribute("aria-valuetext", `step ${words}`);
+        find("sk-now").hidden = self.at === undefined;
       },
       show(news) {
         const state = news.transport;
@@ -600,6 +618,7 @@ export function transport(component) {
         buttons.slow.setAttribute("aria-pressed", String(state.slow));
         if (document.activeElement !== rate) rate.value = state.learning_rate;
         rate.disabled = !state.can.learning_rate;
+        self.past();
       },
       lost() {
         text(find("sk-status"), "The server does not answer; trying again…");
@@ -612,6 +631,17 @@ export function transport(component) {
         self.feed?.soon(60);
       });
     }
+    const lookAt = (step) => {
+      self.at = step;
+      self.past();
+      self.feed?.soon(40);
+    };
+    slider.addEventListener("input", () => lookAt(Number(slider.value)));
+    slider.addEventListener("change", () => self.component.setTriggerValue("at", slider.value));
+    find("sk-now").addEventListener("click", () => {
+      lookAt(undefined);
+      self.component.setTriggerValue("at", "latest");
+    });
     rate.addEventListener("change", () => {
       if (rate.value !== "" && rate.checkValidity()) {
         self.component.setTriggerValue("action", `learning_rate=${rate.value}:${Date.now()}`);

@@ -66,6 +66,8 @@ def _transport(service: RunService, state: PageState) -> None:
         "transport",
         feed=feed_query(state),
         conditions=conditions(state),
+        at=state.at if state.run is not None else None,
+        look=_look_at,
         action=lambda: _act(service, st.session_state["transport"].get("action")),
     )
 
@@ -136,6 +138,12 @@ def _act(service: RunService, message: str | None) -> None:
                 _update(lambda s: replace(s, run=run))
     except (SkipscopeError, ValueError) as error:
         st.session_state["problem"] = str(error)
+
+
+def _look_at() -> None:
+    """The slider of time was moved."""
+    moved = str(st.session_state["transport"].get("at"))
+    _update(lambda s: replace(s, at=int(moved) if moved.isdecimal() else None))
 
 
 # ------------------------------------------------------------------------------------ toolbar
