@@ -18,7 +18,9 @@ from explorer.data.dataset import Dataset
 from explorer.errors import DataError
 from explorer.names import spec_of
 from explorer.nets import Net
-from explorer.probes import activations, gates, gradients, lesions, programs
+from explorer.probes import activations, gates, gradients, lesions, programs, responses
+from explorer.probes import gradient_terms as terms
+from explorer.probes import gradients_at_init as at_init
 from explorer.probes import predict as prediction
 from explorer.probes.match import matched
 from explorer.probes.picture import Image
@@ -26,15 +28,25 @@ from explorer.results import (
     ActivationMaps,
     Attribution,
     Baseline,
+    BranchResponses,
     Channels,
+    ClassifierByUnit,
+    EstimationError,
     Floats,
+    GateDistribution,
+    GateImage,
+    GateMaps,
     GateMeans,
+    GradientsAtInit,
+    GradientTerms,
     LayerGradients,
+    LayerResponses,
     LesionCurve,
     Method,
     Part,
     ProgramResult,
     Record,
+    ShortcutScaling,
     UnitConductance,
 )
 from explorer.specs import (
@@ -100,6 +112,134 @@ def gate_means(
 ) -> GateMeans:
     """Transform gates by unit; see :func:`explorer.probes.gates.gate_means`."""
     return gates.gate_means(net, load_data(data), n_images=n_images, name=name)
+
+
+def gradient_terms(
+    net: Net, data: Data = "digits", *, n_images: int = 128, seed: int = 0, name: str | None = None
+) -> GradientTerms:
+    """He16 Eq 5 at every unit; see :func:`explorer.probes.gradient_terms.gradient_terms`."""
+    net, dataset = matched(net, load_data(data))
+    return terms.gradient_terms(net, dataset, n_images=n_images, seed=seed, name=name)
+
+
+def shortcut_scaling(
+    net: str | NetSpec,
+    data: Data = "digits",
+    *,
+    scales: Sequence[float] = terms.SCALES,
+    n_images: int = 64,
+    seed: int = 7,
+) -> ShortcutScaling:
+    """He16 Eq 8 against λ; see :func:`explorer.probes.gradient_terms.shortcut_scaling`."""
+    dataset = load_data(data)
+    spec = spec_of(net) if isinstance(net, str) else net
+    spec = fit(spec, dataset.info.input_shape, len(dataset.info.classes))
+    return terms.shortcut_scaling(spec, dataset, scales=scales, n_images=n_images, seed=seed)
+
+
+def gradients_at_init(
+    nets: Sequence[str | NetSpec] = at_init.FAMILIES,
+    data: Data = "digits",
+    *,
+    depths: Sequence[int] = at_init.DEPTHS,
+    batch_norm: Sequence[bool] = (True, False),
+    seeds: Sequence[int] = (0, 1, 2),
+    n_images: int = 64,
+    on_progress: Callable[[GradientsAtInit, float], None] | None = None,
+) -> GradientsAtInit:
+    """Fresh nets against depth; see :func:`explorer.probes.gradients_at_init.gradients_at_init`."""
+    return at_init.gradients_at_init(
+        load_data(data),
+        nets,
+        depths=depths,
+        batch_norm=batch_norm,
+        seeds=seeds,
+        n_images=n_images,
+        on_progress=on_progress,
+    )
+
+
+def layer_responses(
+    net: Net, data: Data = "digits", *, n_images: int | None = 1000, name: str | None = None
+) -> LayerResponses:
+    """He15 Fig 7; see :func:`explorer.probes.responses.layer_responses`."""
+    net, dataset = matched(net, load_data(data))
+    return responses.layer_responses(net, dataset, n_images=n_images, name=name)
+
+
+def branch_responses(
+    net: Net, data: Data = "digits", *, n_images: int | None = 256, name: str | None = None
+) -> BranchResponses:
+    """Size and direction of each unit's F (Jastrzebski18), and what the last ReLU cuts (He16 §4.1).
+
+    See :func:`explorer.probes.responses.branch_responses`.
+    """
+    net, dataset = matched(net, load_data(data))
+    return responses.branch_responses(net, dataset, n_images=n_images, name=name)
+
+
+def classifier_by_unit(
+    net: Net, data: Data = "digits", *, n_images: int | None = None, name: str | None = None
+) -> ClassifierByUnit:
+    """The classifier after every unit of the last stage (Jastrzebski18).
+
+    See :func:`explorer.probes.responses.classifier_by_unit`.
+    """
+    net, dataset = matched(net, load_data(data))
+    return responses.classifier_by_unit(net, dataset, n_images=n_images, name=name)
+
+
+def estimation_error(
+    net: Net, data: Data = "digits", *, n_images: int | None = 256, name: str | None = None
+) -> EstimationError:
+    """Outputs against their stage's end (Greff17).
+
+    See :func:`explorer.probes.responses.estimation_error`.
+    """
+    net, dataset = matched(net, load_data(data))
+    return responses.estimation_error(net, dataset, n_images=n_images, name=name)
+
+
+def gate_maps(
+    net: Net,
+    data: Data = "digits",
+    *,
+    n_images: int | None = None,
+    train: bool = False,
+    image: Image | None = 0,
+    of_class: int | str | None = None,
+    name: str | None = None,
+) -> GateMaps:
+    """SGS15 Fig 2 and 3; see :func:`explorer.probes.gates.gate_maps`."""
+    return gates.gate_maps(
+        net,
+        load_data(data),
+        n_images=n_images,
+        train=train,
+        image=image,
+        of_class=of_class,
+        name=name,
+    )
+
+
+def gate_distribution(
+    net: Net, data: Data = "digits", *, n_images: int | None = 1000, name: str | None = None
+) -> GateDistribution:
+    """How gates are spread; see :func:`explorer.probes.gates.gate_distribution`."""
+    return gates.gate_distribution(net, load_data(data), n_images=n_images, name=name)
+
+
+def gate_image(
+    net: Net,
+    data: Data = "digits",
+    image: Image = 0,
+    *,
+    channel: int | None = None,
+    name: str | None = None,
+) -> GateImage:
+    """Where on an image gates are open; see :func:`explorer.probes.gates.gate_image`."""
+    found, _ = gates.gate_image(net, load_data(data), image=image, channel=channel, name=name)
+    return found
 
 
 def attribute(

@@ -16,6 +16,18 @@ NAMES = {
     *("evaluate_program", "gate_means", "layer_gradients", "lesion_curve", "load_data"),
     *("load_pretrained", "load_weights", "predict", "spec_of", "title_of", "token_of", "train"),
     *("adapt", "export_code", "load_external"),
+    *(
+        "gradient_terms",
+        "shortcut_scaling",
+        "gradients_at_init",
+        "layer_responses",
+        "branch_responses",
+        "classifier_by_unit",
+        "estimation_error",
+        "gate_maps",
+        "gate_distribution",
+        "gate_image",
+    ),
 }
 
 

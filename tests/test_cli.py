@@ -57,7 +57,7 @@ def json_of(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     _, commands = build()
     assert set(commands) == {
-        *("app", "list", "show", "train", "lesions", "gradients", "gates", "export"),
+        *("app", "list", "show", "train", "lesions", "gradients", "gates", "responses", "export"),
         *("publish", "bench"),
         *("attribute", "activations"),
     }

@@ -33,6 +33,7 @@ from explorer.probes.gates import (
     unit_gates,
 )
 from explorer.results import GateDistribution, GateImage, GateMaps, GateMeans
+from explorer.results.attribution import to_png
 from explorer.specs import DataSpec
 
 GATED = (
@@ -262,7 +263,8 @@ def test_results_survive_json_and_are_drawn(digits: Dataset) -> None:
     assert "0: its mean less the mean" in titles
     bands = gate_distribution_figure([(0, "a", spread)])
     np.testing.assert_allclose(bands.data[-1].y, spread.quantiles[:, 2])
-    tiles = gate_image_figure(image, pixels=shown.pixels.numpy())
+    picture = to_png(shown.pixels.permute(1, 2, 0).numpy())
+    tiles = gate_image_figure(image, picture=picture)
     assert np.nanmax(tiles.data[0].z) == pytest.approx(max(m.max() for m in image.maps))
     assert tiles.layout.images[0].source.startswith("data:image/png;base64,")
     numbers = [annotation.text for annotation in tiles.layout.annotations]

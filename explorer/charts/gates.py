@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from explorer.charts.heat import colour_bar, diverging, panels, place, ragged, sequential
 from explorer.charts.palette import Theme, base_figure, faded, lane_style, muted
@@ -209,17 +205,17 @@ def gate_distribution_figure(
 
 
 def gate_image_figure(
-    result: GateImage, *, pixels: NDArray[np.uint8] | None = None, theme: Theme = "light"
+    result: GateImage, *, picture: str | None = None, theme: Theme = "light"
 ) -> go.Figure:
     """Every unit's gate over the image, tile by tile in forward order, on one colour scale.
 
     Args:
-        pixels: The image (C, H, W); it is the first tile, where it is given.
+        picture: The image as a PNG in base64; it is the first tile, where it is given.
     """
     side = max(max(values.shape) for values in result.maps)
     tiles = [_enlarged(values, side) for values in result.maps]
     names = list(result.units)
-    if pixels is not None:
+    if picture is not None:
         tiles.insert(0, np.full((side, side), np.nan))
         names.insert(0, result.image_name)
     columns = min(len(tiles), max(4, math.ceil(math.sqrt(len(tiles) * 1.6))))
@@ -232,7 +228,7 @@ def gate_image_figure(
         top, left = i // columns * down, i % columns * across
         whole[top : top + side, left : left + side] = tile
         text[top : top + side, left : left + side] = name
-        number = i + (pixels is None)
+        number = i + (picture is None)
         figure.add_annotation(
             x=left - 0.5,
             y=top - 0.5,
@@ -250,9 +246,9 @@ def gate_image_figure(
         hovertemplate="%{text}: %{z:.3f}<extra></extra>",
         hoverongaps=False,
     )
-    if pixels is not None:
+    if picture is not None:
         figure.add_layout_image(
-            source=_data_uri(pixels),
+            source=f"data:image/png;base64,{picture}",
             xref="x",
             yref="y",
             x=-0.5,
@@ -281,12 +277,3 @@ def _enlarged(values: Floats, side: int) -> Floats:
     tile = np.full((side, side), np.nan)
     tile[: large.shape[0], : large.shape[1]] = large
     return tile
-
-
-def _data_uri(pixels: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    shown: Any = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
-    file = io.BytesIO()
-    Image.fromarray(shown).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -77,7 +77,8 @@ def _titled(figure: go.Figure, title: str) -> go.Figure:
 def _write_figure(path: Path, figure: go.Figure, *, picture: bool) -> None:
     try:
         if picture:
-            figure.write_image(path, format="png", width=1000, height=600, scale=2)
+            height = max(600, int(figure.layout.height or 0) + 40)
+            figure.write_image(path, format="png", width=1000, height=height, scale=2)
         else:
             figure.write_html(path, include_plotlyjs=True)
     except OSError as error:

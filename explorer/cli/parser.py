@@ -94,6 +94,9 @@ Every command explains itself: skipscope train --help""",
     _list_and_show(command)
     _train(command)
     _instruments(command)
+    _gradients(command)
+    _responses(command)
+    _gates(command)
     _one_image(command)
     _activations(command)
     _export(command)
@@ -221,32 +224,7 @@ def _instruments(command: Command) -> None:
   skipscope lesions runs/he15/lane-1-resnet_v1_20.safetensors --n 1000
   skipscope lesions torchvision_resnet50 --weights default --data my_photos""",
     )
-    gradients = command(
-        "gradients",
-        "explorer.cli.measure:run_gradients",
-        "measure the gradient's magnitude layer by layer",
-        "Root mean square of the loss gradient over each layer's weights, and over each unit's\n"
-        "output, on one batch of training images.",
-        """\
-  skipscope gradients plain_56 --data digits             an untrained net
-  skipscope gradients 'plain_56;batch_norm=false'        what batch norm prevents
-  skipscope gradients digits_resnet_v2_56 --json""",
-    )
-    gates = command(
-        "gates",
-        "explorer.cli.measure:run_gates",
-        "measure the transform gates of a highway net",
-        "Mean of T(x) by unit over test images: near 0 a unit carries its input on, near 1 it\n"
-        "replaces it (Srivastava et al. 2015, Fig 2).",
-        """\
-  skipscope gates 'fc_highway_50;transform_bias=-3'
-  skipscope gates highway_25 --data digits --seed 3 --json""",
-    )
-    for parser, images, default in (
-        (lesions, "test images (default all)", None),
-        (gradients, "training images in the batch (default 256)", 256),
-        (gates, "test images (default 1000)", 1000),
-    ):
+    for parser, images, default in ((lesions, "test images (default all)", None),):
         _net(parser)
         _data(parser, "measure on this (default: what it was trained on, else digits)")
         _weights(parser)
@@ -254,6 +232,146 @@ def _instruments(command: Command) -> None:
         _seed(parser, "of the fresh weights where there are no trained ones")
         _device(parser)
         _json(parser)
+
+
+def _gradients(command: Command) -> None:
+    gradients = command(
+        "gradients",
+        "explorer.cli.gradients:run_gradients",
+        "measure the gradient's magnitude layer by layer",
+        "layers: root mean square of the loss gradient over each layer's weights, and over each\n"
+        "unit's output, on one batch of training images. terms: what of it comes by the shortcuts\n"
+        "alone, and what by the branches (He et al. 2016, Eq 5). init: fresh nets of these\n"
+        "families against depth, with and without batch norm. scaling: with every shortcut λ·x,\n"
+        "λ^L and what is measured (Eq 8). history: layer by step, from a training's folder.",
+        """\
+  skipscope gradients plain_56 --data digits             an untrained net
+  skipscope gradients 'plain_56;batch_norm=false'        what batch norm prevents
+  skipscope gradients digits_plain_56 digits_resnet_v2_56 --html gradients.html
+  skipscope gradients digits_resnet_v2_56 --view terms
+  skipscope gradients plain_20 resnet_v2_20 --view init --depths 8,20,32,56 --of outputs
+  skipscope gradients resnet_v2_56 --view scaling --scales 0.5,0.9,1,1.1 --json
+  skipscope gradients runs/he15 --view history --html history.html""",
+    )
+    _nets(gradients, "measure on this (default: what it was trained on, else digits)")
+    gradients.add_argument(
+        "--view",
+        type=_one_of("layers", "terms", "init", "scaling", "history"),
+        default="layers",
+        help="layers (default), terms, init, scaling or history",
+    )
+    gradients.add_argument(
+        "--of",
+        type=_one_of("parameters", "outputs", "gates"),
+        default="parameters",
+        help="figures of layers, init and history: parameters (default) or outputs; of history "
+        "also gates",
+    )
+    gradients.add_argument(
+        "--n", type=_whole, help="training images (default 256; terms 128, init and scaling 64)"
+    )
+    gradients.add_argument("--depths", type=_wholes, help="of init (default 8,20,32,44,56)")
+    gradients.add_argument("--seeds", type=_whole, metavar="N", help="of init: so many (default 3)")
+    gradients.add_argument("--scales", type=_numbers, help="of scaling: λ, from 0 to 2")
+    gradients.add_argument(
+        "--lane", type=_whole, metavar="N", help="of history: one net, from 1 (default all)"
+    )
+    add_outputs(gradients)
+
+
+def _responses(command: Command) -> None:
+    responses = command(
+        "responses",
+        "explorer.cli.responses:run_responses",
+        "measure what layers and branches answer",
+        "layers: standard deviation of each layer's response (He et al. 2015, Fig 7).\n"
+        "branches: the size of each unit's F against its input, its direction against the loss\n"
+        "gradient (Jastrzebski et al. 2018), and what the ReLU after an addition cuts.\n"
+        "classifier: the accuracy of the classifier applied after every unit of the last stage.\n"
+        "estimation: each unit's output against the end of its stage (Greff et al. 2017).",
+        """\
+  skipscope responses digits_plain_56 digits_resnet_v2_56
+  skipscope responses digits_plain_56 digits_resnet_v2_56 --sorted --html fig7.html
+  skipscope responses digits_resnet_v2_56 --view branches
+  skipscope responses digits_resnet_v2_56 --view branches --of cosine --png cosine.png
+  skipscope responses digits_resnet_v2_56 --view classifier --json
+  skipscope responses digits_fc_highway_50 --view estimation --csv""",
+    )
+    _nets(responses, "measure on this (default: what it was trained on, else digits)")
+    responses.add_argument(
+        "--view",
+        type=_one_of("layers", "branches", "classifier", "estimation"),
+        default="layers",
+        help="layers (default), branches, classifier or estimation",
+    )
+    responses.add_argument(
+        "--sorted", action="store_true", help="figure of layers: from the greatest to the least"
+    )
+    responses.add_argument(
+        "--of",
+        type=_one_of("ratio", "cosine", "cut"),
+        help="figure of branches: ratio (default), cosine or cut",
+    )
+    responses.add_argument(
+        "--n",
+        type=_whole,
+        help="test images (default 1000; branches and estimation 256; classifier all)",
+    )
+    add_outputs(responses)
+
+
+def _gates(command: Command) -> None:
+    gates = command(
+        "gates",
+        "explorer.cli.gates:run_gates",
+        "measure the gates of a highway net, or of gated shortcuts",
+        "mean: of T(x) by unit over test images; near 0 a unit carries its input on, near 1 it\n"
+        "replaces it. maps: unit by channel: biases before and after training, means, the gates\n"
+        "and outputs for one image, one class less the mean (Srivastava et al. 2015, Fig 2, 3).\n"
+        "distribution: quantiles. image: where on an image the gates are open. Of a residual net\n"
+        "with gated shortcuts (He et al. 2016, 3.1) the gates g(x) of these.",
+        """\
+  skipscope gates digits_fc_highway_50
+  skipscope gates highway_25 --data digits --seed 3 --json
+  skipscope gates digits_fc_highway_50 --view maps --image 3 --class 8 --html fig2.html
+  skipscope gates digits_fc_highway_50 --view distribution
+  skipscope gates highway_25 --view image --image 3 --html open.html
+  skipscope gates 'resnet_v2_20;shortcut=exclusive_gating'""",
+    )
+    _nets(gates, "measure on this (default: what it was trained on, else digits)")
+    gates.add_argument(
+        "--view",
+        type=_one_of("mean", "maps", "distribution", "image"),
+        default="mean",
+        help="mean (default), maps, distribution or image",
+    )
+    gates.add_argument(
+        "--n", type=_whole, help="images (default 1000; maps all): test images, but see --train"
+    )
+    gates.add_argument(
+        "--image",
+        metavar="N|FILE",
+        help="of maps and image: a test image by its number (default 0), or an image file",
+    )
+    gates.add_argument(
+        "--class", metavar="CLASS", help="of maps: a class by name or number, less the mean"
+    )
+    gates.add_argument(
+        "--train", action="store_true", help="of maps: the mean over training images"
+    )
+    gates.add_argument(
+        "--channel", type=_from_zero, metavar="N", help="of image: one channel (default: the mean)"
+    )
+    add_outputs(gates)
+
+
+def _nets(parser: Parser, data: str) -> None:
+    """Any number of nets, side by side."""
+    parser.add_argument("nets", nargs="+", metavar="NAME", help=_NAME)
+    _data(parser, data)
+    _weights(parser)
+    _seed(parser, "of the fresh weights where there are no trained ones")
+    _device(parser)
 
 
 def _one_image(command: Command) -> None:
@@ -507,6 +625,30 @@ def _port(value: str) -> int:
     if value.isascii() and value.isdigit() and len(value) <= 5 and 1 <= int(value) <= 65_535:
         return int(value)
     raise argparse.ArgumentTypeError(f"give a port from 1 to 65535, not {value!r}")
+
+
+def _from_zero(value: str) -> int:
+    if value.isascii() and value.isdigit() and len(value) <= 9:
+        return int(value)
+    raise argparse.ArgumentTypeError(f"give a whole number from 0, not {value!r}")
+
+
+def _wholes(value: str) -> tuple[int, ...]:
+    return tuple(_whole(part.strip()) for part in value.split(","))
+
+
+def _numbers(value: str) -> tuple[float, ...]:
+    """Numbers from 0, separated by commas."""
+    numbers = []
+    for part in value.split(","):
+        try:
+            number = float(part)
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and number >= 0):
+            raise argparse.ArgumentTypeError(f"give numbers from 0, not {part.strip()!r}")
+        numbers.append(number)
+    return tuple(numbers)
 
 
 def _number(value: str) -> float:

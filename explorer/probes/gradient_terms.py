@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explorer.blueprint import ORDERS
 from explorer.data.dataset import Dataset
 from explorer.errors import Cancelled, NotApplicableError, SpecError
 from explorer.names import token_of
@@ -160,10 +159,10 @@ def _check_shortcuts(net: Net) -> None:
 
 
 def _scale_of(spec: NetSpec) -> float | None:
-    """λ, where nothing but λ·x (or x, or option A) stands between x_l and x_L."""
+    """λ, where every shortcut is λ·x (or x, or option A)."""
     if not isinstance(spec, ResidualSpec) or spec.layout == "reference":
         return None
-    if ORDERS[spec.order].after_addition or spec.shortcut not in ("A", "constant_scaling"):
+    if spec.shortcut not in ("A", "constant_scaling"):
         return None
     return spec.shortcut_scale if spec.shortcut == "constant_scaling" else 1.0
 
@@ -185,14 +184,19 @@ def _through(unit: nn.Module, x: Tensor, direct: Tensor, residual: Tensor) -> tu
 
 
 def _unscaled(unit: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient at a unit's input that its shortcut would hand on with λ = 1."""
+    """The gradient at a unit's input that its shortcut would hand on with λ = 1.
+
+    What follows the addition acts as it did in the forward pass.
+    """
     assert isinstance(unit, ResidualUnit)
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        y = x.view_as(x)
+        passed = x
         for layer in unit.shortcut.modules():
             if isinstance(layer, ZeroPad):  # all that there is besides λ
-                y = layer(y)
+                passed = layer(passed)
+        shortcut, branch = (way.detach() for way in unit.branches(x))
+        y = walk.join(unit, shortcut + (passed - passed.detach()), branch)
         return torch.autograd.grad(y, x, gradient)[0]
 
 

@@ -28,10 +28,10 @@ class GradientTerms:
         cosine: Of the angle between the two terms, over all images and entries; NaN where one is
             zero.
         end: Norm of ∂E/∂x_L, at the last unit's output.
-        shortcut_scale: λ, where every shortcut is λ·x (1 for identities) and nothing follows the
-            addition; else None.
+        shortcut_scale: λ, where every shortcut is λ·x (1 for identities); else None.
         unscaled: Where there is a λ: norm of what the same shortcuts would hand on with λ = 1. It
-            is ``end`` but for what option A drops where the shape changes.
+            is ``end``, but for what option A drops where the shape changes, and what a ReLU after
+            the addition stops (Eq 8 takes it that there is none).
     """
 
     net: str

@@ -33,6 +33,14 @@ from explorer.probes.timing import time_forward
 from explorer.results import ForwardTiming, LesionCurve, Prediction
 from explorer.runs.instruments.activations import activations
 from explorer.runs.instruments.attribution import attribution, conductance
+from explorer.runs.instruments.gates import gate_distribution, gate_image, gate_maps
+from explorer.runs.instruments.gradients import gradient_terms, gradients_at_init, shortcut_scaling
+from explorer.runs.instruments.responses import (
+    branches,
+    classifier_by_unit,
+    estimation_error,
+    responses,
+)
 from explorer.specs import DataSpec, parse, parse_net
 from explorer.training.devices import resolve
 
@@ -300,6 +308,16 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "attribution": attribution,
     "conductance": conductance,
     "activations": activations,
+    "gradient_terms": gradient_terms,
+    "gradients_at_init": gradients_at_init,
+    "shortcut_scaling": shortcut_scaling,
+    "responses": responses,
+    "branches": branches,
+    "classifier_by_unit": classifier_by_unit,
+    "estimation_error": estimation_error,
+    "gate_maps": gate_maps,
+    "gate_distribution": gate_distribution,
+    "gate_image": gate_image,
 }
 
 

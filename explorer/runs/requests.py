@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from explorer.errors import RunError
 from explorer.results import Baseline, Channels, Method, Part
-from explorer.specs import DataSpec, NetSpec, Spec, parse
+from explorer.specs import MAX_DEPTH, DataSpec, NetSpec, Spec, parse
 
 JobKind = Literal[
     "lesions",
@@ -26,6 +26,16 @@ JobKind = Literal[
     "attribution",
     "conductance",
     "activations",
+    "gradient_terms",
+    "gradients_at_init",
+    "shortcut_scaling",
+    "responses",
+    "branches",
+    "classifier_by_unit",
+    "estimation_error",
+    "gate_maps",
+    "gate_distribution",
+    "gate_image",
 ]
 Priority = Literal["click", "sweep"]
 
@@ -125,7 +135,70 @@ class GradientsRequest(OneNet):
 
 
 class GatesRequest(OneNet):
-    """Transform gates by unit: GateMeans."""
+    """Gates by unit: GateMeans."""
+
+
+class GradientTermsRequest(OneNet):
+    """He16 Eq 5's direct and residual term at every unit: GradientTerms."""
+
+
+class FreshNetsRequest(Spec):
+    """Nets that the job makes itself, on these images."""
+
+    data: DataSpec = DataSpec()
+    n_images: int | None = Field(None, ge=1)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return ()
+
+
+class GradientsAtInitRequest(FreshNetsRequest):
+    """Gradients of fresh nets against depth, streamed: GradientsAtInit.
+
+    Attributes:
+        nets: Names or tokens; their depths are replaced.
+    """
+
+    nets: tuple[str, ...] = Field(min_length=1, max_length=8)
+    depths: tuple[Annotated[int, Field(ge=2, le=MAX_DEPTH)], ...] = Field(
+        (8, 20, 32, 44, 56), min_length=1, max_length=12
+    )
+    batch_norm: tuple[bool, ...] = Field((True, False), min_length=1, max_length=2)
+    seeds: tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...] = Field(
+        (0, 1, 2), min_length=1, max_length=10
+    )
+
+
+class ShortcutScalingRequest(FreshNetsRequest):
+    """He16 Eq 8 in fresh nets whose shortcuts are λ·x, streamed: ShortcutScaling.
+
+    Attributes:
+        spec: A residual net.
+        scales: The λ; the first is measured first.
+    """
+
+    spec: NetSpec
+    scales: tuple[Annotated[float, Field(ge=0, le=2)], ...] = Field(
+        (0.0, 0.5, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2), min_length=1, max_length=50
+    )
+    seed: int = Field(7, ge=0, le=2**31 - 1)
+
+
+class ResponsesRequest(OneNet):
+    """Standard deviation of each layer's response: LayerResponses."""
+
+
+class BranchesRequest(OneNet):
+    """Size and direction of each unit's F, and what the last ReLU cuts: BranchResponses."""
+
+
+class ClassifierByUnitRequest(OneNet):
+    """The classifier after every unit of the last stage: ClassifierByUnit."""
+
+
+class EstimationErrorRequest(OneNet):
+    """Units' outputs against the end of their stage: EstimationError."""
 
 
 class PredictRequest(Spec):
@@ -227,6 +300,44 @@ class ActivationsRequest(OneImage):
     k: int = Field(16, ge=1, le=256)
 
 
+class GatesOfImage(OneImage):
+    """Gates for one image; nothing is left out."""
+
+    @model_validator(mode="after")
+    def _intact(self) -> GatesOfImage:
+        if self.deleted:
+            raise ValueError("gates are measured in the intact net: leave deleted out")
+        return self
+
+
+class GateMapsRequest(GatesOfImage):
+    """Layer × unit tables of gates, means over many images and values for one: GateMaps.
+
+    Attributes:
+        n_images: Means over so many images, class-balanced; None takes all.
+        train: Over training images, not test images.
+        of_class: A class by name or position, whose mean is told less the mean; None tells none.
+    """
+
+    n_images: int | None = Field(None, ge=1)
+    train: bool = False
+    of_class: str | int | None = None
+
+
+class GateDistributionRequest(OneNet):
+    """How the values of each unit's gate are spread: GateDistribution."""
+
+
+class GateImageRequest(GatesOfImage):
+    """Where on one image the gates are open: GateImage.
+
+    Attributes:
+        channel: None takes the mean over all channels.
+    """
+
+    channel: int | None = Field(None, ge=0)
+
+
 class PrepareDataRequest(Spec):
     """Load, download or decode a data set, with progress: its title, classes and sizes."""
 
@@ -305,6 +416,16 @@ Request = (
     | AttributionRequest
     | ConductanceRequest
     | ActivationsRequest
+    | GradientTermsRequest
+    | GradientsAtInitRequest
+    | ShortcutScalingRequest
+    | ResponsesRequest
+    | BranchesRequest
+    | ClassifierByUnitRequest
+    | EstimationErrorRequest
+    | GateMapsRequest
+    | GateDistributionRequest
+    | GateImageRequest
 )
 REQUESTS: dict[JobKind, type[Request]] = {
     "lesions": LesionsRequest,
@@ -319,6 +440,16 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "attribution": AttributionRequest,
     "conductance": ConductanceRequest,
     "activations": ActivationsRequest,
+    "gradient_terms": GradientTermsRequest,
+    "gradients_at_init": GradientsAtInitRequest,
+    "shortcut_scaling": ShortcutScalingRequest,
+    "responses": ResponsesRequest,
+    "branches": BranchesRequest,
+    "classifier_by_unit": ClassifierByUnitRequest,
+    "estimation_error": EstimationErrorRequest,
+    "gate_maps": GateMapsRequest,
+    "gate_distribution": GateDistributionRequest,
+    "gate_image": GateImageRequest,
 }
 # What a person waits for is answered before, and in the middle of, what merely takes its time.
 PRIORITIES: dict[JobKind, Priority] = {
@@ -334,6 +465,16 @@ PRIORITIES: dict[JobKind, Priority] = {
     "attribution": "click",
     "conductance": "sweep",
     "activations": "click",
+    "gradient_terms": "click",
+    "gradients_at_init": "sweep",
+    "shortcut_scaling": "sweep",
+    "responses": "click",
+    "branches": "click",
+    "classifier_by_unit": "click",
+    "estimation_error": "click",
+    "gate_maps": "click",
+    "gate_distribution": "click",
+    "gate_image": "click",
 }
 
 

@@ -18,13 +18,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from explorer.blueprint import blueprint
 from explorer.data.catalog import data_info
 from explorer.errors import DataError, RunError, SkipscopeError
 from explorer.external import check_name
-from explorer.names import title_of
-from explorer.results import Record
+from explorer.names import title_of, token_of
+from explorer.results import LayerHistory, Record
+from explorer.results.history import Quantity
 from explorer.runs.desk import Job, JobDesk, JobHandle
 from explorer.runs.history import LaneHistory
+from explorer.runs.layers import KINDS, layer_history
 from explorer.runs.pictures import is_picture, keep_picture, picture_path
 from explorer.runs.process import WorkerOptions, WorkerProcess
 from explorer.runs.protocol import Message, checkpoint_path, snapshot_path
@@ -35,6 +38,7 @@ from explorer.runs.requests import (
     CodeRequest,
     ExternalSource,
     FileSource,
+    FreshNetsRequest,
     FreshSource,
     JobKind,
     OneImage,
@@ -291,6 +295,31 @@ class RunService:
             view = live_view(run, history, self._queue_position(run), max_points)
             run.shown = (max_points, view)
             return view
+
+    def layer_history(
+        self, experiment: str, lane: int, quantity: Quantity = "parameter_rms"
+    ) -> LayerHistory:
+        """What was recorded of every layer, unit or gate of a lane so far: layer × step.
+
+        Raises:
+            RunError: There is no such experiment or lane, or nothing was recorded yet.
+            NotApplicableError: Gates are asked for, and the net has none.
+        """
+        with self._lock:
+            spec = self._run(experiment).spec
+        if not 0 <= lane < len(spec.lanes):
+            raise RunError(
+                f"This experiment has no lane {lane}: it has {len(spec.lanes)}, counted from 0."
+            )
+        net = spec.lanes[lane]
+        return layer_history(
+            blueprint(net),
+            self._store.lane_records(experiment, lane, KINDS[quantity]),
+            quantity,
+            net=token_of(net),
+            data=spec.data.name,
+            n_images=spec.training.batch_size,
+        )
 
     def watch(self, experiment: str, deleted: Mapping[int, Sequence[str]] | None = None) -> None:
         """To be called at every poll of a viewer: somebody looks.
@@ -732,7 +761,7 @@ class RunService:
         return picture_path(self.home, path) if is_picture(path) else Path(path)
 
     def _data_of(
-        self, request: OneNet | OneImage | PredictRequest | PrepareDataRequest
+        self, request: OneNet | OneImage | PredictRequest | PrepareDataRequest | FreshNetsRequest
     ) -> DataSpec:
         external = next((s for s in request.sources if isinstance(s, ExternalSource)), None)
         if external is not None:
