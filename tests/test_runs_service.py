@@ -22,6 +22,7 @@ from explorer.results import LesionCurve
 from explorer.runs.service import RunService, get_service
 from explorer.runs.views import ExperimentView
 from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
+from explorer.variants import without_shortcuts
 
 DATA = DataSpec()
 ENDLESS = 1_000_000
@@ -205,6 +206,115 @@ class TestTwoAtATime:
         until(lambda: service.experiment(other).step > before)  # everything else goes on
         service.control(experiment, "play")
         reaches(service, experiment, "running")
+
+
+def test_a_lane_is_duplicated_a_unit_deleted_and_all_of_it_kept(service: RunService) -> None:
+    """Steering a paused training, its moments and weights, and a restart of its process."""
+    experiment = service.create(spec(ENDLESS), start=False)
+    reaches(service, experiment, "paused")
+    for done in (1, 2, 3):
+        service.control(experiment, "step")
+        until(lambda done=done: service.experiment(experiment).step == done)
+    reaches(service, experiment, "paused")
+    service.duplicate(experiment, 1, without_shortcuts(RESNET))
+    until(lambda: len(service.experiment(experiment).lanes) == 3)
+    until(lambda: service.experiment(experiment).lanes[2].origin is not None)
+    lane = service.experiment(experiment).lanes[2]
+    assert lane.origin == (
+        "Lane 3 goes on from lane 2 at step 3: all 15 of its layers with weights were taken over."
+    )
+    service.delete_units(experiment, 0, ["stages.0.units.0"])
+    until(lambda: bool(service.experiment(experiment).lanes[0].deleted))
+    with pytest.raises(SkipscopeError, match="no unit 'nonsense'"):
+        service.delete_units(experiment, 0, ["nonsense"])
+    with pytest.raises(SkipscopeError, match="cannot be deleted"):
+        service.delete_units(experiment, 0, ["stages.1.units.0"])
+    with pytest.raises(SkipscopeError, match="no lane 8"):
+        service.duplicate(experiment, 7, RESNET)
+    service.control(experiment, "save_weights")
+    service.control(experiment, "step")
+    until(lambda: service.experiment(experiment).step == 4)
+
+    # Stopped, and taken up again by another process: the lane and the deletion are still there.
+    service.control(experiment, "stop")
+    reaches(service, experiment, "stopped")
+    with pytest.raises(RunError, match="at rest"):
+        service.duplicate(experiment, 0, RESNET)
+    service.control(experiment, "play")
+    until(lambda: service.experiment(experiment).step > 10)
+    service.control(experiment, "stop")
+    reaches(service, experiment, "stopped")
+    view = service.live(experiment)
+    assert len(view.lanes) == len(view.experiment.lanes) == 3
+    assert view.experiment.lanes[0].deleted == ("stages.0.units.0",)
+    assert view.lanes[2].curves.step[0] == 3
+    assert view.lanes[0].responses is not None
+
+    moment = service.moment(experiment, 2)
+    assert [lane.records["step"].step for lane in moment.lanes[:2]] == [2, 2]
+    assert moment.lanes[2].records == {}
+    assert [lane.weights_step for lane in moment.lanes] == [None] * 3
+    moment = service.moment(experiment, 6)
+    assert set(moment.lanes[0].records) == {"step", "eval", "layers", "responses", "deleted"}
+    assert set(moment.lanes[2].records) == {"step", "forked"}
+    assert [lane.weights_step for lane in moment.lanes] == [3] * 3
+    recorded = service.recorded(experiment, 0, "step", 4)
+    assert [record.step for record in recorded][:2] == [0, recorded[1].step]
+    assert recorded[-1].step == view.experiment.step - 1
+
+    source = {"source": "run", "experiment": experiment, "lane": 0}
+    early, late = (
+        service.submit("evaluate", {"net": {**source, **step}}).wait(60)
+        for step in ({"step": 3}, {})
+    )
+    assert early is not None
+    assert late is not None
+    assert (early["step"], late["step"]) == (3, view.experiment.step)
+    with pytest.raises(RunError, match=r"No weights of step 4 are kept; there are those of 3\."):
+        service.submit("evaluate", {"net": {**source, "step": 4}})
+
+
+def test_slow_motion_shows_the_parts_of_a_step(service: RunService) -> None:
+    experiment = service.create(spec(ENDLESS, lanes=1), start=False)
+    reaches(service, experiment, "paused")
+    service.control(experiment, "slow", 4)
+    service.control(experiment, "play")
+    seen = {}
+
+    def all_three() -> bool:
+        phase = service.live(experiment).phase
+        if phase is not None:
+            seen[phase.name] = phase.lanes[0]
+        return len(seen) == 3
+
+    until(all_three)
+    assert {name: set(values) for name, values in seen.items()} == {
+        "forward": {"loss", "error"},
+        "backward": {"parameter_rms"},
+        "update": {"change"},
+    }
+    service.control(experiment, "slow", 0)
+    until(lambda: service.experiment(experiment).step > 20)
+    assert service.live(experiment).phase is None
+    service.control(experiment, "stop")
+    reaches(service, experiment, "stopped")
+
+
+def test_several_seeds_make_a_band_and_a_target_ends_it(service: RunService) -> None:
+    training = TrainSpec(steps=60, batch_size=32, eval_every=10, target_error=0.85)
+    experiment = service.create(ExperimentSpec(lanes=(RESNET,), training=training, seeds=2))
+    view = reaches(service, experiment, "finished")
+    assert view.step < 60
+    assert view.reason == f"Every net reached its target error by step {view.step}."
+    assert "reached its target" in (view.lanes[0].message or "")
+    assert not view.lanes[0].diverged
+    band = service.live(experiment).lanes[0].band
+    assert band is not None
+    assert band.seeds == (7, 8)
+    assert band.test_error.shape == (len(band.step), 2)
+    low, middle, high = band.spread("test_error")
+    assert (low <= middle).all()
+    assert (middle <= high).all()
 
 
 def test_a_training_that_nobody_watches_is_paused(service: RunService) -> None:

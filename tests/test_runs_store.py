@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import subprocess
@@ -196,6 +197,49 @@ def test_a_resumed_run_measures_again_from_its_checkpoint(store: Store) -> None:
 
 
 # ----------------------------------------------------------------------------------- curves
+
+
+def test_what_was_changed_by_hand_at_a_checkpoint_stays(store: Store) -> None:
+    experiment = store.create("a name", "{}", 10)
+    changes = [Record("forked", 1, 3, {"from": 0}), Record("deleted", 0, 3, {"units": ["u"]})]
+    store.append(experiment, [step(2), evaluation(3), *changes, step(3), step(4)])
+    store.append(experiment, [Record("deleted", 0, 5, {"units": []})])
+    store.cut(experiment, 3)
+    assert [record for _, record in store.records(experiment)] == [step(2), *changes]
+    store.respecify(experiment, '{"lanes": 2}')
+    row = store.experiment(experiment)
+    assert row is not None
+    assert row.spec == '{"lanes": 2}'
+
+
+def test_the_state_at_a_step(store: Store) -> None:
+    experiment = store.create("a name", "{}", 10)
+    gates = [Record("gates", 0, at, {"mean": [at / 10]}) for at in (0, 4, 8)]
+    store.append(experiment, [step(i) for i in range(10)] + gates + [evaluation(5, lane=1)])
+    assert store.at(experiment, 0, 6) == {"step": step(6), "gates": gates[1]}
+    assert store.at(experiment, 0, 4)["gates"] == gates[1]
+    assert store.at(experiment, 0) == {"step": step(9), "gates": gates[2]}
+    assert store.at(experiment, 1, 4) == {}
+    curve = {"step": 4}
+    store.add_result(ResultRow(experiment, 0, "lesions", 4, curve))
+    store.add_result(ResultRow(experiment, 0, "lesions", 7, {"step": 7}))
+    assert store.latest_results(experiment, "lesions", 6)[0].payload == curve
+    assert store.latest_results(experiment, "lesions", 3) == {}
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 1200, 3000])
+def test_thinned_records_are_as_they_were_recorded(store: Store, n: int) -> None:
+    experiment = store.create("a name", "{}", 10)
+    sent = [Record("layers", 0, 10 * i, {"parameter_rms": [float(i)]}) for i in range(n)]
+    store.append(experiment, sent)
+    found = store.thinned(experiment, 0, "layers", 700)
+    assert len(found) <= 700
+    assert all(record in sent for record in found)
+    assert (found[:1], found[-1:]) == (sent[:1], sent[-1:])
+    gaps = {b.step - a.step for a, b in itertools.pairwise(found[:-1])}
+    assert len(gaps) <= 1
+    assert len(found) >= min(n, 300)
+    assert len(store.records(experiment)) == n  # nothing is lost on disk
 
 
 def test_a_curve_read_from_disk_is_the_one_kept_in_memory(store: Store) -> None:

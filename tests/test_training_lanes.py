@@ -17,6 +17,9 @@ from explorer.data.load import load_data
 from explorer.errors import NotApplicableError, RunError, SpecError
 from explorer.names import spec_of
 from explorer.nets import create_net
+from explorer.probes.lesions import lesion_curve
+from explorer.probes.responses import response_modules
+from explorer.probes.taps import tap
 from explorer.results import Record
 from explorer.specs import (
     RECIPES,
@@ -30,6 +33,7 @@ from explorer.specs import (
 )
 from explorer.training import Session
 from explorer.training.evaluation import evaluate
+from explorer.training.recording import lesions_every
 from explorer.training.schedule import learning_rate
 from explorer.training.units import drawn, passed_by
 from explorer.variants import for_units_per_batch, without_shortcuts
@@ -185,7 +189,7 @@ def test_exactly_k_of_n_units_act(data: Dataset) -> None:
     """Veit16 §4.3: the loss is that of the net with just the drawn units."""
     session = Session(experiment(RESIDUAL, PLAIN.replace("8", "14"), units_per_batch=4), data)
     records = list(session.records())
-    assert {r.kind for r in records} == {"step", "eval", "layers"}
+    assert {r.kind for r in records} >= {"step", "eval", "layers"}
     seen = set()
     for step in range(6):
         acting = drawn(6, 4, 7, step)
@@ -373,7 +377,7 @@ def test_a_target_ends_the_lane_that_reached_it(data: Dataset) -> None:
     assert not [r for r in records if r.lane == 0 and r.step > reached.step]
 
     session = Session(experiment(RESIDUAL, steps=60, target_error=0.95), data)
-    assert [r.kind for r in session.records()] == ["eval", "reached"]
+    assert [r.kind for r in session.records()] == ["eval", "responses", "reached"]
     assert session.why_finished == "Every net reached its target error by step 0."
 
 
@@ -381,8 +385,7 @@ def test_a_budget_of_seconds(data: Dataset) -> None:
     session = Session(experiment(FC[0], steps=1_000_000, max_seconds=0.2), data)
     records = list(session.records())
     assert 1 < session.step < 100_000
-    assert records[-1].kind == "eval"
-    assert records[-1].step == session.step
+    assert [r.step for r in records if r.kind == "eval"][-1] == session.step
     assert "0.2 seconds were used up" in (session.why_finished or "")
     rates = [values["learning_rate"] for values in of_lane(records, 0)]
     assert rates[-1] < 0.2 * max(rates)  # the schedule follows the clock
@@ -396,6 +399,57 @@ def test_the_schedule_follows_steps_or_clock_whichever_is_further() -> None:
     assert [learning_rate(drops, 1, 10, s) for s in (4.9, 5.1, 7.6)] == pytest.approx(
         [1.0, 0.1, 0.01]
     )
+
+
+# ------------------------------------------------------------------------------ recorded
+
+
+@pytest.mark.parametrize("token", [RESIDUAL, "resnet_v1_8;width=4", FC[2], "densenet_10_k4"])
+def test_responses_and_lesions_are_the_instruments(data: Dataset, token: str) -> None:
+    session = Session(experiment(token, steps=4), data)
+    records = list(session.records())
+    net = session.nets[0]
+    curve = lesion_curve(net, data, n_images=100)
+    assert of_lane(records, 0, "lesions") == [
+        {
+            "accuracy": pytest.approx(curve.accuracy.tolist(), rel=1e-4),
+            "baseline": curve.baseline_accuracy,
+            "n": 50,
+        }
+    ]
+    names = [module for _, module in response_modules(net)]
+    net.eval()
+    with tap(net, names) as taps:
+        net(data.normalise(data.train_images[data.balanced_train(100)]))
+    expected = [taps.outputs[name][0].std().item() for name in names]
+    assert of_lane(records, 0, "responses")[-1]["sd"] == pytest.approx(expected, rel=1e-3)
+    assert all(value > 0 for value in of_lane(records, 0, "responses")[0]["sd"])
+
+
+def test_a_lesion_curve_as_often_as_it_is_worth(data: Dataset) -> None:
+    lane = Session(experiment(RESIDUAL), data)._lanes[0]
+    # 50 images, 6 units, half of 4 passes each: 100 of a step's 3 · 50, ten times as many.
+    assert lesions_every(lane, data, steps=1) == 7
+    assert lesions_every(lane, data, steps=4) == 2
+    assert lesions_every(lane, data, steps=100) == 1
+    records = list(Session(experiment(RESIDUAL, steps=17, batch_size=100), data).records())
+    assert [r.step for r in records if r.kind == "eval"] == [*range(0, 17, 2), 17]
+    assert [r.step for r in records if r.kind == "lesions"] == [4, 8, 12, 16, 17]
+
+
+def test_what_is_recorded_of_a_net_with_a_unit_deleted(data: Dataset) -> None:
+    session = Session(experiment(RESIDUAL, steps=2), data)
+    session.delete(0, ["stages.0.units.1"])
+    records = list(session.records())
+    last = of_lane(records, 0, "lesions")[-1]
+    assert last["accuracy"][1] == last["baseline"]  # it is away already
+    sd = of_lane(records, 0, "responses")[-1]["sd"]
+    assert [value is None for value in sd] == [False] * 3 + [True] * 2 + [False] * 8
+
+
+def test_profiles_can_be_left_out(data: Dataset) -> None:
+    records = list(Session(experiment(RESIDUAL, steps=2), data, profiles=False).records())
+    assert {r.kind for r in records} == {"step", "eval", "layers"}
 
 
 # ------------------------------------------------------------------------------ trouble

@@ -33,7 +33,7 @@ from explorer.results.reuse import FeatureReuse, ReuseBlock
 from explorer.results.sensitivity import Sensitivity, WorkedExample
 from explorer.results.shattering import ScalarFamily, ShatteredGradients
 from explorer.results.surface import LossSurface, SurfaceNorm
-from explorer.results.training import Record, TrainingCurves
+from explorer.results.training import Record, SeedBand, TrainingCurves
 
 __all__ = [
     "BASELINES",
@@ -81,3 +81,4 @@ __all__ = [
     "WorkedExample",
     "wilson_interval",
 ]
+    "SeedBand",

@@ -99,10 +99,13 @@ class LaneHistory:
         self.steps = Series(STEP_COLUMNS)
         self.evals = Series(EVAL_COLUMNS)
         self.latest: dict[str, Record] = {}  # by kind
+        self.by_seed: list[Record] = []  # evaluations, where there are several seeds
 
     def add(self, record: Record) -> None:
         if record.kind == "step":
             self.steps.append(record.step, record.values)
         elif record.kind == "eval":
             self.evals.append(record.step, record.values)
+            if "by_seed" in record.values:
+                self.by_seed.append(record)
         self.latest[record.kind] = record

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from explorer.blueprint import to_json
@@ -47,6 +46,7 @@ from explorer.training.devices import resolve
 Payload = dict[str, Any]
 V = TypeVar("V")
 NETS_KEPT = 24
+from explorer.training import checkpoint, units
 NETS_BYTES = 512 * 2**20
 DATA_KEPT = 3
 DATA_BYTES = 1024 * 2**20
@@ -115,7 +115,9 @@ class Shelf:
             case _:
                 net, name = create_net(parse_net(source["spec"]), seed=0), None
                 load_weights(net, source["path"])
-                step = _step_of(source["path"])
+                state = checkpoint.snapshot_state(source["path"])
+                step = state.get("step")
+                units.pass_by_named(net, state.get("deleted", ()))
                 if _stamp(source) != stamp:  # a training wrote newer weights meanwhile
                     return self._load(source)
         return WarmNet(net.eval().to(self.device), name, step, stamp)
@@ -345,16 +347,6 @@ def _stamp(source: Payload) -> list[int] | None:
         return None
     state = path.stat()
     return [state.st_mtime_ns, state.st_size]
-
-
-def _step_of(path: str) -> int | None:
-    """The step in the header of a training's snapshot; None for other weights."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = json.loads((file.metadata() or {})["skipscope"])
-        return int(state["step"])
-    except (OSError, SafetensorError, KeyError, ValueError):
-        return None
 
 
 def _png(image: Tensor) -> str:

@@ -8,7 +8,9 @@ Commands (``do``):
 
 ========= =====================================================================================
 train     task, spec, folder, resume (go on from its checkpoint), paused (load, then wait)
-control   task, action (``play | pause | step | slow | stop | learning_rate | snapshot``), value
+control   task, action (``play | pause | step | slow | stop | learning_rate | snapshot |
+          save_weights | fork | delete``), value: a number; of ``fork`` lane and net (a spec), of
+          ``delete`` lane and units
 job       task, kind, payload, click (answer it before the sweep that is running)
 cancel    task
 ========= =====================================================================================
@@ -17,15 +19,20 @@ Events (``event``):
 
 ========= =====================================================================================
 ready     the process is warm
-started   task; of a training: step, steps_total, device
+started   task; of a training: step, steps_total, device, spec
 records   task, records: everything since the last such event, in order
 running   task, step
 paused    task, step
 snapshot  task, lane, step: the weights of that lane lie in the folder
 saved     task, step: a checkpoint lies in the folder
+kept      task, step: the weights of every lane are kept in the folder for good
+lanes     task, spec: the experiment has one more lane from now on
+refused   task, sentence: a command that could not be carried out; the training goes on
+phase     task, step, phase (a part of a step in slow motion, done), lanes: {lane: values}
 progress  task, share (0 to 1), text
 partial   task, value: a job's result as far as it is known
-done      task; of a training: step, status (``finished`` or ``stopped``); of a job: value
+done      task; of a training: step, status (``finished`` or ``stopped``), reason; of a job:
+          value
 cancelled task
 failed    task, kind (exception type), sentence, traceback (not for people)
 ========= =====================================================================================
@@ -72,6 +79,17 @@ def _finite(value: Any) -> Any:
 def snapshot_path(folder: Path, lane: int) -> Path:
     """Where the latest weights of a lane lie in its experiment's folder."""
     return folder / f"lane-{lane}.safetensors"
+
+
+def kept_path(folder: Path, lane: int, step: int) -> Path:
+    """Where the weights of a lane at one step are kept for good."""
+    return folder / "weights" / f"lane-{lane}-step-{step:08d}.safetensors"
+
+
+def kept_steps(folder: Path, lane: int) -> list[int]:
+    """Steps at which weights of a lane are kept, in order."""
+    files = (folder / "weights").glob(f"lane-{lane}-step-*.safetensors")
+    return sorted(int(file.stem.rpartition("-")[2]) for file in files)
 
 
 def checkpoint_path(folder: Path) -> Path:

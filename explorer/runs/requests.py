@@ -48,7 +48,7 @@ class ShippedSource(Spec):
 
 
 class RunSource(Spec):
-    """The latest weights of one lane of an experiment."""
+    """Weights of one lane of an experiment: the latest, or those kept at a step."""
 
     source: Literal["run"] = "run"
     experiment: str
@@ -59,6 +59,7 @@ class FreshSource(Spec):
     """An untrained net, as a training with this seed would start from it."""
 
     source: Literal["fresh"] = "fresh"
+    step: int | None = Field(None, ge=0)
     spec: NetSpec
     seed: int = Field(7, ge=0, le=2**31 - 1)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from explorer.names import title_of
-from explorer.results import LesionCurve, TrainingCurves
+from explorer.results import LesionCurve, SeedBand, TrainingCurves
 from explorer.runs.history import LaneHistory
 from explorer.runs.process import WorkerProcess
 from explorer.runs.protocol import Message
@@ -20,6 +20,7 @@ from explorer.runs.views import (
     LaneState,
     LesionState,
     LiveView,
+    PhaseState,
     ProgramState,
 )
 from explorer.specs import ExperimentSpec, parse
@@ -94,6 +95,7 @@ class Run:
     lesions: dict[int, Lesions] = field(default_factory=dict)
     programs: dict[tuple[int, tuple[str, ...]], Program] = field(default_factory=dict)
     pace: deque[tuple[float, int]] = field(default_factory=deque)  # (clock, step), lately
+    phase: PhaseState | None = None
     shown: tuple[int, LiveView] | None = None  # max_points, and what was built for them
 
     @classmethod
@@ -115,10 +117,18 @@ class Run:
             version=version,
         )
 
-    def control(self, action: str, value: float | None = None) -> None:
+    def control(self, action: str, value: Any = None) -> None:
         """Passes a command on to the process that trains it, if there is one."""
         if self.worker is not None:
             self.worker.send({"do": "control", "task": self.id, "action": action, "value": value})
+
+    def respecify(self, spec: ExperimentSpec) -> None:
+        """Takes in what the process that trains it has made of the experiment."""
+        self.spec = spec
+        self.lane_names = tuple(title_of(net) for net in spec.lanes)
+        if self.history is not None:
+            while len(self.history) < len(spec.lanes):
+                self.history.append(LaneHistory())
 
     def count(self, step: int) -> None:
         """Notes the updates done, and the pace of the last seconds."""
@@ -172,22 +182,29 @@ def live_view(
                 layers=lane_history.latest.get("layers"),
                 gates=lane_history.latest.get("gates"),
                 lesions=None if lesions is None else lesions.state,
+                responses=lane_history.latest.get("responses"),
+                band=SeedBand.from_records(name, run.spec.seed, lane_history.by_seed),
             )
         )
     programs = tuple(p.state for p in run.programs.values() if p.state is not None)
-    return LiveView(experiment_view(run, queue_position), tuple(lanes), programs)
+    phase = run.phase if run.worker is not None and run.slow is not None else None
+    return LiveView(experiment_view(run, queue_position), tuple(lanes), programs, phase)
 
 
 def _lane_state(run: Run, lane: int) -> LaneState:
     latest = run.history[lane].latest if run.history is not None else {}
-    diverged, step = latest.get("diverged"), latest.get("step")
+    lost = latest.get("diverged") or latest.get("failed")
+    ended, step = lost or latest.get("reached"), latest.get("step")
+    origin, deleted = latest.get("forked"), latest.get("deleted")
     rate: Any = None if step is None else step.values.get("learning_rate")
     return LaneState(
         name=run.lane_names[lane],
-        diverged=diverged is not None,
-        message=None if diverged is None else str(diverged.values["message"]),
+        diverged=lost is not None,
+        message=None if ended is None else str(ended.values["message"]),
         learning_rate=rate,
         snapshot_step=run.snapshots.get(lane),
+        origin=None if origin is None else str(origin.values["message"]),
+        deleted=() if deleted is None else tuple(deleted.values["units"]),
     )
 
 

@@ -25,12 +25,19 @@ from explorer.external import check_name
 from explorer.names import title_of, token_of
 from explorer.results import LayerHistory, Record
 from explorer.results.history import Quantity
+from explorer.runs import steering
 from explorer.runs.desk import Job, JobDesk, JobHandle
 from explorer.runs.history import LaneHistory
 from explorer.runs.layers import KINDS, layer_history
 from explorer.runs.pictures import is_picture, keep_picture, picture_path
 from explorer.runs.process import WorkerOptions, WorkerProcess
-from explorer.runs.protocol import Message, checkpoint_path, snapshot_path
+from explorer.runs.protocol import (
+    Message,
+    checkpoint_path,
+    kept_path,
+    kept_steps,
+    snapshot_path,
+)
 from explorer.runs.requests import (
     PRIORITIES,
     AttributionRequest,
@@ -48,6 +55,7 @@ from explorer.runs.requests import (
     Priority,
     Request,
     RunSource,
+    ShatteringRequest,
     ShippedSource,
     Source,
     TimingRequest,
@@ -56,12 +64,14 @@ from explorer.runs.requests import (
 from explorer.runs.run import Lesions, Run, experiment_view, lesion_state, live_view
 from explorer.runs.store import Status, Store, default_home, updates_done
 from explorer.runs.uploads import is_upload, keep_upload, upload_path
-from explorer.runs.views import ExperimentView, LiveView
+from explorer.runs.views import ExperimentView, LaneMoment, LiveView, MomentView, PhaseState
 from explorer.runs.watching import Watcher
 from explorer.shipped import shipped, shipped_path
-from explorer.specs import DataSpec, ExperimentSpec
+from explorer.specs import DataSpec, ExperimentSpec, NetSpec, parse
 
-Action = Literal["play", "pause", "step", "slow", "stop", "learning_rate", "resume", "keep"]
+Action = Literal[
+    "play", "pause", "step", "slow", "stop", "learning_rate", "resume", "keep", "save_weights"
+]
 SLOW_STEPS_PER_SECOND = 2.0
 WARM_UP_DELAY = 2.5  # after the server's start, before its workers import torch
 SPARE_DELAY = 3.0  # after a training's start, before the next warm process takes its share
@@ -201,7 +211,8 @@ class RunService:
             action: ``play`` (also takes up what was stopped or cut short, as ``resume`` does),
                 ``pause``, ``step``, ``slow`` (at most ``value`` steps a second; 0 is full speed,
                 None switches between both), ``stop``, ``learning_rate`` (``value``), ``keep``
-                (go on when nobody watches; ``value`` 0 takes it back).
+                (go on when nobody watches; ``value`` 0 takes it back), ``save_weights`` (keep
+                the weights of this moment for good).
 
         Raises:
             RunError: No such experiment, or it is over and cannot do that.
@@ -223,12 +234,43 @@ class RunService:
                     self._learning_rate(run, value)
                 case "keep":
                     run.kept = value != 0
+                case "save_weights":
+                    if run.worker is None:
+                        raise RunError(
+                            f"This training is {_IN_WORDS[run.status]}: press Play before keeping "
+                            "its weights."
+                        )
+                    run.control("save_weights")
                 case _:
                     raise RunError(
                         f"There is no action {action!r}: choose play, pause, step, slow, stop, "
-                        "learning_rate, resume or keep."
+                        "learning_rate, resume, keep or save_weights."
                     )
             self._touch(run)
+
+    def duplicate(self, experiment: str, lane: int, net: NetSpec) -> None:
+        """Adds a lane that goes on from another's present state with ``net`` as its structure.
+
+        Before its next step the training takes over what the two nets have in common
+        (:meth:`explorer.training.Session.fork`); then the new lane's ``origin`` says what.
+        "The same weights, shortcut cut": :func:`explorer.variants.without_shortcuts`.
+
+        Raises:
+            SkipscopeError: One sentence: no such lane, four lanes already, or it is at rest.
+        """
+        with self._lock:
+            run = self._run(experiment)
+            run.control("fork", steering.duplicate(run, lane, net))
+
+    def delete_units(self, experiment: str, lane: int, units: Sequence[str]) -> None:
+        """Lets a training pass by these units of a lane, and no others, from its next step on.
+
+        Raises:
+            SkipscopeError: One sentence: no such lane or unit, or it is at rest.
+        """
+        with self._lock:
+            run = self._run(experiment)
+            run.control("delete", steering.deletion(run, lane, units))
 
     def experiment(self, experiment: str) -> ExperimentView:
         """How an experiment stands; raises :class:`RunError` where there is none."""
@@ -320,6 +362,35 @@ class RunService:
             data=spec.data.name,
             n_images=spec.training.batch_size,
         )
+
+    def moment(self, experiment: str, step: int) -> MomentView:
+        """What was recorded at a step, or last before it, of every lane: for a time slider."""
+        with self._lock:
+            run = self._run(experiment)
+            lanes, folder = len(run.spec.lanes), self._store.folder(run.id)
+        curves = self._store.latest_results(experiment, "lesions", step)
+        moments = []
+        for lane in range(lanes):
+            records = self._store.at(experiment, lane, step)
+            row, recorded = curves.get(lane), records.get("lesions")
+            newer = row is not None and (recorded is None or row.step >= recorded.step)
+            kept = [s for s in kept_steps(folder, lane) if s <= step]
+            moments.append(
+                LaneMoment(
+                    records=records,
+                    lesions=lesion_state(row.payload) if row is not None and newer else None,
+                    weights_step=kept[-1] if kept else None,
+                )
+            )
+        return MomentView(step, tuple(moments))
+
+    def recorded(
+        self, experiment: str, lane: int, kind: str, max_records: int = 1000
+    ) -> list[Record]:
+        """A lane's records of one kind in order of step, thinned; whole on disk."""
+        with self._lock:
+            self._run(experiment)
+        return self._store.thinned(experiment, lane, kind, max_records)
 
     def watch(self, experiment: str, deleted: Mapping[int, Sequence[str]] | None = None) -> None:
         """To be called at every poll of a viewer: somebody looks.
@@ -545,6 +616,8 @@ class RunService:
                 self._keep_records(run, [Record.from_json(value) for value in event["records"]])
             elif event["event"] == "started":
                 self._started(run, event)
+            elif event["event"] == "lanes":
+                self._respecify(run, event["spec"])
             else:
                 with self._lock:
                     self._on_status(run, event)
@@ -556,6 +629,7 @@ class RunService:
             self._watcher.refresh()
 
     def _started(self, run: Run, event: Message) -> None:
+        self._respecify(run, event["spec"])
         if run.step > 0 or run.history is None:
             # Resumed: what came after its checkpoint is measured again.
             self._store.cut(run.id, event["step"])
@@ -570,6 +644,15 @@ class RunService:
             for program in run.programs.values():
                 program.tried = -1
             self._touch(run)
+
+    def _respecify(self, run: Run, value: Message) -> None:
+        """The experiment as its training has it: a lane may have been added."""
+        spec = parse(ExperimentSpec, value)
+        if spec == run.spec:
+            return
+        self._store.respecify(run.id, spec.model_dump_json())
+        with self._lock:
+            run.respecify(spec)
 
     def _keep_records(self, run: Run, records: list[Record]) -> None:
         self._store.append(run.id, records)
@@ -598,6 +681,11 @@ class RunService:
                 run.snapshots[event["lane"]] = event["step"]
             case "saved":
                 run.saved = True
+            case "phase":
+                lanes = {int(lane): values for lane, values in event["lanes"].items()}
+                run.phase = PhaseState(event["phase"], event["step"], lanes)
+            case "refused":
+                run.reason = event["sentence"]
             case "done":
                 self._done(run, event)
             case "cancelled":  # stopped while its data was being loaded
@@ -613,13 +701,7 @@ class RunService:
     def _done(self, run: Run, event: Message) -> None:
         run.step = event["step"]
         if event["status"] == "finished":
-            reason = ""
-            if run.step < run.steps_total:
-                reason = (
-                    f"Training ended at step {run.step} because every net diverged: lower the "
-                    "learning rate and start anew."
-                )
-            self._settle(run, "finished", reason)
+            self._settle(run, "finished", event["reason"])
         elif run.afterwards == "close":
             self._settle(
                 run,
@@ -679,7 +761,9 @@ class RunService:
     ) -> JobHandle:
         payload = request.model_dump(mode="json")
         data = None
-        if not isinstance(request, (TimingRequest, CodeRequest, BlueprintRequest)):
+        if not isinstance(
+            request, (TimingRequest, CodeRequest, BlueprintRequest, ShatteringRequest)
+        ):
             data = self._data_of(request)
             payload["data"] = data.model_dump(mode="json")
         stamps: list[list[int] | None] = []
@@ -723,7 +807,16 @@ class RunService:
                             f"{len(run.spec.lanes)}, counted from 0."
                         )
                     spec = run.spec.lanes[source.lane]
-                path = snapshot_path(self._store.folder(run.id), source.lane)
+                folder = self._store.folder(run.id)
+                path = snapshot_path(folder, source.lane)
+                if source.step is not None:
+                    path = kept_path(folder, source.lane, source.step)
+                    if not path.exists():
+                        kept = ", ".join(map(str, kept_steps(folder, source.lane)))
+                        raise RunError(
+                            f"No weights of step {source.step} are kept; there are those of "
+                            f"{kept or 'the latest step alone'}."
+                        )
                 if not path.exists():
                     raise RunError(
                         "This run has no weights yet: press Play, or wait for its first step."

@@ -25,6 +25,7 @@ import numpy as np
 
 from explorer.errors import RunError
 from explorer.results import Record
+from explorer.results.training import RECORD_KINDS
 from explorer.runs.history import KEPT_POINTS, LaneHistory, power_of_two
 
 Status = Literal[
@@ -32,6 +33,8 @@ Status = Literal[
 ]
 UNFINISHED: tuple[Status, ...] = ("queued", "starting", "running", "paused")
 SCHEMA_VERSION = 1
+_ALWAYS = 2**62
+_VARIABLES = 500  # of one SQL statement
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: ids are read aloud and retyped
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS experiments (
@@ -326,13 +329,25 @@ class Store:
                 (updates_done(records), time.time(), experiment),
             )
 
-    def cut(self, experiment: str, step: int) -> None:
-        """Removes what was measured at ``step`` or later: a run resumed there measures it anew."""
+    def respecify(self, experiment: str, spec: str) -> None:
+        """Sets what is trained (JSON text), after a lane has been added."""
         with self._write() as database:
-            for table, first in (("records", step), ("results", step + 1)):
-                database.execute(
-                    f"DELETE FROM {table} WHERE experiment = ? AND step >= ?", (experiment, first)
-                )
+            database.execute("UPDATE experiments SET spec = ? WHERE id = ?", (spec, experiment))
+
+    def cut(self, experiment: str, step: int) -> None:
+        """Removes what was measured at ``step`` or later: a run resumed there measures it anew.
+
+        What was changed by hand at that step stays: a checkpoint follows each change.
+        """
+        with self._write() as database:
+            database.execute(
+                "DELETE FROM results WHERE experiment = ? AND step > ?", (experiment, step)
+            )
+            database.execute(
+                "DELETE FROM records WHERE experiment = ? AND (step > ? OR "
+                "step = ? AND kind NOT IN ('forked', 'deleted'))",
+                (experiment, step, step),
+            )
             database.execute("UPDATE experiments SET step = ? WHERE id = ?", (step, experiment))
 
     def records(
@@ -381,18 +396,57 @@ class Store:
             evals = database.execute(
                 f"SELECT step, payload {where} ORDER BY step", (*key, "eval")
             ).fetchall()
-            for kind in ("step", "eval", "layers", "gates", "diverged"):
-                row = database.execute(
-                    f"SELECT step, payload {where} ORDER BY step DESC LIMIT 1", (*key, kind)
-                ).fetchone()
-                if row is not None:
-                    history.latest[kind] = Record(kind, lane, row[0], json.loads(row[1]))
+        history.latest = self.at(experiment, lane)
         if rows:
             table = np.asarray(rows, dtype=np.float64)
             history.steps.load(table[:, :3], run, filled=int(table[-1, 3]))
+        latest = history.latest
         for step, payload in evals:
-            history.evals.append(step, json.loads(payload))
+            history.add(Record("eval", lane, step, json.loads(payload)))
+        history.latest = latest
         return history
+
+    def at(self, experiment: str, lane: int, step: int | None = None) -> dict[str, Record]:
+        """By kind: the last record of a lane at or before a step; None: the last of all."""
+        found = {}
+        with self._read() as database:
+            for kind in RECORD_KINDS:
+                row = database.execute(
+                    "SELECT step, payload FROM records WHERE experiment = ? AND lane = ? AND "
+                    "kind = ? AND step <= ? ORDER BY step DESC, id DESC LIMIT 1",
+                    (experiment, lane, kind, _ALWAYS if step is None else step),
+                ).fetchone()
+                if row is not None:
+                    found[kind] = Record(kind, lane, row[0], json.loads(row[1]))
+        return found
+
+    def thinned(
+        self, experiment: str, lane: int, kind: str, max_records: int = 1000
+    ) -> list[Record]:
+        """A lane's records of one kind in order of step, every 2ᵏ-th and the last.
+
+        As many as fit ``max_records``; each is as it was recorded, so that profiles can be laid
+        side by side.
+        """
+        with self._read() as database:
+            rows = database.execute(  # answered by the index alone
+                "SELECT id FROM records WHERE experiment = ? AND lane = ? AND kind = ? "
+                "ORDER BY step, id",
+                (experiment, lane, kind),
+            ).fetchall()
+            run = power_of_two(len(rows), max(1, max_records - 1))
+            chosen = [row[0] for row in rows[::run]]
+            if rows and chosen[-1] != rows[-1][0]:
+                chosen.append(rows[-1][0])
+            found = []
+            for start in range(0, len(chosen), _VARIABLES):
+                ids = chosen[start : start + _VARIABLES]
+                found += database.execute(
+                    "SELECT step, payload FROM records WHERE id IN "
+                    f"({', '.join('?' * len(ids))}) ORDER BY step, id",
+                    ids,
+                ).fetchall()
+        return [Record(kind, lane, step, json.loads(payload)) for step, payload in found]
 
     # ---------------------------------------------------------------------------- results
 
@@ -411,13 +465,16 @@ class Store:
                 ),
             )
 
-    def latest_results(self, experiment: str, kind: str) -> dict[int, ResultRow]:
-        """By lane: the last result of a kind."""
+    def latest_results(
+        self, experiment: str, kind: str, step: int | None = None
+    ) -> dict[int, ResultRow]:
+        """By lane: the last result of a kind, on weights of ``step`` or before; None: of all."""
         with self._read() as database:
             rows = database.execute(
                 "SELECT lane, step, payload FROM results WHERE id IN ("
-                "SELECT max(id) FROM results WHERE experiment = ? AND kind = ? GROUP BY lane)",
-                (experiment, kind),
+                "SELECT max(id) FROM results WHERE experiment = ? AND kind = ? AND step <= ? "
+                "GROUP BY lane)",
+                (experiment, kind, _ALWAYS if step is None else step),
             ).fetchall()
         return {
             lane: ResultRow(experiment, lane, kind, step, json.loads(payload))

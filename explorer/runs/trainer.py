@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
-from explorer.errors import Cancelled
+from explorer.errors import Cancelled, SkipscopeError
 from explorer.runs.channel import Channel
-from explorer.runs.protocol import Message, checkpoint_path, snapshot_path
-from explorer.specs import ExperimentSpec, parse
+from explorer.runs.protocol import Message, checkpoint_path, kept_path, snapshot_path
+from explorer.specs import ExperimentSpec, parse, parse_net
 from explorer.training import Session
 
 CHECKPOINT_SECONDS = 30.0
 SHARE_FOR_WRITING = 0.05  # of the time, at most, goes into files that only someone's look needs
+PHASES_BELOW = 5.0  # steps a second: slower than that, the parts of a step are shown
+PARTS = 3  # forward, backward, update
 
 
 class Training:
@@ -40,19 +43,30 @@ class Training:
         """Trains; every exit but an exception emits ``done``."""
         session = self._session = self._open()
         self._saved, self._saving = time.monotonic(), 0.0  # last checkpoint, and what it took
-        self._emit("started", steps_total=session.steps_total, device=str(session.device))
+        self._emit(
+            "started",
+            steps_total=session.steps_total,
+            device=str(session.device),
+            spec=session.experiment.model_dump(mode="json"),
+        )
         self._save_weights()
+        self._keep_weights()
         self._emit("paused" if self._paused else "running")
         self._obey(0.0)
         while not self._stopped and not session.finished:
             began = time.monotonic()
-            for record in session.advance():
-                self._channel.record(self._task, record)
+            slow = self._steps_per_second
+            if slow is not None and slow < PHASES_BELOW:
+                self._step_in_parts(began, 1 / slow)
+            else:
+                for record in session.advance():
+                    self._channel.record(self._task, record)
+            self._keep_weights()
             self._after_step(began)
         self._save_weights()
         if session.finished:
             checkpoint_path(self._folder).unlink(missing_ok=True)
-            self._emit("done", status="finished")
+            self._emit("done", status="finished", reason=session.why_finished)
         else:
             self._save_checkpoint()
             self._emit("done", status="stopped")
@@ -74,6 +88,20 @@ class Training:
     def _emit(self, event: str, **fields: object) -> None:
         message = {"event": event, "task": self._task, "step": self._session.step, **fields}
         self._channel.emit(message)
+
+    def _step_in_parts(self, began: float, seconds: float) -> None:
+        """One step, its parts shown one by one; the next command ends the waiting, not the step."""
+        due = began
+        for phase in self._session.phases():
+            for record in phase.records:
+                self._channel.record(self._task, record)
+            if phase.name != "evaluate":
+                self._emit("phase", phase=phase.name, lanes={str(i): v for i, v in phase.lanes})
+            if phase.name in ("forward", "backward") and not self._early:
+                due += seconds / PARTS
+                command = self._channel.receive(max(0.0, due - time.monotonic()))
+                if command is not None:
+                    self._early.append(command)
 
     # --------------------------------------------------------------------- between two steps
 
@@ -100,11 +128,14 @@ class Training:
             if command is None:
                 return
             if command["do"] == "control" and command["task"] == self._task:
-                self._control(command["action"], command["value"])
+                try:
+                    self._control(command["action"], command["value"])
+                except SkipscopeError as error:
+                    self._emit("refused", sentence=str(error))
                 if command["action"] in ("step", "slow"):
                     due = 0.0
 
-    def _control(self, action: str, value: float | None) -> None:
+    def _control(self, action: str, value: Any) -> None:
         match action:
             case "play":
                 self._steps_left = None
@@ -122,12 +153,27 @@ class Training:
             case "stop":
                 self._stopped = True
             case "learning_rate":
-                assert value is not None  # the service checked it
                 self._session.set_learning_rate(value)
+            case "fork":
+                self._fork(value["lane"], value["net"])
+            case "delete":
+                record = self._session.delete(value["lane"], value["units"])
+                self._save_checkpoint()
+                self._channel.record(self._task, record)
+                self._save_weights()
+            case "save_weights":
+                self._keep_weights(now=True)
             case "snapshot":
                 since = time.monotonic() - self._snapped
                 if self._snapping < SHARE_FOR_WRITING * since:
                     self._save_weights()
+
+    def _fork(self, lane: int, net: Message) -> None:
+        record = self._session.fork(lane, parse_net(net))
+        self._save_checkpoint()  # first, so that the new lane is in it whatever happens
+        self._emit("lanes", spec=self._session.experiment.model_dump(mode="json"))
+        self._channel.record(self._task, record)
+        self._save_weights()
 
     def _pause(self) -> None:
         self._paused = True
@@ -143,6 +189,15 @@ class Training:
             self._emit("snapshot", lane=lane)
         self._snapped = time.monotonic()
         self._snapping = self._snapped - began
+
+    def _keep_weights(self, *, now: bool = False) -> None:
+        """Keeps the weights for good, where the recipe says so at this step, or now."""
+        session = self._session
+        if not now and session.step not in session.experiment.training.keep_weights:
+            return
+        for lane in range(len(session.nets)):
+            session.snapshot(lane, kept_path(self._folder, lane, session.step))
+        self._emit("kept")
 
     def _save_checkpoint(self) -> None:
         began = time.monotonic()

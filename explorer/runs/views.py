@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from explorer.results import LesionCurve, Record, TrainingCurves
+from explorer.results import LesionCurve, Record, SeedBand, TrainingCurves
 from explorer.runs.store import Status
 from explorer.specs import ExperimentSpec
 
@@ -15,7 +15,10 @@ class LaneState:
     """How one lane stands.
 
     Attributes:
-        message: Why it stopped, where it diverged; else None.
+        diverged: It has ended because its loss was not finite, or for want of memory.
+        message: Why it has ended, those reasons or its target; None while it trains.
+        origin: Where it came from, a sentence, if it was duplicated from another lane.
+        deleted: Names of the units that its training passes by.
         learning_rate: Of its latest step; None before the first.
         snapshot_step: Step of the latest weights that instruments can look at; None before any.
     """
@@ -25,6 +28,8 @@ class LaneState:
     message: str | None
     learning_rate: float | None
     snapshot_step: int | None
+    origin: str | None = None
+    deleted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,12 +105,54 @@ class LaneLive:
     Attributes:
         layers: The latest gradients by layer (kind ``layers``), as recorded.
         gates: The latest transform gates (kind ``gates``).
+        responses: The latest responses by layer (kind ``responses``).
+        band: Training and test errors of every seed, where there are several.
     """
 
     curves: TrainingCurves
     layers: Record | None
     gates: Record | None
     lesions: LesionState | None
+    responses: Record | None = None
+    band: SeedBand | None = None
+
+
+@dataclass(frozen=True)
+class PhaseState:
+    """The last part of a step that is done, in slow motion.
+
+    Attributes:
+        name: ``forward``, ``backward`` or ``update``.
+        lanes: By lane what that part made known, see :class:`explorer.training.loop.Phase`.
+    """
+
+    name: str
+    step: int
+    lanes: dict[int, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class LaneMoment:
+    """What was recorded of a lane at a step, or last before it.
+
+    Attributes:
+        records: By kind: ``step``, ``eval``, ``layers``, ``gates``, ``responses``, ``lesions``,
+            ``deleted``, …
+        lesions: A curve measured while somebody watched, where one is newer than the recorded.
+        weights_step: Of the weights kept for good at or before that step; None without any.
+    """
+
+    records: dict[str, Record]
+    lesions: LesionState | None
+    weights_step: int | None
+
+
+@dataclass(frozen=True)
+class MomentView:
+    """A training at one step, for a time slider; the curves are those of :class:`LiveView`."""
+
+    step: int
+    lanes: tuple[LaneMoment, ...]
 
 
 @dataclass(frozen=True)
@@ -115,6 +162,7 @@ class LiveView:
     experiment: ExperimentView
     lanes: tuple[LaneLive, ...]
     programs: tuple[ProgramState, ...]
+    phase: PhaseState | None = None
 
     @property
     def version(self) -> int:

@@ -23,6 +23,16 @@ _HEADER = "skipscope"
 _FORMAT = 2
 
 
+def snapshot_state(path: str | Path) -> dict[str, Any]:
+    """What stands in the header of a training's snapshot; nothing in other weights."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            state: dict[str, Any] = json.loads((file.metadata() or {})[_HEADER])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return {}
+    return state
+
+
 def cpu_state(net: nn.Module) -> dict[str, Tensor]:
     """Weights and buffers, on the CPU; lanes that are trained together share storage."""
     return {name: _own(value) for name, value in net.state_dict().items()}

@@ -130,9 +130,8 @@ class Lane:
 
     def delete(self, names: Sequence[str]) -> None:
         """These units, and no others, are passed by from now on, in evaluations too."""
-        by_name = dict(zip(self.net.unit_names, self.net.units, strict=True))
-        units.restore(by_name.values())
-        units.pass_by(by_name[name] for name in names)
+        units.restore(self.net.units)
+        units.pass_by_named(self.net, names)
         self.deleted = tuple(name for name in self.net.unit_names if name in names)
 
     # -------------------------------------------------------------------------- measuring

@@ -32,7 +32,7 @@ from explorer.errors import RunError, SpecError
 from explorer.nets import Net, create_net
 from explorer.results import Record
 from explorer.specs import MAX_LANES, ExperimentSpec, NetSpec, parse
-from explorer.training import batched, checkpoint, units
+from explorer.training import batched, checkpoint, recording, units
 from explorer.training.devices import keep_memory, resolve
 from explorer.training.evaluation import evaluate, training_subset
 from explorer.training.fork import carry_optimizer, carry_over
@@ -80,6 +80,7 @@ class Session:
         threads: int | None = None,
         layers_every: int = LAYERS_EVERY,
         together: bool = True,
+        profiles: bool = True,
         progress: Progress | None = None,
     ) -> None:
         """Build the nets, and load the data unless it is given.
@@ -90,6 +91,8 @@ class Session:
             layers_every: Steps between records of gradients (and gates) by layer.
             together: Train fully connected lanes of one width in one batched product, where
                 that is possible (:mod:`explorer.training.batched`).
+            profiles: Evaluations record responses and lesion curves too
+                (:mod:`explorer.training.recording`).
             progress: Told how far loading the data is.
 
         Raises:
@@ -127,6 +130,7 @@ class Session:
         self._layers_at: int | None = None
         self._pending: deque[Record] = deque()
         self._together = together
+        self._profiles = profiles
         self._arrange()
 
     def _new_lane(self, index: int, replica: int, spec: NetSpec) -> Lane:
@@ -342,6 +346,10 @@ class Session:
         return [t for t in self._trainees if any(lane.ended is None for lane in t.lanes)]
 
     @property
+    def _eval_every(self) -> int:
+        return self.experiment.training.eval_every or self.steps_per_epoch
+
+    @property
     def _probing(self) -> bool:
         return self._layers_at is None or self.step - self._layers_at >= self._layers_every
 
@@ -353,8 +361,7 @@ class Session:
         """The evaluation before a step, where one is due."""
         if self.finished:
             return []
-        every = self.experiment.training.eval_every or self.steps_per_epoch
-        return self._evaluate_all() if self.step % every == 0 else []
+        return self._evaluate_all() if self.step % self._eval_every == 0 else []
 
     def _last(self) -> list[Record]:
         """The evaluation after the last step."""
@@ -468,6 +475,8 @@ class Session:
             row["by_seed"] = columns
         target = self.experiment.training.target_error
         records = [Record("eval", lanes[0].index, self.step, row)]
+        if self._profiles and lanes[0].ended is None:
+            records += self._record_profiles(lanes[0])
         for lane, error in zip(lanes, columns["test_error"], strict=True):
             if target is not None and error is not None and error <= target:
                 sentence = (
@@ -475,6 +484,16 @@ class Session:
                     f"{error:.2%}, at most {target:.2%}."
                 )
                 records.append(lane.end("reached", sentence, self.step))
+        return records
+
+    def _record_profiles(self, lane: Lane) -> list[Record]:
+        """Responses every time, a lesion curve as often as it is worth, and after the last step."""
+        records = [recording.responses(lane, self.dataset, self.step)]
+        every = recording.lesions_every(lane, self.dataset, self._eval_every)
+        if every is None or self.step == 0:
+            return records
+        if self.finished or self.step % (every * self._eval_every) == 0:
+            records.append(recording.lesions(lane, self.dataset, self.step))
         return records
 
     def _errors(self, lane: Lane) -> dict[str, float | None]:
@@ -523,6 +542,7 @@ class Session:
             "layers_at": self._layers_at,
             "layers_every": self._layers_every,
             "together": self._together,
+            "profiles": self._profiles,
             "learning_rates": self.learning_rates,
             "ended": {_key(lane): lane.ended for lane in self._lanes},
             "deleted": {_key(lane): lane.deleted for lane in self._lanes},
@@ -559,6 +579,7 @@ class Session:
             threads=threads,
             layers_every=state["layers_every"],
             together=state["together"],
+            profiles=state["profiles"],
             progress=progress,
         )
         checkpoint.check_fingerprint(state["data"], session.dataset, path)

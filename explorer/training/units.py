@@ -76,6 +76,12 @@ def pass_by(units: Iterable[nn.Module]) -> None:
         unit.forward = cast(Unit, unit).bypass
 
 
+def pass_by_named(net: Net, names: Iterable[str]) -> None:
+    """:func:`pass_by` of the units with these names."""
+    by_name = dict(zip(net.unit_names, net.units, strict=True))
+    pass_by(by_name[name] for name in names)
+
+
 def restore(units: Iterable[nn.Module]) -> None:
     """Takes :func:`pass_by` back."""
     for unit in units:
