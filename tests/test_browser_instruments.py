@@ -128,3 +128,34 @@ def test_compare_hands_its_nets_over(page: Any, server: Server) -> None:
     page.wait_for_url("**/instruments?**")
     assert parse_qs(urlparse(page.url).query)["nets"] == [NETS]
     page.get_by_role("heading", name="ResNet v2 20, width 4, untrained").wait_for()
+
+
+def test_a_block_is_deleted_by_click_and_swapped_by_keyboard_and_drag(
+    page: Any, server: Server
+) -> None:
+    open_link(page, server, nets="resnet_v2_20;width=4", instrument="by_hand", n="100")
+    measured(page, "intact:")
+    block = page.locator(".sk-hand [data-unit='stages.1.units.1']")
+    block.click()
+    measured(page, "without 1 block (5)")
+    assert parse_qs(urlparse(page.url).query)["instrument"] == ["by_hand;hand=0:-4"]
+    page.get_by_role("button", name="Undo").click()
+    measured(page, "intact:")
+
+    block.focus()
+    page.keyboard.press("s")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("s")
+    measured(page, "2 blocks in another's place")
+    assert page.locator(".sk-hand .sk-moved").all_text_contents() == ["6", "5"]
+    page.get_by_role("button", name="Restore all").click()
+    measured(page, "intact:")
+
+    start = page.locator(".sk-hand [data-unit='stages.2.units.1']").bounding_box()
+    end = page.locator(".sk-hand [data-unit='stages.2.units.2']").bounding_box()
+    page.mouse.move(start["x"] + 8, start["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(end["x"] + 8, end["y"] + 8, steps=6)
+    page.mouse.up()
+    measured(page, "2 blocks in another's place")
+    page.wait_for_url("**hand%3D0%3A7_8.8_7**")

@@ -23,6 +23,7 @@ NETS: dict[str, tuple[str, str | None]] = {
     "activations": ("resnet_v2_8;width=4", "fc_plain_6;width=8"),
     "attribution": ("resnet_v2_8;width=4", None),
     "conductance": ("highway_10;width=4", None),
+    "by_hand": ("resnet_v2_8;width=4", None),
     "gates": ("fc_highway_5;width=8", "plain_8;width=4"),
     "gradients": ("resnet_v2_8;width=4", None),
     "lesions": ("resnet_v2_8;width=4", None),
@@ -195,3 +196,33 @@ def test_a_wrong_link_is_a_warning_on_a_working_page(query: dict[str, str]) -> N
     assert not test.exception
     assert len(test.warning) == 1
     assert "![x](" not in test.warning[0].value  # never markup
+
+
+def test_blocks_are_deleted_and_swapped_at_random_undone_and_restored() -> None:
+    test = open_page(nets="resnet_v2_20;width=4,plain_14;width=4", instrument="by_hand")
+    test.number_input(key="hand.k").set_value(2).run()
+    test.button(key="hand.delete").click().run()
+    once = first(test.query_params["instrument"])
+    assert once.startswith("by_hand;hand=0:-")
+    assert once.count("-") == 4  # two in each net
+    test.button(key="hand.shuffle").click().run()
+    assert "_" in first(test.query_params["instrument"])
+    test.button(key="hand.back").click().run()
+    assert first(test.query_params["instrument"]) == once
+    test.button(key="hand.restore").click().run()
+    assert first(test.query_params["instrument"]) == "by_hand"
+    assert test.button(key="hand.restore").disabled
+    test.button(key="hand.back").click().run()
+    assert first(test.query_params["instrument"]) == once
+    test.button(key="net0.remove").click().run()  # the blocks were those of the nets before
+    assert first(test.query_params["instrument"]) == "by_hand"
+    assert not test.exception
+    assert not test.warning
+
+
+def test_what_a_link_does_to_the_wrong_net_is_a_sentence() -> None:
+    query = {"nets": "resnet_v2_8;width=4", "instrument": "by_hand;hand=0:-99"}
+    test = open_page(**query)
+    assert not test.exception
+    (lane,) = followed(**query)["lanes"]
+    assert "3 blocks" in lane["error"]

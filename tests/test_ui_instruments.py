@@ -89,7 +89,7 @@ def test_a_link_holds_everything_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"instrument": "nothing"}, "choose one of lesions"),
+        ({"instrument": "nothing"}, "choose one of "),
         ({"instrument": "gradients;of=nonsense"}, "of must be one of parameters, outputs"),
         ({"instrument": "gradients;if=so"}, "no option 'if'"),
         ({"n": "-3"}, "between 1 and"),
@@ -128,7 +128,7 @@ def test_an_instrument_says_for_which_net_it_means_nothing(service: RunService) 
     assert not problems
     assert list(shown.refused) == [0]
     assert "fc_highway_50" in shown.refused[0]
-    assert list(instrument_feed.questions(shown)) == [1]
+    assert instrument_feed.question(shown, 1)[0] == "gates"
 
 
 def test_a_trained_net_takes_images_of_its_own_shape(service: RunService) -> None:

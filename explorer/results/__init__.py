@@ -6,6 +6,7 @@ pandas only when a table is asked for, because its import would delay the server
 """
 
 from explorer.results.activations import CHANNELS, PARTS, ActivationMaps, Channels, Part, UnitMaps
+from explorer.results.answers import Flip, ProgramAnswers
 from explorer.results.attribution import (
     BASELINES,
     METHODS,
@@ -49,6 +50,7 @@ __all__ = [
     "Decision",
     "EstimationError",
     "FeatureReuse",
+    "Flip",
     "Floats",
     "ForwardTiming",
     "GateDistribution",
@@ -66,6 +68,7 @@ __all__ = [
     "Method",
     "Part",
     "Prediction",
+    "ProgramAnswers",
     "ProgramResult",
     "Propagation",
     "Record",

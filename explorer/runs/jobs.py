@@ -31,6 +31,7 @@ from explorer.probes.programs import evaluate_programs, without
 from explorer.probes.timing import time_forward
 from explorer.results import ForwardTiming, LesionCurve, Prediction
 from explorer.runs.instruments.activations import activations
+from explorer.runs.instruments.answers import answers
 from explorer.runs.instruments.attribution import attribution, conductance
 from explorer.runs.instruments.gates import gate_distribution, gate_image, gate_maps
 from explorer.runs.instruments.gradients import gradient_terms, gradients_at_init, shortcut_scaling
@@ -310,6 +311,7 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "attribution": attribution,
     "conductance": conductance,
     "activations": activations,
+    "answers": answers,
     "gradient_terms": gradient_terms,
     "gradients_at_init": gradients_at_init,
     "shortcut_scaling": shortcut_scaling,

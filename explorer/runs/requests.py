@@ -26,6 +26,7 @@ JobKind = Literal[
     "attribution",
     "conductance",
     "activations",
+    "answers",
     "gradient_terms",
     "gradients_at_init",
     "shortcut_scaling",
@@ -339,6 +340,16 @@ class GateImageRequest(GatesOfImage):
     channel: int | None = Field(None, ge=0)
 
 
+class AnswersRequest(OneNet):
+    """Which answers change with these units in this order, streamed: a ProgramAnswers.
+
+    Attributes:
+        program: Units to apply; the others are deleted. None is the intact net.
+    """
+
+    program: tuple[str, ...] | None = None
+
+
 class PrepareDataRequest(Spec):
     """Load, download or decode a data set, with progress: its title, classes and sizes."""
 
@@ -416,6 +427,7 @@ Request = (
     | BlueprintRequest
     | AttributionRequest
     | ConductanceRequest
+    | AnswersRequest
     | ActivationsRequest
     | GradientTermsRequest
     | GradientsAtInitRequest
@@ -441,6 +453,7 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "attribution": AttributionRequest,
     "conductance": ConductanceRequest,
     "activations": ActivationsRequest,
+    "answers": AnswersRequest,
     "gradient_terms": GradientTermsRequest,
     "gradients_at_init": GradientsAtInitRequest,
     "shortcut_scaling": ShortcutScalingRequest,
@@ -466,6 +479,7 @@ PRIORITIES: dict[JobKind, Priority] = {
     "attribution": "click",
     "conductance": "sweep",
     "activations": "click",
+    "answers": "click",
     "gradient_terms": "click",
     "gradients_at_init": "sweep",
     "shortcut_scaling": "sweep",

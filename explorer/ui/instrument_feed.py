@@ -12,13 +12,15 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from explorer.charts import Theme
 from explorer.errors import SkipscopeError
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService, get_service
-from explorer.ui.instruments import Asking, Lane, Row
+from explorer.ui.instruments import Asking, Choice, Flag, Lane, Row
 from explorer.ui.look import Look, Scene, from_query, scene, to_query
 from explorer.ui.measurements import Measured, Measurements
 from explorer.ui.sources import SourceNet
@@ -60,44 +62,47 @@ def answer(query: Mapping[str, str]) -> bytes:
     return body
 
 
-def questions(shown: Scene) -> dict[int, tuple[JobKind, dict[str, Any]]]:
-    """The jobs of a scene, by the net's position."""
-    one, look = shown.instrument, shown.look
-    return {
-        index: (
-            one.kind(shown.options),
-            one.payload(
-                Asking(
-                    source=net.source,
-                    data=net.data,
-                    n_images=look.n_images if one.takes_images else None,
-                    seed=look.seed,
-                    options=shown.options,
-                    plan=net.plan,
-                )
-            ),
-        )
-        for index, net in enumerate(shown.subjects)
-        if index not in shown.refused
-    }
+def question(shown: Scene, index: int) -> tuple[JobKind, dict[str, Any]]:
+    """The job of one of the scene's subjects.
+
+    Raises:
+        SkipscopeError: One sentence: why this cannot be asked of that net.
+    """
+    one, look, net = shown.instrument, shown.look, shown.subjects[index]
+    asking = Asking(
+        index=index,
+        source=net.source,
+        data=net.data,
+        n_images=look.n_images if one.takes_images else None,
+        seed=look.seed,
+        options=shown.options,
+        plan=net.plan,
+    )
+    return one.kind(shown.options), one.payload(asking)
 
 
 def look_at(service: RunService, shown: Scene) -> dict[int, Measured]:
     """How the scene's measurements stand, by the net's position."""
     found = {}
-    for index, (kind, payload) in questions(shown).items():
-        found[index] = measurements.look(service, kind, payload, shown.subjects[index].stamp)
+    for index, net in enumerate(shown.subjects):
+        if index in shown.refused:
+            continue
+        try:
+            kind, payload = question(shown, index)
+        except SkipscopeError as error:
+            found[index] = Measured(0, None, False, 0.0, "", str(error))
+        else:
+            found[index] = measurements.look(service, kind, payload, net.stamp)
     return found
 
 
 def leave(service: RunService, look: Look) -> None:
     """The page shows something else now."""
-    try:
-        shown, _ = scene(service, look)
-        for kind, payload in questions(shown).values():
-            measurements.leave(kind, payload)
-    except SkipscopeError:  # a run that is gone needs no leaving
-        return
+    shown, _ = scene(service, look)
+    for index in range(len(shown.subjects)):
+        if index not in shown.refused:
+            with suppress(SkipscopeError):  # what could not be asked needs no leaving
+                measurements.leave(*question(shown, index))
 
 
 def _answer(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dict[str, Any]:
@@ -108,15 +113,24 @@ def _answer(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dic
         if m.result is not None and (net := shown.subjects[index])
     ]
     figure = one.figure(lanes, options, theme)
+    heads = {lane.index: one.headline(lane, options) for lane in lanes}
     # Zoom survives new data and new nets, but not another instrument's axes.
-    figure.update_layout(uirevision=json.dumps([one.key, dict(options)], sort_keys=True))
+    kinds = [o.write(options[o.name]) for o in one.options if isinstance(o, (Choice, Flag))]
+    figure.update_layout(uirevision=" ".join([one.key, *kinds]))
     return {
         "figure": json.loads(figure.to_json()),
         "captions": one.caption(lanes, options) if lanes else [],
         "formula": one.formula(lanes, options),
         "tables": [_table(lane, one.table(lane.result)) for lane in lanes],
         "conditions": _conditions(shown, lanes),
-        "lanes": [_lane(shown.subjects[index], index, m) for index, m in measured.items()],
+        "pictures": [asdict(picture) for picture in one.pictures(lanes, options)],
+        "lanes": [
+            {
+                **_lane(shown.subjects[index], index, m),
+                "headline": heads.get(index),
+            }
+            for index, m in measured.items()
+        ],
         "empty": _empty(shown, measured),
     }
 

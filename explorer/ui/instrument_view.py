@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import streamlit as st
 
@@ -15,7 +16,7 @@ let module;
 export default function (component) {
   let stop = null, over = false;
   module ??= import(script);
-  module.then((m) => { if (!over) stop = m.instrument(component); });
+  module.then((m) => { if (!over) stop = m.%(part)s(component); });
   return () => { over = true; stop?.(); };
 }
 """
@@ -33,6 +34,7 @@ _HTML = """
   </div>
   <div class="sk-errors"></div>
   <div class="sk-said"></div>
+  <ul class="sk-pictures" aria-label="Images whose answer changed" hidden></ul>
   <div class="sk-conditions"></div>
   <details class="sk-more sk-formula" hidden>
     <summary>Formula, with these numbers</summary>
@@ -58,14 +60,18 @@ def instrument_view(key: str, *, query: str, title: str, papers: str) -> None:
         title: Begins what a screen reader says of the figure.
         papers: Which paper's figure it is, with the paper's numbers.
     """
-    component = st.components.v2.component(
-        "skipscope_instrument",
-        html=_HTML,
-        js=_LOADER
-        % {"own": asset_version("instruments.js"), "parts": asset_version("skipscope.js")},
+    part("instrument", _HTML)(key=key, data={"query": query, "title": title, "papers": papers})
+
+
+def part(name: str, html: str) -> Any:
+    """A live part of the page, drawn by the function ``name`` of ``instruments.js``."""
+    versions = {"own": asset_version("instruments.js"), "parts": asset_version("skipscope.js")}
+    return st.components.v2.component(
+        f"skipscope_{name}",
+        html=html,
+        js=_LOADER % {"part": name, **versions},
         isolate_styles=False,  # Plotly and the page's style sheet need the light DOM
     )
-    component(key=key, data={"query": query, "title": title, "papers": papers})
 
 
 @cache

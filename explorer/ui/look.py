@@ -47,6 +47,11 @@ class Look:
         rest = {key: value for key, value in self.chosen.items() if key != name}
         return replace(self, chosen=rest if text is None else {**rest, name: text})
 
+    def with_nets(self, nets: tuple[str, ...]) -> Look:
+        """Other nets; what was done to the blocks of the old ones stays with those."""
+        rest = {name: text for name, text in self.chosen.items() if name != "hand"}
+        return replace(self, nets=nets, chosen=rest)
+
     def with_instrument(self, key: str) -> Look:
         return replace(self, instrument=key, chosen={})
 

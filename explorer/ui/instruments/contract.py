@@ -50,6 +50,7 @@ class Asking:
     """What a payload is built from.
 
     Attributes:
+        index: The net's place on the page.
         source: Where the job finds the net (:mod:`explorer.runs.requests`); empty where the
             instrument needs none.
         data: The images; always told, also where a person left it to the net.
@@ -58,12 +59,29 @@ class Asking:
         options: A value for each of the instrument's options.
     """
 
+    index: int
     source: dict[str, Any]
     data: DataSpec
     n_images: int | None
     seed: int
     options: Options
     plan: Blueprint | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A small image below the figure.
+
+    Attributes:
+        png: Base64.
+        words: Below it, a few.
+        alt: What it shows, for who cannot see it.
+    """
+
+    lane: int
+    png: str
+    words: str
+    alt: str
 
 
 def one_net(asking: Asking) -> dict[str, Any]:
@@ -73,6 +91,14 @@ def one_net(asking: Asking) -> dict[str, Any]:
         "data": asking.data.model_dump(mode="json"),
         "n_images": asking.n_images,
     }
+
+
+def no_pictures(lanes: Sequence[Lane], options: Options) -> list[Picture]:
+    return []
+
+
+def no_headline(lane: Lane, options: Options) -> tuple[str, str]:
+    return "", ""
 
 
 def any_net(plan: Blueprint) -> str | None:
@@ -101,6 +127,8 @@ class Instrument:
         not_for: Why it means nothing for a net, and which nets would do, in one sentence.
         suggests: Tokens of nets that it means something for, offered where none is chosen.
         table: The result's rows, for people and screen readers; every row has the same columns.
+        headline: A net's big number and what it is, where the page has a place for it.
+        pictures: Small images to be shown below the figure.
         takes_images: False where a number of images means nothing.
         needs_net: False for what is asked of no net in particular, such as an instrument that
             builds small nets of its own; its lanes are then one, named by ``title``, without plan.
@@ -123,6 +151,8 @@ class Instrument:
     payload: Callable[[Asking], dict[str, Any]] = one_net
     not_for: Callable[[Blueprint], str | None] = any_net
     suggests: tuple[str, ...] = field(default=("digits_resnet_v2_56",))
+    headline: Callable[[Lane, Options], tuple[str, str]] = no_headline
+    pictures: Callable[[Sequence[Lane], Options], list[Picture]] = no_pictures
     takes_images: bool = True
     needs_net: bool = True
 

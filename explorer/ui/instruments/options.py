@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from explorer.blueprint import Blueprint, UnitPlan
 from explorer.errors import SpecError
@@ -23,6 +23,32 @@ class Present:
 
 def always(options: Options) -> bool:
     return True
+
+
+class Option(Protocol):
+    """What every option has."""
+
+    @property
+    def name(self) -> str:
+        """In links."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def help(self) -> str | None: ...
+
+    @property
+    def when(self) -> Callable[[Options], bool]:
+        """Whether it means something, given the others."""
+
+    def usual(self, present: Present) -> Any:
+        """Its default."""
+
+    def read(self, text: str, present: Present) -> Any:
+        """The value of a link's text; raises :class:`SpecError`."""
+
+    def write(self, value: Any) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -207,9 +233,6 @@ class Flag:
 
     def write(self, value: Any) -> str:
         return "yes" if value else "no"
-
-
-Option = Choice | UnitPick | ClassPick | Whole | Number | ImagePick | OwnImage | Flag
 
 
 def within(name: str, value: Any, least: Any, most: Any) -> Any:

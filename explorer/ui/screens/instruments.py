@@ -18,6 +18,7 @@ from explorer.runs.service import RunService, get_service
 from explorer.runs.uploads import SUFFIXES
 from explorer.specs import MAX_LANES, DataSpec, parse
 from explorer.ui import instrument_feed, widgets
+from explorer.ui.hand_view import hand_editor
 from explorer.ui.instrument_view import instrument_view, sheet
 from explorer.ui.instruments import (
     GROUPS,
@@ -29,6 +30,7 @@ from explorer.ui.instruments import (
     Whole,
     instruments,
 )
+from explorer.ui.instruments.rearranged import HandPick
 from explorer.ui.look import MOST_IMAGES, Look, Scene, from_query, scene, to_query
 from explorer.ui.say import plain, warn
 from explorer.ui.settings import DATA
@@ -133,8 +135,8 @@ def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:
                     key=f"net{index}.remove",
                     disabled=len(shown.nets) == 1,
                     on_click=lambda: _update(
-                        lambda now: replace(
-                            now, nets=tuple(t for i, t in enumerate(now.nets) if i != index)
+                        lambda now: now.with_nets(
+                            tuple(t for i, t in enumerate(now.nets) if i != index)
                         )
                     ),
                 )
@@ -176,7 +178,7 @@ def _with_net(service: RunService, look: Look, token: str | None, value: str) ->
     net = source_net(service, value, look.data, look.seed)
     if token is None:
         return replace(look, nets=(*look.nets, net.token)[:MAX_LANES])
-    return replace(look, nets=tuple(net.token if t == token else t for t in look.nets))
+    return look.with_nets(tuple(net.token if t == token else t for t in look.nets))
 
 
 def _upload(service: RunService, token: str | None, key: str) -> None:
@@ -356,6 +358,8 @@ def _options(shown: Scene) -> None:
     visible = [o for o in shown.instrument.options if o.when(shown.options)]
     if not visible:
         return
+    if any(isinstance(option, HandPick) for option in visible):
+        hand_editor(shown, _update)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         for option in visible:
             _option(shown, option)
