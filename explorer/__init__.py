@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         classifier_by_unit,
         estimation_error,
         evaluate_program,
+        feature_reuse,
         gate_distribution,
         gate_image,
         gate_maps,
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
         layer_responses,
         lesion_curve,
         load_data,
+        loss_surface,
         predict,
+        propagation,
+        sensitivity,
         shortcut_scaling,
         train,
         unit_conductance,
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
     from explorer.nets.adapters import adapt, load_external
     from explorer.nets.export import export_code
     from explorer.nets.weights import load_pretrained, load_weights
+    from explorer.probes.shattering import shattered_gradients
+    from explorer.results import WorkedExample
     from explorer.specs import (
         DataSpec,
         DenseSpec,
@@ -69,6 +75,7 @@ __all__ = [
     "Session",
     "SkipscopeError",
     "TrainSpec",
+    "WorkedExample",
     "activation_maps",
     "adapt",
     "attribute",
@@ -79,6 +86,7 @@ __all__ = [
     "estimation_error",
     "evaluate_program",
     "export_code",
+    "feature_reuse",
     "gate_distribution",
     "gate_image",
     "gate_maps",
@@ -92,7 +100,11 @@ __all__ = [
     "load_external",
     "load_pretrained",
     "load_weights",
+    "loss_surface",
     "predict",
+    "propagation",
+    "sensitivity",
+    "shattered_gradients",
     "shortcut_scaling",
     "spec_of",
     "title_of",
@@ -104,11 +116,13 @@ __all__ = [
 _HOME = {
     "Session": "explorer.training.loop",
     "SkipscopeError": "explorer.errors",
+    "WorkedExample": "explorer.results",
     "create_net": "explorer.nets",
     "export_code": "explorer.nets.export",
     **dict.fromkeys(("adapt", "load_external"), "explorer.nets.adapters"),
     "load_pretrained": "explorer.nets.weights",
     "load_weights": "explorer.nets.weights",
+    "shattered_gradients": "explorer.probes.shattering",
     **dict.fromkeys(("spec_of", "title_of", "token_of"), "explorer.names"),
     **dict.fromkeys((name for name in __all__ if name.endswith("Spec")), "explorer.specs"),
     **dict.fromkeys(
@@ -119,6 +133,7 @@ _HOME = {
             "classifier_by_unit",
             "estimation_error",
             "evaluate_program",
+            "feature_reuse",
             "gate_distribution",
             "gate_image",
             "gate_maps",
@@ -129,7 +144,10 @@ _HOME = {
             "layer_responses",
             "lesion_curve",
             "load_data",
+            "loss_surface",
             "predict",
+            "propagation",
+            "sensitivity",
             "shortcut_scaling",
             "train",
             "unit_conductance",

@@ -18,10 +18,21 @@ from explorer.data.dataset import Dataset
 from explorer.errors import DataError
 from explorer.names import spec_of
 from explorer.nets import Net
-from explorer.probes import activations, gates, gradients, lesions, programs, responses
+from explorer.probes import (
+    activations,
+    gates,
+    gradients,
+    lesions,
+    programs,
+    responses,
+    reuse,
+    surface,
+)
 from explorer.probes import gradient_terms as terms
 from explorer.probes import gradients_at_init as at_init
 from explorer.probes import predict as prediction
+from explorer.probes import propagation as propagating
+from explorer.probes import sensitivity as amplifying
 from explorer.probes.match import matched
 from explorer.probes.picture import Image
 from explorer.results import (
@@ -32,6 +43,7 @@ from explorer.results import (
     Channels,
     ClassifierByUnit,
     EstimationError,
+    FeatureReuse,
     Floats,
     GateDistribution,
     GateImage,
@@ -42,11 +54,15 @@ from explorer.results import (
     LayerGradients,
     LayerResponses,
     LesionCurve,
+    LossSurface,
     Method,
     Part,
     ProgramResult,
+    Propagation,
     Record,
+    Sensitivity,
     ShortcutScaling,
+    SurfaceNorm,
     UnitConductance,
 )
 from explorer.specs import (
@@ -326,6 +342,71 @@ def activation_maps(
         k=k,
         deleted=deleted,
         name=name,
+    )
+
+
+def feature_reuse(net: Net, *, scaled: bool = False, name: str | None = None) -> FeatureReuse:
+    """A dense net's use of earlier layers; see :func:`explorer.probes.reuse.feature_reuse`."""
+    return reuse.feature_reuse(net, scaled=scaled, name=name)
+
+
+def propagation(
+    net: Net,
+    data: Data = "digits",
+    *,
+    n_images: int = 64,
+    seeds: int | None = 5,
+    name: str | None = None,
+) -> Propagation:
+    """Signal and gradient by unit; see :func:`explorer.probes.propagation.propagation`."""
+    net, dataset = matched(net, load_data(data))
+    return propagating.propagation(net, dataset, n_images=n_images, seeds=seeds, name=name)
+
+
+def loss_surface(
+    net: Net,
+    data: Data = "digits",
+    *,
+    resolution: int = 51,
+    span: float = 1.0,
+    line: bool = False,
+    n_images: int = 256,
+    seed: int = 0,
+    norm: SurfaceNorm = "running",
+    known: LossSurface | None = None,
+    name: str | None = None,
+    on_progress: Callable[[LossSurface, float], None] | None = None,
+) -> LossSurface:
+    """The loss around the weights; see :func:`explorer.probes.surface.loss_surface`."""
+    net, dataset = matched(net, load_data(data))
+    return surface.loss_surface(
+        net,
+        dataset,
+        resolution=resolution,
+        span=span,
+        line=line,
+        n_images=n_images,
+        seed=seed,
+        norm=norm,
+        known=known,
+        name=name,
+        on_progress=on_progress,
+    )
+
+
+def sensitivity(
+    net: Net,
+    data: Data = "digits",
+    *,
+    n_images: int | None = 200,
+    nudge: float = 0.02,
+    seed: int = 0,
+    name: str | None = None,
+) -> Sensitivity:
+    """‖H‖ / ‖F‖ by unit, and more; see :func:`explorer.probes.sensitivity.sensitivity`."""
+    net, dataset = matched(net, load_data(data))
+    return amplifying.sensitivity(
+        net, dataset, n_images=n_images, nudge=nudge, seed=seed, name=name
     )
 
 

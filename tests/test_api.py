@@ -15,6 +15,8 @@ NAMES = {
     *("ResidualSpec", "Session", "SkipscopeError", "TrainSpec", "blueprint", "create_net"),
     *("evaluate_program", "gate_means", "layer_gradients", "lesion_curve", "load_data"),
     *("load_pretrained", "load_weights", "predict", "spec_of", "title_of", "token_of", "train"),
+    *("WorkedExample", "feature_reuse", "loss_surface", "propagation", "sensitivity"),
+    *("shattered_gradients",),
     *("adapt", "export_code", "load_external"),
     *(
         "gradient_terms",

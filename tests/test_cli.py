@@ -59,6 +59,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(commands) == {
         *("app", "list", "show", "train", "lesions", "gradients", "gates", "responses", "export"),
         *("publish", "bench"),
+        *("reuse", "propagation", "sensitivity", "surface", "shattering"),
         *("attribute", "activations"),
     }
     for argv in (["--help"], *([name, "--help"] for name in commands)):

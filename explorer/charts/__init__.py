@@ -14,12 +14,21 @@ from explorer.charts.history import history_figure
 from explorer.charts.image import probability_figure
 from explorer.charts.lesions import lesion_figure
 from explorer.charts.palette import LANE_STYLES, Theme, lane_style
+from explorer.charts.propagation import propagation_figure
 from explorer.charts.responses import (
     branch_figure,
     classifier_figure,
     estimation_figure,
     response_figure,
 )
+from explorer.charts.reuse import reuse_figure
+from explorer.charts.sensitivity import sensitivity_figure, worked_example_figure
+from explorer.charts.shattering import (
+    autocorrelation_figure,
+    gradient_likeness_figure,
+    input_gradient_figure,
+)
+from explorer.charts.surface import contour_figure, loss_line_figure, surface_figure
 from explorer.charts.training import training_figure
 
 __all__ = [
@@ -27,22 +36,32 @@ __all__ = [
     "Theme",
     "activation_figure",
     "attribution_figure",
+    "autocorrelation_figure",
     "branch_figure",
     "classifier_figure",
     "conductance_figure",
+    "contour_figure",
     "estimation_figure",
     "gate_distribution_figure",
     "gate_figure",
     "gate_image_figure",
     "gate_map_figure",
     "gradient_figure",
+    "gradient_likeness_figure",
     "gradient_terms_figure",
     "gradients_at_init_figure",
     "history_figure",
+    "input_gradient_figure",
     "lane_style",
     "lesion_figure",
+    "loss_line_figure",
     "probability_figure",
+    "propagation_figure",
     "response_figure",
+    "reuse_figure",
+    "sensitivity_figure",
     "shortcut_scaling_figure",
+    "surface_figure",
     "training_figure",
+    "worked_example_figure",
 ]

@@ -162,18 +162,48 @@ def load(args: argparse.Namespace) -> Loaded:
         return _load_external(args)
     choice = choose(args.net)
     data = data_spec(args, choice.card.data if choice.card else None)
-    spec = fitted(choice, data)
+    fitted(choice, data)  # refuses data that do not fit before any are loaded
 
     from explorer.cli.text import progress
     from explorer.data.load import load_data
-    from explorer.nets import create_net
-    from explorer.nets.weights import load_weights
     from explorer.training.devices import resolve
 
     device = resolve(args.device)
     with progress("data") as bar:
         dataset = load_data(data, lambda text, share: bar(share, text)).to(device)
-    net = create_net(spec, seed=args.seed)
+    net, words = _filled(choice, data, args)
+    return Loaded(choice.name, net.to(device).eval(), dataset, words)
+
+
+def load_alone(args: argparse.Namespace) -> tuple[str, Net, str]:
+    """A net for a command that looks at weights alone: its name, itself, its weights in words.
+
+    Nothing is measured on images, so none are loaded; ``args.data`` may still shape the net.
+
+    Raises:
+        SkipscopeError: One sentence.
+    """
+    if is_external(args.net):
+        from explorer.nets.adapters import load_external
+
+        weights = None if args.weights is None else str(args.weights)
+        return (
+            args.net.strip(),
+            load_external(args.net, weights=weights, seed=args.seed).eval(),
+            _external_words(args),
+        )
+    choice = choose(args.net)
+    data = data_spec(args, choice.card.data if choice.card else None)
+    net, words = _filled(choice, data, args)
+    return choice.name, net.eval(), words
+
+
+def _filled(choice: Choice, data: DataSpec, args: argparse.Namespace) -> tuple[Net, str]:
+    """A net of ours with the weights that were asked for, and where they come from."""
+    from explorer.nets import create_net
+    from explorer.nets.weights import load_weights
+
+    net = create_net(fitted(choice, data), seed=args.seed)
     file = args.weights or choice.weights
     if file is None:
         words = f"untrained, seed {args.seed}"
@@ -186,7 +216,7 @@ def load(args: argparse.Namespace) -> Loaded:
         load_weights(net, file)
         trained = choice.card if args.weights is None else None
         words = f"trained on {trained.data.name}" if trained else f"from {Path(file).name}"
-    return Loaded(choice.name, net.to(device).eval(), dataset, words)
+    return net, words
 
 
 def external_data(args: argparse.Namespace) -> DataSpec:
@@ -224,6 +254,13 @@ def _load_external(args: argparse.Namespace) -> Loaded:
     with progress("data") as bar:
         dataset = load_data(data, lambda text, share: bar(share, text))
     net, dataset = matched(adapted, dataset)
-    words = "trained on ImageNet by its library" if str(args.weights) == "default" else ""
-    words = words or (f"untrained, seed {args.seed}" if fresh else f"from {args.weights.name}")
+    words = _external_words(args)
     return Loaded(args.net.strip(), net.to(device).eval(), dataset.to(device), words)
+
+
+def _external_words(args: argparse.Namespace) -> str:
+    if args.weights is None:
+        return f"untrained, seed {args.seed}"
+    if str(args.weights) == "default":
+        return "trained on ImageNet by its library"
+    return f"from {args.weights.name}"

@@ -98,6 +98,8 @@ Every command explains itself: skipscope train --help""",
     _responses(command)
     _gates(command)
     _one_image(command)
+    _features_and_surface(command)
+    _before_training(command)
     _activations(command)
     _export(command)
     _publish_and_bench(command)
@@ -481,6 +483,183 @@ def _nets_and_image(parser: Parser) -> None:
     _device(parser)
 
 
+def _features_and_surface(command: Command) -> None:
+    reuse = command(
+        "reuse",
+        "explorer.cli.reuse:run_reuse",
+        "show how strongly the layers of a dense net use each earlier one",
+        "Mean absolute weight from every source of a block (its input, then its layers) to every\n"
+        "layer that sees it, the transition or classifier last (Huang et al. 2016, Fig 5).\n"
+        "Read from the weights alone: no images are needed.",
+        """\
+  skipscope reuse digits_densenet_40_k12
+  skipscope reuse densenet_40_k12 digits_densenet_40_k12 --html reuse.html
+  skipscope reuse digits_densenet_40_k12 --scaled --absolute
+  skipscope reuse torchvision_densenet121 --weights default --png densenet121.png""",
+    )
+    _nets(reuse, "shape the net for this data (no images are loaded)")
+    reuse.add_argument(
+        "--scaled",
+        action="store_true",
+        help="count each weight times the scale of the batch norm before it",
+    )
+    reuse.add_argument(
+        "--absolute", action="store_true", help="mean |w| itself, not each layer's share"
+    )
+    surface = command(
+        "surface",
+        "explorer.cli.surface:run_surface",
+        "measure the loss around the weights",
+        "Loss at θ + α·δ + β·η: δ and η are random, filter by filter as long as the weights θ\n"
+        "(Li et al. 2018). Biases and batch norms stay. Points come from coarse to fine; --keep\n"
+        "writes them down, and the same command goes on from there, also at a finer resolution.",
+        """\
+  skipscope surface digits_plain_56 digits_resnet_v2_56 --resolution 17 --html loss.html
+  skipscope surface digits_resnet_v2_56 --keep surface.json       stop it, and call it again
+  skipscope surface digits_plain_56 digits_resnet_v2_56 --line
+  skipscope surface digits_resnet_v2_56 --norm batch --view surface --html batch.html""",
+    )
+    _nets(surface, "measure on this (default: what it was trained on, else digits)")
+    surface.add_argument(
+        "--resolution", type=_whole, default=51, metavar="N", help="points a side (default 51)"
+    )
+    surface.add_argument("--span", type=_number, default=1.0, help="from −SPAN to SPAN (default 1)")
+    surface.add_argument("--line", action="store_true", help="along the first direction alone")
+    surface.add_argument("--n", type=_whole, default=256, help="training images (default 256)")
+    surface.add_argument(
+        "--direction", type=_seed_value, default=0, help="seed of the directions (default 0)"
+    )
+    surface.add_argument(
+        "--norm",
+        type=_one_of("running", "batch"),
+        default="running",
+        help="what batch norm takes: running statistics (default), or the batch's, point by point",
+    )
+    surface.add_argument(
+        "--view",
+        type=_one_of("contour", "surface", "line"),
+        help="of --html and --png: contour (default), surface or line",
+    )
+    surface.add_argument(
+        "--cap", type=_number, default=10.0, help="losses above this look alike (default 10)"
+    )
+    surface.add_argument("--keep", type=Path, metavar="FILE", help="write points there, or go on")
+    add_outputs(reuse)
+    add_outputs(surface)
+
+
+def _before_training(command: Command) -> None:
+    propagation = command(
+        "propagation",
+        "explorer.cli.propagation:run_propagation",
+        "measure signal and gradient from the image to the last unit, at initialisation",
+        "Variance of every unit's output, and the loss gradient there, over some fresh nets.\n"
+        "Without batch norm a residual net's variance doubles with every unit; with it, a plain\n"
+        "net's gradient grows towards the input.",
+        """\
+  skipscope propagation plain_56 resnet_v2_56 --data digits
+  skipscope propagation resnet_v2_56 'resnet_v2_56;batch_norm=false' --html variance.html
+  skipscope propagation plain_56 resnet_v2_56 --of gradient --png gradient.png
+  skipscope propagation digits_resnet_v2_56 --own-weights""",
+    )
+    _nets(propagation, "measure on this (default: what it was trained on, else digits)")
+    propagation.add_argument("--n", type=_whole, default=64, help="training images (default 64)")
+    propagation.add_argument("--seeds", type=_whole, default=5, help="fresh nets (default 5)")
+    propagation.add_argument(
+        "--own-weights", action="store_true", help="measure the net as it is, not fresh ones"
+    )
+    propagation.add_argument(
+        "--of",
+        type=_one_of("variance", "gradient"),
+        default="variance",
+        help="what --html and --png draw: variance (default) or gradient",
+    )
+    sensitivity = command(
+        "sensitivity",
+        "explorer.cli.sensitivity:run_sensitivity",
+        "show how much louder a change is for a residual branch than for a plain map",
+        "A unit that maps 5 to 5.1 and is to map it to 5.2 changes its output by 2 %, but its\n"
+        "residual F = output − input by 100 %. In a net: ‖output‖ / ‖F‖, unit by unit.",
+        """\
+  skipscope sensitivity                               the worked example
+  skipscope sensitivity --example 10 10.5 11          with other numbers
+  skipscope sensitivity digits_resnet_v2_56
+  skipscope sensitivity resnet_v2_56 digits_resnet_v2_56 --html amplifier.html""",
+    )
+    sensitivity.add_argument("nets", nargs="*", metavar="NAME", help=_NAME)
+    sensitivity.add_argument(
+        "--example",
+        nargs=3,
+        type=_any_number,
+        default=[5.0, 5.1, 5.2],
+        metavar=("X", "BEFORE", "AFTER"),
+        help="input, output, and the output that is wanted instead (default 5 5.1 5.2)",
+    )
+    sensitivity.add_argument("--n", type=_whole, default=200, help="test images (default 200)")
+    sensitivity.add_argument(
+        "--nudge", type=_number, default=0.02, help="share by which inputs move (default 0.02)"
+    )
+    sensitivity.add_argument(
+        "--of",
+        type=_one_of("target", "input"),
+        default="target",
+        help="what --html and --png draw: target (‖output‖ / ‖F‖, default) or input (moved by a "
+        "nudge)",
+    )
+    _data(sensitivity, "measure on this (default: what it was trained on, else digits)")
+    _weights(sensitivity)
+    _seed(sensitivity, "of the fresh weights where there are no trained ones")
+    _device(sensitivity)
+    add_outputs(propagation)
+    add_outputs(sensitivity)
+    shattering = command(
+        "shattering",
+        "explorer.cli.propagation:run_shattering",
+        "measure how gradients shatter with depth, in small untrained nets",
+        "Nets of one input and one output: how alike dy/dx is at two inputs. In plain nets with\n"
+        "batch norm it halves with every layer and becomes white noise; shortcuts keep it alike\n"
+        "(Balduzzi et al. 2017). No data; a second or two for each family.",
+        """\
+  skipscope shattering
+  skipscope shattering --families plain residual --depths 2 10 50 --beta 0.1
+  skipscope shattering --families plain --no-batch-norm
+  skipscope shattering --show likeness --html shattering.html""",
+    )
+    shattering.add_argument(
+        "--families",
+        nargs="+",
+        type=_one_of("plain", "residual", "highway"),
+        default=["plain", "residual", "highway"],
+        metavar="FAMILY",
+        help="plain, residual, highway (default all)",
+    )
+    shattering.add_argument(
+        "--depths",
+        nargs="+",
+        type=_whole,
+        default=[2, 4, 10, 24, 50],
+        metavar="L",
+        help="layers (default 2 4 10 24 50)",
+    )
+    shattering.add_argument("--no-batch-norm", action="store_true", help="without batch norm")
+    shattering.add_argument("--width", type=_whole, default=200, help="units a layer (default 200)")
+    shattering.add_argument("--seeds", type=_whole, default=10, help="nets of each (default 10)")
+    shattering.add_argument(
+        "--beta", type=_any_number, default=1.0, help="factor on F, residual nets (default 1)"
+    )
+    shattering.add_argument(
+        "--transform-bias", type=_any_number, default=-2.0, help="highway nets' b_T (default -2)"
+    )
+    shattering.add_argument(
+        "--show",
+        type=_one_of("autocorrelation", "gradient", "likeness"),
+        default="autocorrelation",
+        help="what --html and --png draw: autocorrelation (default), gradient or likeness (against "
+        "depth)",
+    )
+    add_outputs(shattering)
+
+
 def _export(command: Command) -> None:
     export = command(
         "export",
@@ -659,3 +838,13 @@ def _number(value: str) -> float:
     if math.isfinite(number) and number > 0:
         return number
     raise argparse.ArgumentTypeError(f"give a number above 0, not {value!r}")
+
+
+def _any_number(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if math.isfinite(number):
+        return number
+    raise argparse.ArgumentTypeError(f"give a number, not {value!r}")

@@ -55,8 +55,7 @@ def propagation(
     """
     if seeds is not None and not 1 <= seeds <= MAX_SEEDS:
         raise NotApplicableError(
-            f"The number of seeds is from 1 to {MAX_SEEDS}, not {seeds}; leave it out to measure "
-            "the net with its own weights."
+            f"The number of seeds is from 1 to {MAX_SEEDS}, not {seeds}; 5 show the spread."
         )
     if seeds is not None and isinstance(net, AdaptedNet):
         raise NotApplicableError(

@@ -74,6 +74,7 @@ __all__ = [
     "Record",
     "ReuseBlock",
     "ScalarFamily",
+    "SeedBand",
     "Sensitivity",
     "ShatteredGradients",
     "ShortcutScaling",
@@ -84,4 +85,3 @@ __all__ = [
     "WorkedExample",
     "wilson_interval",
 ]
-    "SeedBand",

@@ -32,6 +32,7 @@ from explorer.probes.timing import time_forward
 from explorer.results import ForwardTiming, LesionCurve, Prediction
 from explorer.runs.instruments.activations import activations
 from explorer.runs.instruments.answers import answers
+from explorer.runs.instruments.at_init import propagation, shattering
 from explorer.runs.instruments.attribution import attribution, conductance
 from explorer.runs.instruments.gates import gate_distribution, gate_image, gate_maps
 from explorer.runs.instruments.gradients import gradient_terms, gradients_at_init, shortcut_scaling
@@ -41,13 +42,16 @@ from explorer.runs.instruments.responses import (
     estimation_error,
     responses,
 )
+from explorer.runs.instruments.reuse import reuse
+from explorer.runs.instruments.sensitivity import sensitivity
+from explorer.runs.instruments.surface import surface
 from explorer.specs import DataSpec, parse, parse_net
+from explorer.training import checkpoint, units
 from explorer.training.devices import resolve
 
 Payload = dict[str, Any]
 V = TypeVar("V")
 NETS_KEPT = 24
-from explorer.training import checkpoint, units
 NETS_BYTES = 512 * 2**20
 DATA_KEPT = 3
 DATA_BYTES = 1024 * 2**20
@@ -322,6 +326,11 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "gate_maps": gate_maps,
     "gate_distribution": gate_distribution,
     "gate_image": gate_image,
+    "reuse": reuse,
+    "propagation": propagation,
+    "sensitivity": sensitivity,
+    "surface": surface,
+    "shattering": shattering,
 }
 
 

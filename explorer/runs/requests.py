@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from explorer.errors import RunError
-from explorer.results import Baseline, Channels, Method, Part
+from explorer.results import Baseline, Channels, Method, Part, ScalarFamily, SurfaceNorm
 from explorer.specs import MAX_DEPTH, DataSpec, NetSpec, Spec, parse
 
 JobKind = Literal[
@@ -37,6 +37,11 @@ JobKind = Literal[
     "gate_maps",
     "gate_distribution",
     "gate_image",
+    "reuse",
+    "propagation",
+    "sensitivity",
+    "surface",
+    "shattering",
 ]
 Priority = Literal["click", "sweep"]
 
@@ -415,6 +420,61 @@ class BlueprintRequest(Spec):
         return (self.net,)
 
 
+class ReuseRequest(OneNet):
+    """How strongly a dense net's layers use earlier ones: FeatureReuse. No images are seen.
+
+    Attributes:
+        scaled: Count each weight times the scale of the batch norm before it.
+    """
+
+    scaled: bool = False
+
+
+class PropagationRequest(OneNet):
+    """Signal and gradient by unit, streamed net by net: Propagation.
+
+    Attributes:
+        seeds: Fresh nets of the same spec; None measures the net with its own weights.
+    """
+
+    seeds: int | None = Field(5, ge=1, le=100)
+
+
+class SensitivityRequest(OneNet):
+    """How much larger units' outputs are than their F: Sensitivity."""
+
+    nudge: float = Field(0.02, gt=0, le=1)
+
+
+class SurfaceRequest(OneNet):
+    """The loss around the weights, streamed from coarse to fine: LossSurface.
+
+    What a worker has measured, also for a request that was cancelled, it does not measure again.
+    """
+
+    resolution: int = Field(17, ge=3, le=101)
+    span: float = Field(1.0, gt=0, le=100)
+    line: bool = False
+    direction: int = Field(0, ge=0, le=2**31 - 1)
+    norm: SurfaceNorm = "running"
+
+
+class ShatteringRequest(Spec):
+    """dy/dx of scalar nets at initialisation, streamed: ``families``, ShatteredGradients each."""
+
+    families: tuple[ScalarFamily, ...] = Field(("plain", "residual", "highway"), min_length=1)
+    depths: tuple[int, ...] = Field((2, 4, 10, 24, 50), min_length=1, max_length=16)
+    batch_norm: bool = True
+    width: int = Field(200, ge=1, le=1024)
+    seeds: int = Field(10, ge=1, le=50)
+    beta: float = Field(1.0, ge=0, le=1)
+    transform_bias: float = Field(-2.0, ge=-20, le=20)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return ()
+
+
 Request = (
     LesionsRequest
     | EvaluateRequest
@@ -439,6 +499,11 @@ Request = (
     | GateMapsRequest
     | GateDistributionRequest
     | GateImageRequest
+    | ReuseRequest
+    | PropagationRequest
+    | SensitivityRequest
+    | SurfaceRequest
+    | ShatteringRequest
 )
 REQUESTS: dict[JobKind, type[Request]] = {
     "lesions": LesionsRequest,
@@ -464,6 +529,11 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "gate_maps": GateMapsRequest,
     "gate_distribution": GateDistributionRequest,
     "gate_image": GateImageRequest,
+    "reuse": ReuseRequest,
+    "propagation": PropagationRequest,
+    "sensitivity": SensitivityRequest,
+    "surface": SurfaceRequest,
+    "shattering": ShatteringRequest,
 }
 # What a person waits for is answered before, and in the middle of, what merely takes its time.
 PRIORITIES: dict[JobKind, Priority] = {
@@ -490,6 +560,11 @@ PRIORITIES: dict[JobKind, Priority] = {
     "gate_maps": "click",
     "gate_distribution": "click",
     "gate_image": "click",
+    "reuse": "click",
+    "propagation": "sweep",
+    "sensitivity": "click",
+    "surface": "sweep",
+    "shattering": "sweep",
 }
 
 

@@ -1,0 +1,298 @@
+"""Shattered gradients and propagation at initialisation, against autograd and known truths."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from explorer.charts import (
+    autocorrelation_figure,
+    gradient_likeness_figure,
+    input_gradient_figure,
+    propagation_figure,
+)
+from explorer.data.dataset import Dataset
+from explorer.data.load import load_data
+from explorer.errors import Cancelled, DataError, NotApplicableError
+from explorer.nets import Net, create_net
+from explorer.nets.adapters import load_external
+from explorer.probes.propagation import propagation
+from explorer.probes.select import some_images
+from explorer.probes.shattering import shattered_gradients
+from explorer.results import Propagation, ShatteredGradients
+from explorer.specs import DataSpec
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_data(DataSpec(name="digits"))
+
+
+def a_net(name: str, seed: int = 1) -> Net:
+    return create_net(name, input_shape=(1, 8, 8), classes=10, seed=seed)
+
+
+# ------------------------------------------------------------------------ shattered gradients
+
+
+def by_autograd(family: str, depth: int, *, norm: bool, beta: float, bias: float) -> list[Tensor]:
+    """dy/dx of one small net written out, and of all its units: seed 0, width 8, 16 points."""
+    width, points = 8, 16
+    draw = torch.Generator().manual_seed(0)
+
+    def drawn(rows: int, columns: int, variance: float) -> Tensor:
+        return (torch.randn(rows, columns, generator=draw) * math.sqrt(variance)).double()
+
+    x = torch.linspace(-2, 2, points, dtype=torch.float64)[:, None].requires_grad_()
+    h = x @ drawn(1, width, 2.0) + drawn(1, width, 2.0)
+    readout = drawn(width, 1, 1 / width)
+    for _ in range(depth):
+        inner = h
+        if norm:
+            with torch.no_grad():
+                mean, variance = h.mean(0), h.var(0, correction=0)
+            inner = (h - mean) / (variance + 1e-5).sqrt()
+        new = inner.relu() @ drawn(width, width, 2 / width) + drawn(1, width, 2 / width)
+        if family == "plain":
+            h = new
+        elif family == "residual":
+            h = h + beta * new
+        else:
+            gate = torch.sigmoid(h @ drawn(width, width, 1 / width) + bias)
+            h = gate * new + (1 - gate) * h
+    # Each y depends on its own x alone, as the statistics are fixed.
+    slopes = [
+        torch.autograd.grad(h[:, unit].sum(), x, retain_graph=True)[0][:, 0]
+        for unit in range(width)
+    ]
+    return [torch.autograd.grad((h @ readout).sum(), x)[0][:, 0], torch.stack(slopes, dim=1)]
+
+
+@pytest.mark.parametrize("family", ["plain", "residual", "highway"])
+@pytest.mark.parametrize("norm", [True, False])
+def test_the_gradients_are_autograds(family: Any, norm: bool) -> None:
+    result = shattered_gradients(
+        family,
+        depths=(1, 5),
+        batch_norm=norm,
+        width=8,
+        points=16,
+        seeds=1,
+        beta=0.3 if family == "residual" else 1.0,
+        transform_bias=-1.0,
+    )
+    for place, depth in enumerate((1, 5)):
+        slope, units = by_autograd(family, depth, norm=norm, beta=0.3, bias=-1.0)
+        rms = slope.square().mean().sqrt()
+        np.testing.assert_allclose(result.gradient[place], slope / rms, rtol=2e-3, atol=2e-3)
+        # the definition, pair by pair
+        for lag in (0, 1, 7):
+            near, far = slope[: 16 - lag], slope[lag:]
+            wanted = (near * far).sum() / (near.square().sum() * far.square().sum()).sqrt()
+            np.testing.assert_allclose(result.autocorrelation[place, 0, lag], wanted, atol=2e-3)
+        products = [float(units[i] @ units[j]) for i in range(16) for j in range(16) if i != j]
+        wanted_pair = np.mean(products) / float(units.square().sum(1).mean())
+        np.testing.assert_allclose(result.pair_correlation[depth - 1, 0], wanted_pair, atol=2e-3)
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, ShatteredGradients]:
+    kept: dict[str, Any] = {"depths": (2, 24), "seeds": 4}
+    return {
+        "plain": shattered_gradients("plain", **kept),
+        "residual": shattered_gradients("residual", **kept),
+        "gentle": shattered_gradients("residual", beta=0.1, **kept),
+        "highway": shattered_gradients("highway", transform_bias=-4, **kept),
+    }
+
+
+def test_plain_gradients_halve_with_every_layer_and_shortcuts_keep_them(
+    measured: dict[str, ShatteredGradients],
+) -> None:
+    """Balduzzi17: about 2^-L in plain nets with batch norm; far slower with shortcuts."""
+    plain = measured["plain"].pair_correlation[:5, 0]
+    slope = np.polyfit(np.arange(1, 6), np.log2(plain), 1)[0]
+    assert -1.5 < slope < -0.75
+    # 24 layers: points next to each other have nothing in common in the plain net alone
+    beside = {name: one.autocorrelation[1, 0, 1] for name, one in measured.items()}
+    assert abs(beside["plain"]) < 0.2
+    assert beside["residual"] > 0.7
+    assert beside["gentle"] > 0.95
+    assert beside["highway"] > 0.95
+    assert measured["plain"].half_distance()[1] < measured["residual"].half_distance()[1]
+    assert math.isnan(measured["gentle"].half_distance()[0])  # 2 layers: never below a half
+
+
+def test_without_batch_norm_plain_gradients_shatter_far_less(
+    measured: dict[str, ShatteredGradients],
+) -> None:
+    bare = shattered_gradients("plain", depths=(24,), batch_norm=False, seeds=4)
+    assert bare.autocorrelation[0, 0, 1] > 0.6 > measured["plain"].autocorrelation[1, 0, 1] + 0.4
+
+
+def test_a_linear_net_is_not_shattered() -> None:
+    """β = 0 leaves y = w_y · (w x + b): one slope everywhere."""
+    result = shattered_gradients("residual", beta=0.0, depths=(3,), width=16, seeds=2)
+    np.testing.assert_allclose(result.autocorrelation, 1, atol=1e-6)
+    np.testing.assert_allclose(result.pair_correlation, 1, atol=1e-5)
+    assert np.isnan(result.half_distance()).all()
+
+
+def test_seeds_are_nets_of_their_own_and_the_same_again() -> None:
+    few = shattered_gradients("plain", depths=(3,), width=16, seeds=1)
+    many = shattered_gradients("plain", depths=(5, 3), width=16, seeds=3)
+    np.testing.assert_allclose(few.gradient[0], many.gradient[0], rtol=1e-4, atol=1e-4)
+    assert many.depths == (3, 5)
+    assert (many.autocorrelation[:, 1] <= many.autocorrelation[:, 2]).all()
+    assert many.autocorrelation.shape == (2, 3, 129)
+    assert many.distance[-1] == pytest.approx(128 * 4 / 255)
+
+
+def test_shattered_gradients_round_trip_and_are_drawn(
+    measured: dict[str, ShatteredGradients],
+) -> None:
+    for one in measured.values():
+        back = ShatteredGradients.from_json(json.loads(json.dumps(one.to_json(), allow_nan=False)))
+        assert (back.title, back.depths, back.seeds) == (one.title, one.depths, 4)
+        np.testing.assert_array_equal(back.autocorrelation, one.autocorrelation)
+        np.testing.assert_array_equal(back.gradient, one.gradient)
+        assert len(one.to_frame()) == 2 * 129
+    assert measured["gentle"].title == "residual, β = 0.1, batch norm"
+    assert measured["highway"].title == "highway, b_T = -4, batch norm"
+    lanes = [(i, name, one) for i, (name, one) in enumerate(measured.items())]
+    figure = autocorrelation_figure(lanes, depth=2)
+    assert [t.name for t in figure.data if t.name] == [f"{name}, 2 layers" for name in measured]
+    assert len(input_gradient_figure(lanes).data) == 4
+    assert len(gradient_likeness_figure(lanes).data) >= 5
+    for draw in (autocorrelation_figure, input_gradient_figure, gradient_likeness_figure):
+        assert not draw([]).data
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"family": "dense"}, "choose plain, residual or highway"),
+        ({"depths": ()}, "from 1 to 100"),
+        ({"depths": (0, 3)}, "from 1 to 100, not 0, 3"),
+        ({"depths": (101,)}, "from 1 to 100"),
+        ({"width": 0}, "width is from 1"),
+        ({"seeds": 0}, "number of seeds is from 1"),
+        ({"points": 3}, "number of points is from 4"),
+        ({"beta": 1.5}, "β on F is from 0 to 1, not 1.5"),
+    ],
+)
+def test_impossible_scalar_nets_are_one_sentence(wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(NotApplicableError, match=sentence) as error:
+        shattered_gradients(**wrong)
+    assert str(error.value).endswith(".")
+
+
+def test_shattered_gradients_can_be_stopped() -> None:
+    with pytest.raises(Cancelled):
+        shattered_gradients(depths=(4,), width=8, seeds=1, cancelled=lambda: True)
+
+
+# ------------------------------------------------------------------------------- propagation
+
+
+@pytest.mark.parametrize(
+    "name", ["plain_8", "resnet_v2_8", "highway_7", "densenet_7_k4", "fc_residual_5"]
+)
+def test_propagation_is_measured_as_in_a_training_step(name: str, digits: Dataset) -> None:
+    net = a_net(name, seed=3)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    result = propagation(net, digits, n_images=20, seeds=None)
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+    assert net.training
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+    images, labels = some_images(net, digits, 20, train=True)
+    flow = [digits.normalise(images).requires_grad_()]
+    twin = create_net(net.spec, seed=3).train()
+    for part in (twin.stem, *twin.units):
+        flow.append(part(flow[-1]))
+        flow[-1].retain_grad()
+    loss = F.cross_entropy(twin.head(flow[-1]), labels)
+    loss.backward()
+    variance = [signal.detach().double().var(correction=0).item() for signal in flow]
+    gradient = []
+    for signal in flow:
+        assert signal.grad is not None
+        gradient.append(20 * signal.grad.double().square().mean().sqrt().item())
+    assert result.positions == ("input", "stem", *net.unit_names)
+    assert not result.fresh
+    np.testing.assert_allclose(result.variance, [variance], rtol=1e-4)
+    np.testing.assert_allclose(result.gradient, [gradient], rtol=1e-3)
+
+
+def test_each_row_is_a_fresh_net(digits: Dataset) -> None:
+    told: list[float] = []
+    result = propagation(
+        a_net("plain_8;width=4"),
+        digits,
+        n_images=20,
+        seeds=3,
+        on_progress=lambda part, share: told.append(share),
+    )
+    assert told == pytest.approx([1 / 3, 2 / 3, 1])
+    assert (result.seeds, result.fresh) == (3, True)
+    second = propagation(a_net("plain_8;width=4", seed=1), digits, n_images=20, seeds=None)
+    np.testing.assert_array_equal(result.variance[1], second.variance[0])
+    assert len(np.unique(result.gradient[:, 3])) == 3
+
+
+def test_additions_double_the_variance_unless_normalised(digits: Dataset) -> None:
+    """With He's weights and no batch norm each addition adds what is there already."""
+    bare = propagation(a_net("resnet_v2_44;batch_norm=false"), digits, seeds=2)
+    whole = propagation(a_net("resnet_v2_44"), digits, seeds=2)
+
+    def growth(result: Propagation) -> float:
+        middle = np.median(result.variance, axis=0)
+        return float(middle[8] / middle[2])  # over six units of the first stage
+
+    assert growth(bare) > 2**4
+    assert growth(whole) < 1 + 6
+
+
+def test_propagation_round_trips_and_is_drawn(digits: Dataset) -> None:
+    result = propagation(a_net("plain_14;batch_norm=false"), digits, n_images=20, seeds=2)
+    result.variance[0, 2] = math.inf  # as after an overflow
+    back = Propagation.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False)))
+    assert np.isnan(back.variance[0, 2])
+    np.testing.assert_array_equal(back.gradient, result.gradient)
+    frame = back.to_frame()
+    assert list(frame["position"]) == list(result.positions)
+    assert math.isnan(frame["variance"][2])
+    for of in ("variance", "gradient"):
+        figure = propagation_figure([(0, "a", back), (1, "b", result)], of=of)
+        assert [trace.name for trace in figure.data if trace.name] == ["a", "b"]
+    assert not propagation_figure([]).data
+
+
+def test_propagation_that_is_not_possible_is_one_sentence(digits: Dataset) -> None:
+    net = a_net("plain_8")
+    with pytest.raises(NotApplicableError, match="from 1 to 100, not 0"):
+        propagation(net, digits, seeds=0)
+    with pytest.raises(Cancelled):
+        propagation(net, digits, cancelled=lambda: True)
+    with pytest.raises(DataError, match="images of 3×32×32"):
+        propagation(create_net("plain_8"), digits)
+    adapted = load_external("torchvision_resnet18", input_shape=(3, 32, 32), classes=10, seed=0)
+    with pytest.raises(NotApplicableError, match="measure it with the weights it has"):
+        propagation(adapted, digits)
