@@ -1,0 +1,128 @@
+"""What differs between the lanes of an experiment, and what they share, in words. No torch.
+
+Lanes of one experiment see the same batches, augmentations and seeds; what else they share
+depends on their nets: layers of the same position, shape and rule start from the same weights
+(:func:`explorer.nets.init.initialise`), so a plain net and its residual twin start alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from explorer.blueprint import Layer, UnitPlan, blueprint
+from explorer.specs import ExperimentSpec, NetSpec
+
+_RULES = {"zero_last_scale": "he", "branch_scaled": "he"}  # He's, but for the last layer of each F
+_ABSENT = "–"
+
+
+def what_differs(lanes: Sequence[NetSpec]) -> str:
+    """A sentence on what the nets have differently, and on what they start from together.
+
+    ``The lanes differ in family (plain / residual). All 56 layers start from the same weights.``
+    """
+    if len(lanes) < 2:
+        return "There is one lane, so nothing is compared."
+    rows = [f"{name.replace('_', ' ')} ({' / '.join(values)})" for name, values in _fields(lanes)]
+    differ = f"The lanes differ in {_joined(rows)}." if rows else "The lanes are all alike."
+    return f"{differ} {_starts(lanes)}"
+
+
+def what_differs_between(left: ExperimentSpec, right: ExperimentSpec) -> str:
+    """A sentence on what two experiments have differently besides their lanes."""
+    rows = []
+    for part in ("data", "training"):
+        ours, theirs = getattr(left, part).model_dump(), getattr(right, part).model_dump()
+        rows += [
+            f"{name.replace('_', ' ')} ({_word(ours[name])} / {_word(theirs[name])})"
+            for name in ours
+            if ours[name] != theirs[name]
+        ]
+    rows += [
+        f"{name} ({_word(getattr(left, name))} / {_word(getattr(right, name))})"
+        for name in ("seed", "seeds")
+        if getattr(left, name) != getattr(right, name)
+    ]
+    if not rows:
+        return "They have the same data, recipe and seeds."
+    return f"Besides their nets they differ in {_joined(rows)}."
+
+
+def same_start(left: NetSpec, right: NetSpec) -> tuple[int, int]:
+    """(layers that start from the same weights, layers that count as depth) of two nets.
+
+    The second is the larger of both nets' numbers.
+    """
+    ours, theirs = _drawn(left), _drawn(right)
+    same = sum(position in theirs and theirs[position] == how for position, how in ours.items())
+    return same, max(len(ours), len(theirs))
+
+
+def _fields(lanes: Sequence[NetSpec]) -> Iterator[tuple[str, list[str]]]:
+    """Choices that differ; what only some families have counts where it is not their default."""
+    dumps = [lane.model_dump() for lane in lanes]
+    for name in dict.fromkeys(["family", *(key for dump in dumps for key in dump)]):
+        if name in ("layout", "input_shape", "classes") and len({str(d[name]) for d in dumps}) == 1:
+            continue
+        values = [_word(dump[name]) if name in dump else _ABSENT for dump in dumps]
+        having = [lane for lane, dump in zip(lanes, dumps, strict=True) if name in dump]
+        if len(set(values)) == 1:
+            continue
+        if len(having) < len(lanes):
+            usual = all(getattr(x, name) == type(x).model_fields[name].default for x in having)
+            if usual and len(set(values) - {_ABSENT}) == 1:
+                continue
+        yield name, values
+
+
+def _starts(lanes: Sequence[NetSpec]) -> str:
+    shared = [same_start(lanes[0], lane) for lane in lanes[1:]]
+    if all(same == n for same, n in shared):
+        return f"All {shared[0][1]} layers start from the same weights."
+    numbers = _joined([f"{same} of {n}" for same, n in shared])
+    which = [str(i + 2) for i in range(len(shared))]
+    whose = f"lane {which[0]}" if len(which) == 1 else f"lanes {_joined(which)}"
+    return f"Layers that start from the same weights as lane 1: {numbers} in {whose}."
+
+
+def _drawn(spec: NetSpec) -> dict[int, tuple[str, ...]]:
+    """By position in the depth how a layer's first weights are drawn."""
+    plan = blueprint(spec)
+    changed = _changed_last(plan.units) if spec.init in _RULES else {}
+    return {
+        layer.depth_index: (
+            layer.kind,
+            layer.detail.replace("stride 2, ", ""),
+            _RULES.get(spec.init, spec.init),
+            f"{spec.init} of {len(plan.units)} units" if layer.name in changed else "",
+        )
+        for layer in plan.weight_layers
+        if layer.depth_index is not None
+    }
+
+
+def _changed_last(units: Sequence[UnitPlan]) -> dict[str, Layer]:
+    """The last layer of each F, where it is one with weights."""
+    kinds = ("conv", "linear", "batch_norm")
+    lasts = [
+        [layer for layer in unit.layers if layer.branch == "residual" and layer.kind in kinds][-1:]
+        for unit in units
+        if unit.kind == "residual"
+    ]
+    return {layer.name: layer for last in lasts for layer in last if layer.kind != "batch_norm"}
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}".replace("-", "−")
+    if isinstance(value, (tuple, list)):
+        return "×".join(map(_word, value)) or "none"
+    return "none" if value is None else str(value).replace("_", " ")
+
+
+def _joined(words: Sequence[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,0 +1,99 @@
+"""What differs between lanes, in words; and that twins do start from the same weights."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+import torch
+
+from explorer.fairness import same_start, what_differs, what_differs_between
+from explorer.names import spec_of
+from explorer.nets import create_net
+from explorer.specs import RECIPES, DataSpec, ExperimentSpec, NetSpec, fit
+
+
+def nets(*tokens: str) -> list[NetSpec]:
+    return [fit(spec_of(token), (1, 8, 8), 10) for token in tokens]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        (
+            ("plain_20", "resnet_v1_20"),
+            "The lanes differ in family (plain / residual) and order (– / original). "
+            "All 20 layers start from the same weights.",
+        ),
+        (
+            ("plain_20", "resnet_v2_20"),
+            "The lanes differ in family (plain / residual). "
+            "All 20 layers start from the same weights.",
+        ),
+        (
+            ("resnet_v2_20", "resnet_v2_20;shortcut=B"),
+            "The lanes differ in shortcut (A / B). All 20 layers start from the same weights.",
+        ),
+        (
+            ("fc_plain_10", "fc_residual_10", "fc_highway_10;transform_bias=-3"),
+            "The lanes differ in family (plain / residual / highway), init (he / branch scaled / "
+            "he), width (71 / 71 / 50) and transform bias (– / – / −3). Layers that start from the "
+            "same weights as lane 1: 1 of 10 and 0 of 10 in lanes 2 and 3.",
+        ),
+        (
+            ("plain_8", "plain_8"),
+            "The lanes are all alike. All 8 layers start from the same weights.",
+        ),
+        (("plain_8",), "There is one lane, so nothing is compared."),
+    ],
+)  # fmt: skip
+def test_what_differs(tokens: tuple[str, ...], sentence: str) -> None:
+    assert what_differs(nets(*tokens)) == sentence
+
+
+TOKENS = (
+    "plain_14",
+    "plain_14;init=xavier",
+    "resnet_v1_14",
+    "resnet_v2_14;init=zero_last_scale",
+    "resnet_v1_14;init=zero_last_scale",
+    "resnet_v2_14;init=branch_scaled",
+    "resnet_v2_20",
+    "highway_13",
+    "densenet_13_k12",
+    "fc_plain_14;width=20",
+    "fc_residual_14;width=20",
+    "fc_highway_14;width=20",
+)
+
+
+@pytest.mark.parametrize(("left", "right"), [*combinations(TOKENS, 2)])
+def test_layers_said_to_start_alike_do(left: str, right: str) -> None:
+    """Counted on the nets themselves: weights at the same place of the depth, bit for bit."""
+    specs = nets(left, right)
+
+    def drawn(spec: NetSpec) -> dict[int, torch.Tensor]:
+        net = create_net(spec, seed=3)
+        layers = net.blueprint.weight_layers
+        return {
+            x.depth_index: net.get_parameter(f"{x.name}.weight") for x in layers if x.depth_index
+        }
+
+    ours, theirs = map(drawn, specs)
+    same = sum(i in theirs and torch.equal(w, theirs[i]) for i, w in ours.items())
+    assert same_start(*specs) == (same, max(len(ours), len(theirs)))
+
+
+def test_what_differs_between_experiments() -> None:
+    left = ExperimentSpec(lanes=nets("plain_8"))  # type: ignore[arg-type]
+    assert what_differs_between(left, left) == "They have the same data, recipe and seeds."
+    right = ExperimentSpec(
+        lanes=left.lanes,
+        data=DataSpec(train_limit=100),
+        training=RECIPES["one_cycle"].model_copy(update={"learning_rate": 0.01}),
+        seed=8,
+    )
+    assert what_differs_between(left, right) == (
+        "Besides their nets they differ in train limit (none / 100), learning rate (0.1 / 0.01) "
+        "and seed (7 / 8)."
+    )
