@@ -14,6 +14,12 @@ from explorer.charts.history import history_figure
 from explorer.charts.image import probability_figure
 from explorer.charts.lesions import lesion_figure
 from explorer.charts.palette import LANE_STYLES, Theme, lane_style
+from explorer.charts.paths import (
+    multiplicity_figure,
+    path_gradient_figure,
+    path_share_figure,
+    toy_figure,
+)
 from explorer.charts.propagation import propagation_figure
 from explorer.charts.responses import (
     branch_figure,
@@ -30,6 +36,7 @@ from explorer.charts.shattering import (
 )
 from explorer.charts.surface import contour_figure, loss_line_figure, surface_figure
 from explorer.charts.training import training_figure
+from explorer.charts.unravelled import unravelled_figure
 
 __all__ = [
     "LANE_STYLES",
@@ -55,6 +62,9 @@ __all__ = [
     "lane_style",
     "lesion_figure",
     "loss_line_figure",
+    "multiplicity_figure",
+    "path_gradient_figure",
+    "path_share_figure",
     "probability_figure",
     "propagation_figure",
     "response_figure",
@@ -62,6 +72,8 @@ __all__ = [
     "sensitivity_figure",
     "shortcut_scaling_figure",
     "surface_figure",
+    "toy_figure",
     "training_figure",
+    "unravelled_figure",
     "worked_example_figure",
 ]

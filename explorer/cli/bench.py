@@ -13,7 +13,7 @@ from explorer.specs import NetSpec, fit
 
 def run_bench(args: argparse.Namespace) -> None:
     """Measure and print one table."""
-    result = _app(args) if args.what == "app" else _net(args)
+    result = _server(args) if args.what in ("app", "crowd") else _net(args)
     conditions = result["conditions"]
     if args.json:
         # A row that is kept or compared alone has its conditions with it.
@@ -25,7 +25,7 @@ def run_bench(args: argparse.Namespace) -> None:
     names = list(dict.fromkeys(key for row in result["rows"] for key in row))
     rows = [[_plain(row.get(name, "")) for name in names] for row in result["rows"]]
     text.write(text.table(names, rows, " " + "r" * (len(names) - 1)))
-    if args.what != "app":
+    if args.what not in ("app", "crowd"):
         text.write("\nratio: median seconds of the plain way ÷ ours, measured in turns.")
 
 
@@ -56,6 +56,7 @@ def _net(args: argparse.Namespace) -> dict[str, Any]:
     else:
         from explorer.bench.forward import bench_forward
         from explorer.bench.lesions import bench_lesions
+        from explorer.bench.paths import bench_paths
 
         if spec is not None:
             net = create_net(spec, seed=0)
@@ -65,17 +66,23 @@ def _net(args: argparse.Namespace) -> dict[str, Any]:
         given = {"images": args.images, "repeats": args.repeats, "device": device}
         if args.what == "lesions":
             result = bench_lesions(net, **given)
+        elif args.what == "paths":
+            result = bench_paths(net, **given)
         else:
             note = None if args.json else text.note
             result = bench_forward(net, **given, burn_in=args.burn_in, note=note)
     return {"bench": args.what, "net": name, **result}
 
 
+def _server(args: argparse.Namespace) -> dict[str, Any]:
+    progress = None if args.json else text.note
+    if args.what == "crowd":
+        from explorer.bench.crowd import bench_crowd
 
-def _app(args: argparse.Namespace) -> dict[str, Any]:
+        return {"bench": "crowd", **bench_crowd(progress=progress)}
     from explorer.bench.app import bench_app
 
-    return {"bench": "app", **bench_app(progress=None if args.json else text.note)}
+    return {"bench": "app", **bench_app(progress=progress)}
 
 
 def _plain(value: object) -> str:

@@ -97,6 +97,7 @@ Every command explains itself: skipscope train --help""",
     _gradients(command)
     _responses(command)
     _gates(command)
+    _paths(command)
     _one_image(command)
     _features_and_surface(command)
     _before_training(command)
@@ -365,6 +366,73 @@ def _gates(command: Command) -> None:
         "--channel", type=_from_zero, metavar="N", help="of image: one channel (default: the mean)"
     )
     add_outputs(gates)
+
+
+def _paths(command: Command) -> None:
+    paths = command(
+        "paths",
+        "explorer.cli.paths:run_paths",
+        "measure which paths through a net carry the gradient",
+        "A net of n residual, highway or dense units has 2^n paths; a path's length is how many\n"
+        "branches it takes (Veit et al. 2016). gradient: three curves by length: the exact sum of\n"
+        "all paths of a length (coherent), the root of their summed squares (incoherent), and the\n"
+        "paper's C(n, k) times the mean norm of sampled paths. lengths: how many paths there are\n"
+        "of each length. toy: were every branch to scale the gradient by r. multiplicity: paths\n"
+        "of deeper and of wider nets. unravelled: up to four units written out to their paths,\n"
+        "and what switching paths off does; 010 goes through the second of three branches alone.",
+        """\
+  skipscope paths digits_resnet_v2_56
+  skipscope paths digits_resnet_v2_56 --draws 4 --n 360 --html paths.html
+  skipscope paths digits_resnet_v2_56 --of shares --png shares.png
+  skipscope paths resnet_v2_110 --data cifar10 --longest 20 --draws 0 --json
+  skipscope paths 'resnet_v2_110;survival_prob=0.5' --view lengths
+  skipscope paths resnet_v2_110 --view toy --html toy.html        r is a slider there
+  skipscope paths resnet_v2_56 highway_31 --view multiplicity
+  skipscope paths resnet_v2_8 --view unravelled --off 010,110
+  skipscope paths digits_resnet_v2_56 --view unravelled \\
+      --units stages.0.units.0,stages.1.units.0,stages.2.units.0
+  skipscope paths resnet_v2_8 --view unravelled --picture paths.svg""",
+    )
+    _nets(paths, "measure on this (default: what it was trained on, else digits)")
+    paths.add_argument(
+        "--view",
+        type=_one_of("gradient", "lengths", "toy", "multiplicity", "unravelled"),
+        default="gradient",
+        help="gradient (default), lengths, toy, multiplicity or unravelled",
+    )
+    paths.add_argument(
+        "--of",
+        type=_one_of("curves", "per-path", "shares"),
+        help="figure of gradient: curves (default), per-path (divided by C(n, k)) or shares",
+    )
+    paths.add_argument(
+        "--n", type=_whole, help="test images (default: gradient 64, unravelled all)"
+    )
+    paths.add_argument(
+        "--draws",
+        type=_from_zero,
+        metavar="N",
+        help="of gradient: random paths and signs for every image and length (default 1); 0 for "
+        "the exact curve alone",
+    )
+    paths.add_argument(
+        "--longest", type=_whole, metavar="K", help="of gradient: lengths 0 to K alone, quicker"
+    )
+    paths.add_argument(
+        "--ratio", type=_number, metavar="R", help="of toy (default 0.25; figures: a slider)"
+    )
+    paths.add_argument("--units", metavar="A,B,…", help="of unravelled: one to four, by name")
+    paths.add_argument("--off", metavar="PATHS", help="of unravelled: paths such as 010,110")
+    how = paths.add_mutually_exclusive_group()
+    how.add_argument("--dot", action="store_true", help="of unravelled: Graphviz source")
+    how.add_argument("--svg", action="store_true", help="of unravelled: the tree as SVG")
+    how.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="of unravelled: the graph as a .png, .svg or .pdf file, by Graphviz's `dot`",
+    )
+    add_outputs(paths)
 
 
 def _nets(parser: Parser, data: str) -> None:
@@ -698,22 +766,28 @@ def _publish_and_bench(command: Command) -> None:
     bench = command(
         "bench",
         "explorer.cli.bench:run_bench",
-        "measure the speed of forward passes, lesions, training, or the app",
+        "measure the speed of forward passes, lesions, paths, training, or the app",
         "forward: seconds a batch, fp32 as it is against channels_last and bfloat16; ImageNet's\n"
         "nets also against torchvision's and timm's.\n"
         "lesions: all single deletions on the program engine against one full forward pass for\n"
         "each.\n"
+        "paths: the gradient of all path lengths, in forward and backward passes of training.\n"
         "training: steps of the loop against DataLoader, PIL and float32.\n"
         "app: the server and a real Chromium (needs the `test` extra).\n"
+        "crowd: thirty viewers of one training, and the server's memory a session.\n"
         "Medians of repeats; the conditions are printed with the numbers.",
         """\
   skipscope bench lesions --net resnet_v2_110 --size 32 --images 64
+  skipscope bench paths --net resnet_v2_110 --size 32 --images 32
   skipscope bench forward --net resnet_v1_20 --size 32 --images 128 --repeats 5 --json
   skipscope bench forward --net imagenet_resnet_v2_152 --images 32 --burn-in 10 --repeats 100
   skipscope bench training --net resnet_v2_20 --images 128 --steps 10""",
     )
     bench.add_argument(
-        "what", metavar="WHAT", type=_one_of("forward", "lesions", "training", "app"), help="which"
+        "what",
+        metavar="WHAT",
+        type=_one_of("forward", "lesions", "paths", "training", "app", "crowd"),
+        help="which",
     )
     bench.add_argument("--net", default="resnet_v2_110", help=_NAME)
     bench.add_argument("--size", type=_whole, help="pixels a side (default: the net's own)")

@@ -23,6 +23,19 @@ from explorer.results.gradient_terms import GradientTerms, ShortcutScaling
 from explorer.results.gradients import GradientsAtInit, InitGradient, LayerGradients
 from explorer.results.history import LayerHistory
 from explorer.results.lesions import LesionCurve, ProgramResult
+from explorer.results.paths import (
+    CURVES,
+    CurveKind,
+    EffectiveRange,
+    Multiplicity,
+    NetPaths,
+    PathCurve,
+    PathEffect,
+    PathGradients,
+    PathLengths,
+    PathToy,
+    UnravelledView,
+)
 from explorer.results.propagation import Propagation
 from explorer.results.responses import (
     BranchResponses,
@@ -39,6 +52,7 @@ from explorer.results.training import Record, SeedBand, TrainingCurves
 __all__ = [
     "BASELINES",
     "CHANNELS",
+    "CURVES",
     "METHODS",
     "PARTS",
     "ActivationMaps",
@@ -47,7 +61,9 @@ __all__ = [
     "BranchResponses",
     "Channels",
     "ClassifierByUnit",
+    "CurveKind",
     "Decision",
+    "EffectiveRange",
     "EstimationError",
     "FeatureReuse",
     "Flip",
@@ -66,7 +82,14 @@ __all__ = [
     "LesionCurve",
     "LossSurface",
     "Method",
+    "Multiplicity",
+    "NetPaths",
     "Part",
+    "PathCurve",
+    "PathEffect",
+    "PathGradients",
+    "PathLengths",
+    "PathToy",
     "Prediction",
     "ProgramAnswers",
     "ProgramResult",
@@ -82,6 +105,7 @@ __all__ = [
     "TrainingCurves",
     "UnitConductance",
     "UnitMaps",
+    "UnravelledView",
     "WorkedExample",
     "wilson_interval",
 ]

@@ -1,0 +1,201 @@
+"""Gradient at the input by path length (Veit16 §4.2 and Fig 6).
+
+Purpose: of all 2ⁿ paths through a net of n residual units, which carry the gradient? Three
+curves answer, and are not each other: see :class:`explorer.results.PathGradients`. Cost: for all
+n + 1 lengths n(n + 1)/2 backward passes of a unit, about n/2 of the net's inputs alone: at n = 54
+less than 10 forward and backward passes; each draw of signs and paths costs twice that. Cheaper:
+``longest``, fewer images, or no draws. How it is done: :mod:`explorer.probes.pathwalk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explorer.data.dataset import Dataset
+from explorer.errors import NotApplicableError
+from explorer.nets import Net
+from explorer.paths import log_counts
+from explorer.probes.pathwalk import Point, Walk
+from explorer.probes.select import data_name, net_name, some_images
+from explorer.results import Floats, PathCurve, PathGradients
+from explorer.results.paths import CurveKind
+
+MOST_UNITS = 1000  # C(n, k) is a float until then
+_CHUNK = 64  # images, at most: what is seen of a sweep before its end
+_SIGNS, _PATHS = 1, 2  # streams of random numbers
+
+
+def path_gradients(
+    net: Net,
+    dataset: Dataset,
+    *,
+    n_images: int | None = 64,
+    draws: int = 1,
+    longest: int | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    on_progress: Callable[[PathGradients, float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> PathGradients:
+    """The exact curve, and with ``draws`` the two that need chance, on test images.
+
+    Evaluation mode. A path of an original residual unit goes through the ReLU after the addition,
+    whose slope is the intact net's; see :mod:`explorer.probes.pathwalk`.
+
+    Args:
+        n_images: A fixed, class-balanced choice of so many test images; None takes all.
+        draws: Random signs, and random paths of every length, for each image; 0 for neither.
+        longest: Measure lengths 0 to this one alone; None takes all.
+        seed: Of the draws.
+        name: What the result calls the net; None takes its token.
+        on_progress: Called after each chunk of images with the result so far and the share done:
+            first the exact curve, then draw by draw the others.
+        cancelled: Asked before each unit.
+
+    Raises:
+        NotApplicableError: The net has no unit with two ways; or a number that is not possible.
+        DataError: The images do not fit the net.
+        Cancelled: ``cancelled`` said so.
+    """
+    walk = Walk(net, cancelled=cancelled)
+    _check(net, walk.two_way, draws, longest)
+    images, labels = some_images(net, dataset, n_images)
+    lengths = 1 + (walk.two_way if longest is None else min(longest, walk.two_way))
+    sums = _Sums(walk.two_way, lengths, len(labels))
+    size = min(_CHUNK, walk.images_at_once(lengths))
+    chunks = [slice(i, min(i + size, len(labels))) for i in range(0, len(labels), size)]
+    steps = [(chunk, turn) for turn in range(-1, draws) for chunk in chunks]
+    label, data = net_name(net) if name is None else name, data_name(dataset)
+    for done, (chunk, turn) in enumerate(steps, 1):
+        point = walk.at(dataset.normalise(images[chunk]), labels[chunk])
+        if turn < 0:
+            sums.add_exact(walk, point, chunk)
+        else:
+            sums.add_draw(walk, point, chunk, (seed, turn))
+        if on_progress is not None:
+            on_progress(sums.result(label, data), done / len(steps))
+    return sums.result(label, data)
+
+
+def gradients_by_length(net: Net, images: Tensor, labels: Tensor) -> Tensor:
+    """∂ℓ/∂image by path length, (n + 1, N, C, H, W); their sum is the gradient.
+
+    For a look at the vectors themselves; what float32 cannot hold is 0. All images at once.
+
+    Args:
+        images: (N, C, H, W), normalised.
+        labels: (N,), classes; ℓ is each image's own cross-entropy.
+
+    Raises:
+        NotApplicableError: The net has no unit with two ways.
+    """
+    walk = Walk(net)
+    _check(net, walk.two_way, 0, None)
+    return walk.by_length(walk.at(images, labels)).plain()
+
+
+def _check(net: Net, two_way: int, draws: int, longest: int | None) -> None:
+    if two_way == 0:
+        raise NotApplicableError(
+            f"A {net.spec.family} net has a single path, because nothing passes its units by: "
+            "look at its gradients by layer, or choose a residual, highway or dense net."
+        )
+    if two_way > MOST_UNITS:
+        raise NotApplicableError(
+            f"This net has {two_way:,} units with two ways, and {MOST_UNITS:,} are the limit, "
+            "because the number of paths is then no number of double precision: choose less depth."
+        )
+    if draws < 0:
+        raise NotApplicableError(f"Paths are drawn 0 times or more, not {draws}.")
+    if longest is not None and longest < 1:
+        raise NotApplicableError(f"The longest path to be measured is 1 or more, not {longest}.")
+
+
+class _Sums:
+    """What has been measured, image by image; (lengths, images)."""
+
+    def __init__(self, two_way: int, lengths: int, n: int) -> None:
+        self._two_way = two_way
+        self._norms = np.zeros((lengths, n))
+        self._gradient_norm = np.zeros(n)
+        self._mismatch = np.zeros(n) if lengths == two_way + 1 else None
+        self._exact = 0  # images done
+        self._squares = np.zeros((lengths, n))
+        self._path_norms = np.zeros((lengths, n))
+        self._draws = np.zeros(n, dtype=np.int64)
+
+    def add_exact(self, walk: Walk, point: Point, chunk: slice) -> None:
+        lengths = len(self._norms)
+        vectors, whole = walk.by_length(point, longest=lengths - 1), walk.gradient(point)
+        self._norms[:, chunk] = vectors.norms().numpy()
+        norm = whole.norms()[0]
+        self._gradient_norm[chunk] = norm.numpy()
+        if self._mismatch is not None:
+            # Both relative to the images' own powers of two, so that nothing is lost as 0.
+            scale = point.seeds.exponents
+            total = vectors.over(scale).plain().double().sum(0)
+            apart = (total - whole.over(scale).plain()[0]).flatten(1).norm(dim=1).cpu()
+            self._mismatch[chunk] = (apart / (norm * 2.0 ** -scale[0])).numpy()
+        self._exact = chunk.stop
+
+    def add_draw(self, walk: Walk, point: Point, chunk: slice, seed: tuple[int, int]) -> None:
+        lengths, n = len(self._norms), self._two_way
+        members = range(chunk.start, chunk.stop)
+        signs = np.stack([_random(seed, _SIGNS, i).choice([-1.0, 1.0], n) for i in members])
+        signed = walk.by_length(point, longest=lengths - 1, signs=torch.from_numpy(signs))
+        self._squares[:, chunk] += signed.norms().numpy() ** 2
+        taken = np.stack([_paths(_random(seed, _PATHS, i), lengths, n) for i in members], axis=1)
+        along = walk.along(point, torch.from_numpy(taken))
+        self._path_norms[:, chunk] += along.norms().numpy()
+        self._draws[chunk] += 1
+
+    def result(self, net: str, data: str) -> PathGradients:
+        known = slice(0, self._exact)
+        exact = self._norms[:, known]
+        mismatch = None if self._mismatch is None else float(self._mismatch[known].max())
+        incoherent = sampled = None
+        drawn = self._draws > 0
+        if drawn.any():
+            draws = self._draws[drawn]
+            squares, path_norms = (
+                self._squares[:, drawn] / draws,
+                self._path_norms[:, drawn] / draws,
+            )
+            counts = np.exp(log_counts(self._two_way)[: len(self._norms), None])
+            least = int(draws.min())
+            incoherent = _curve("incoherent", np.sqrt(squares), least)
+            sampled = _curve("sampled", counts * path_norms, least)
+        return PathGradients(
+            net=net,
+            data=data,
+            two_way=self._two_way,
+            gradient_norm=float(self._gradient_norm[known].mean()),
+            mismatch=mismatch,
+            coherent=_curve("coherent", exact, 0),
+            incoherent=incoherent,
+            sampled=sampled,
+        )
+
+
+def _curve(kind: CurveKind, values: Floats, draws: int) -> PathCurve:
+    """Mean over images and its standard error, of (lengths, images)."""
+    n = values.shape[1]
+    error = values.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(values), np.nan)
+    return PathCurve(kind, values.mean(axis=1), error, n, draws)
+
+
+def _random(seed: tuple[int, int], stream: int, image: int) -> np.random.Generator:
+    """Numbers that are an image's own: no matter how the images are cut into chunks."""
+    return np.random.default_rng([*seed, stream, image])
+
+
+def _paths(
+    random: np.random.Generator, lengths: int, n: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """(lengths, n): for each length k, k branches out of n, drawn evenly."""
+    ranks = random.random((lengths, n)).argsort(axis=1).argsort(axis=1)
+    return ranks < np.arange(lengths)[:, None]
