@@ -177,7 +177,8 @@ def test_shattered_gradients_round_trip_and_are_drawn(
     assert measured["highway"].title == "highway, b_T = -4, batch norm"
     lanes = [(i, name, one) for i, (name, one) in enumerate(measured.items())]
     figure = autocorrelation_figure(lanes, depth=2)
-    assert [t.name for t in figure.data if t.name] == [f"{name}, 2 layers" for name in measured]
+    assert [trace.name for trace in figure.data if trace.name] == list(measured)
+    assert "2 layers" in figure.layout.xaxis.title.text
     assert len(input_gradient_figure(lanes).data) == 4
     assert len(gradient_likeness_figure(lanes).data) >= 5
     for draw in (autocorrelation_figure, input_gradient_figure, gradient_likeness_figure):
