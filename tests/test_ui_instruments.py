@@ -15,7 +15,7 @@ from explorer.errors import SkipscopeError, SpecError
 from explorer.names import spec_of
 from explorer.runs.service import RunService
 from explorer.specs import DATASETS, DataSpec
-from explorer.ui import instrument_feed
+from explorer.ui import instrument_feed, instrument_files
 from explorer.ui.instruments import GROUPS, Choice, Lane, instrument, instruments
 from explorer.ui.look import DEFAULT_NETS, Look, from_query, look_inside, scene, to_query
 from explorer.ui.measurements import Measurements
@@ -98,7 +98,7 @@ def test_a_link_holds_everything_and_no_more() -> None:
         ({"data": "folder;path=/no/where"}, "/no/where"),
         ({"nets": "resnet_v2_57"}, "was left out"),
         ({"nets": "run:gone.0"}, "no experiment 'gone'"),
-        ({"nets": "run:gone"}, "run:ID.LANE"),
+        ({"nets": "run:gone"}, "run:ID.LANE@STEP"),
         ({"nets": "resnet_v2_20;weights=/etc/passwd"}, "not the name of uploaded weights"),
         ({"nets": "torchvision_resnet19"}, "did you mean 'torchvision_resnet18'"),
         ({"nets": ",".join(["plain_8"] * 5)}, "the first 4 are shown"),
@@ -343,3 +343,44 @@ def test_the_answer_is_valid_json_and_repeats_nothing(monkeypatch: pytest.Monkey
     assert answer["captions"]
     again = json.loads(instrument_feed.answer({**query, "have": answer["version"]}))
     assert set(again) == {"version", "poll_ms"}
+
+
+def test_shipped_nets_answer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What their cards hold is not measured again; another number of images is."""
+    desk = Desk()
+    monkeypatch.setattr(instrument_feed, "get_service", lambda: desk)
+    monkeypatch.setattr(instrument_feed, "measurements", Measurements())
+    for key in ("lesions", "gradients"):
+        answer = json.loads(instrument_feed.answer({"instrument": key}))
+        assert [lane["done"] for lane in answer["lanes"]] == [True, True]
+        assert len(answer["captions"]) == 2
+    assert desk.jobs == []
+    instrument_feed.answer({"instrument": "lesions", "n": "50"})
+    assert len(desk.jobs) == 2
+
+
+def test_numbers_and_figure_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    for module in (instrument_feed, instrument_files):
+        monkeypatch.setattr(module, "get_service", lambda: desk)
+    body, _, name = instrument_files.download({"as": "csv"})
+    lines = body.decode().splitlines()
+    assert lines[0] == 'net,without,"right, %",95 % from,to,"cost, points"'
+    assert lines[1].startswith("Plain 56,stages.0.units.0,")
+    assert name == "lesions-Plain_56-ResNet_v2_56.csv"
+    whole = json.loads(instrument_files.download({"as": "json"})[0])
+    assert whole["results"][1]["name"] == "ResNet v2 56"
+    assert whole["link"]["nets"] == ",".join(DEFAULT_NETS)
+    page = instrument_files.download({"as": "html"})[0].decode()
+    assert "360 test images" in page
+    assert "cdn.plot.ly" not in page.split("<script", 1)[0]
+    monkeypatch.setattr(instrument_feed, "measurements", Measurements())
+    with pytest.raises(SkipscopeError, match="wait for the figure"):
+        instrument_files.download({"nets": "plain_8"})
+
+
+@pytest.mark.parametrize("token", ["run:a.0@", "run:a.0@x", "run:a.@3", "run:a"])
+def test_a_run_is_named_with_lane_and_step(service: RunService, token: str) -> None:
+    _, problems = scene(service, Look(nets=(token,)))
+    assert len(problems) == 1
+    assert "run:abcd.0@120" in problems[0]

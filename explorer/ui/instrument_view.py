@@ -43,6 +43,9 @@ _HTML = """
   <details class="sk-more sk-table" hidden>
     <summary>Table</summary>
     <div class="sk-tables"></div>
+    <p class="sk-files">Save: <a class="sk-csv" download>table, CSV</a>
+      <a class="sk-json" download>results, JSON</a>
+      <a class="sk-html" download>figure, HTML</a></p>
   </details>
   <details class="sk-more sk-papers">
     <summary>In the papers</summary>

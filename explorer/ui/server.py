@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import plotly
 from starlette.concurrency import run_in_threadpool
@@ -13,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from explorer.errors import SkipscopeError
 from explorer.runs.service import get_service
-from explorer.ui import feed, instrument_feed
+from explorer.ui import feed, instrument_feed, instrument_files
 from explorer.ui.cover import index_page, other_page
 from explorer.ui.style import ASSETS
 from explorer.ui.words import PAGES
@@ -72,6 +74,17 @@ async def _instrument(request: Request) -> Response:
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
+async def _instrument_file(request: Request) -> Response:
+    try:
+        body, media_type, name = await run_in_threadpool(
+            instrument_files.download, dict(request.query_params)
+        )
+    except SkipscopeError as error:
+        return Response(str(error), status_code=409, media_type="text/plain")
+    saved = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+    return Response(body, media_type=media_type, headers={"Cache-Control": "no-store", **saved})
+
+
 def routes() -> list[BaseRoute]:
     """Everything that the page's live parts ask for; reading only, nothing here changes a run."""
     return [
@@ -81,4 +94,5 @@ def routes() -> list[BaseRoute]:
         Route("/skipscope/feed", _feed),
         Route("/skipscope/job", _job),
         Route("/skipscope/instrument", _instrument),
+        Route("/skipscope/instrument/file", _instrument_file),
     ]

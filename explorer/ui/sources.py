@@ -1,8 +1,9 @@
 """Nets by the short words of links, as the Instruments page finds them.
 
-``digits_plain_56`` shipped weights · ``run:ID.0`` a lane of a run · ``resnet_v2_20;width=8`` a
-fresh net · ``resnet_v2_20;weights=NAME`` with uploaded weights · ``torchvision_resnet50`` another
-library's, ``;weights=default`` with its own weights.
+- ``digits_plain_56``: shipped weights,
+- ``run:ID.0``: a lane of a run, ``run:ID.0@120`` with its weights kept at step 120,
+- ``resnet_v2_20;width=8``: a fresh net; ``;weights=NAME`` with uploaded weights,
+- ``torchvision_resnet50``: another library's; ``;weights=default`` with its own weights.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 
 from explorer.blueprint import Blueprint, from_json
 from explorer.data.catalog import data_info
-from explorer.errors import SpecError
+from explorer.errors import SkipscopeError, SpecError
 from explorer.external import is_external, read_token
 from explorer.names import spec_of, title_of, token_of
 from explorer.runs.desk import JobHandle
-from explorer.runs.service import RunService
+from explorer.runs.service import RunService, get_service
 from explorer.runs.uploads import is_upload
 from explorer.shipped import shipped
 from explorer.specs import DataInfo, DataSpec, fit
@@ -26,7 +27,7 @@ from explorer.ui.plans import plan_of
 from explorer.ui.restview import fresh_source, shipped_card
 from explorer.ui.state import PageState
 
-RUN = "run:"  # run:ID.LANE, lanes counted from 0
+RUN = "run:"  # run:ID.LANE or run:ID.LANE@STEP, lanes counted from 0
 WEIGHTS = ";weights="
 IMAGENET_SIDE = 224
 _PLANS_KEPT = 64
@@ -109,9 +110,12 @@ def _of_shipped(token: str, data: DataSpec | None) -> SourceNet:
 
 
 def _of_run(service: RunService, token: str, data: DataSpec | None) -> SourceNet:
-    run, dot, lane = token.removeprefix(RUN).partition(".")
-    if not dot or not lane.isdecimal():
-        raise SpecError(f"{token[:60]!r} should read run:ID.LANE, such as run:abcd.0.")
+    run, dot, rest = token.removeprefix(RUN).partition(".")
+    lane, at, chosen_step = rest.partition("@")
+    if not dot or not lane.isdecimal() or (at and not chosen_step.isdecimal()):
+        raise SpecError(
+            f"{token[:60]!r} should read run:ID.LANE or run:ID.LANE@STEP, such as run:abcd.0@120."
+        )
     experiment = service.experiment(run)
     index = int(lane)
     if index >= len(experiment.spec.lanes):
@@ -121,12 +125,15 @@ def _of_run(service: RunService, token: str, data: DataSpec | None) -> SourceNet
         )
     spec, step = experiment.spec.lanes[index], experiment.lanes[index].snapshot_step
     chosen = data or experiment.spec.data
+    source: dict[str, Any] = {"source": "run", "experiment": run, "lane": index}
+    if at:
+        step = source["step"] = int(chosen_step)
     return SourceNet(
         token=token,
-        name=title_of(spec),
+        name=f"{title_of(spec)}, step {step:,}" if at else title_of(spec),
         origin=f"run “{experiment.name}”, "
         + (f"weights of step {step:,}" if step is not None else "no weights yet"),
-        source={"source": "run", "experiment": run, "lane": index},
+        source=source,
         plan=plan_of(spec),
         data=chosen,
         info=data_info(chosen),
@@ -262,9 +269,20 @@ def offered(service: RunService, runs: int = 12) -> dict[str, str]:
 def token_of_lane(state: PageState, lane: int) -> str:
     """What Compare's lane is called here: its run, the shipped weights, or the fresh net."""
     if state.run is not None:
-        return f"{RUN}{state.run}.{lane}"
+        return f"{RUN}{state.run}.{lane}{_at(state, lane)}"
     card = shipped_card(state, lane)
     return card.name if card is not None else token_of(state.lanes[lane])
+
+
+def _at(state: PageState, lane: int) -> str:
+    """``@STEP`` of the weights kept last before the moment that the page looks at, if any."""
+    if state.run is None or state.at is None:
+        return ""
+    try:
+        step = get_service().moment(state.run, state.at).lanes[lane].weights_step
+    except SkipscopeError:  # the run is gone: the page that is linked to says so
+        return ""
+    return "" if step is None else f"@{step}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -121,6 +121,11 @@ class Follower {
     paragraphs(this.find("sk-formula-lines"), news.formula);
     paragraphs(this.find("sk-conditions"), news.conditions);
     gallery(this.find("sk-pictures"), news.pictures);
+    for (const kind of ["csv", "json", "html"]) {
+      const file = new URL("../instrument/file", BASE);
+      file.search = new URLSearchParams([...new URLSearchParams(this.query), ["as", kind]]);
+      this.find(`sk-${kind}`).href = file;
+    }
     this.find("sk-formula").hidden = news.formula.length === 0;
     this.find("sk-table").hidden = news.tables.every((table) => table.rows.length === 0);
     tables(this.find("sk-tables"), news.tables);

@@ -12,6 +12,7 @@ from explorer.blueprint import Blueprint
 from explorer.charts import Theme
 from explorer.errors import SpecError
 from explorer.runs.requests import JobKind
+from explorer.runs.service import RunService
 from explorer.specs import DataInfo, DataSpec
 from explorer.ui.instruments.options import Option, Options
 
@@ -117,7 +118,7 @@ class Instrument:
         question: The page's heading.
         explains: Two sentences: what one sees, and what to look for.
         figure_of: Which paper's figure this is, with the numbers that the paper prints.
-        job: Its kind; by the options where they decide it.
+        job: Its kind; by the options where they decide it; None where it is ``recorded``.
         figure: Any number of lanes (also none) as one figure; must accept partial results.
             ``options["narrow"]`` tells a phone's width.
         caption: What the data shows, a sentence an entry; nothing that it does not show.
@@ -127,6 +128,9 @@ class Instrument:
         not_for: Why it means nothing for a net, and which nets would do, in one sentence.
         suggests: Tokens of nets that it means something for, offered where none is chosen.
         table: The result's rows, for people and screen readers; every row has the same columns.
+        recorded: Where the result is no measurement, but what a training has recorded: takes the
+            run service and the asking, and is called at every look instead of a job; raises a
+            ``SkipscopeError`` where there is nothing.
         headline: A net's big number and what it is, where the page has a place for it.
         pictures: Small images to be shown below the figure.
         takes_images: False where a number of images means nothing.
@@ -140,7 +144,7 @@ class Instrument:
     question: str
     explains: str
     figure_of: str
-    job: JobKind | Callable[[Options], JobKind]
+    job: JobKind | Callable[[Options], JobKind] | None
     figure: Callable[[Sequence[Lane], Options, Theme], go.Figure]
     caption: Callable[[Sequence[Lane], Options], list[str]]
     formula: Callable[[Sequence[Lane], Options], list[str]]
@@ -151,13 +155,17 @@ class Instrument:
     payload: Callable[[Asking], dict[str, Any]] = one_net
     not_for: Callable[[Blueprint], str | None] = any_net
     suggests: tuple[str, ...] = field(default=("digits_resnet_v2_56",))
+    recorded: Callable[[RunService, Asking], Result] | None = None
     headline: Callable[[Lane, Options], tuple[str, str]] = no_headline
     pictures: Callable[[Sequence[Lane], Options], list[Picture]] = no_pictures
     takes_images: bool = True
     needs_net: bool = True
 
     def kind(self, options: Options) -> JobKind:
-        return self.job(options) if callable(self.job) else self.job
+        job = self.job(options) if callable(self.job) else self.job
+        if job is None:
+            raise ValueError(f"the instrument {self.key} has no job: it is recorded")
+        return job
 
     def option(self, name: str) -> Option:
         for option in self.options:
