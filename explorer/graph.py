@@ -77,7 +77,8 @@ def why_not_deletable(unit: UnitPlan) -> str:
 def to_dot(plan: Blueprint, opened: str | None = None, *, direction: Direction = "top-down") -> str:
     """The net as Graphviz source; the same blueprint gives the same text.
 
-    Neighbours that are alike are one node, ``Unit × 18``, with the name of the first.
+    Neighbours that are alike are one node, ``Unit × 18``, with the name of the first. What goes
+    round a unit meets it in the node of its join, and is dashed where it changes the shape.
 
     Args:
         opened: Name of one unit that is drawn layer by layer.
@@ -100,15 +101,22 @@ def to_dot(plan: Blueprint, opened: str | None = None, *, direction: Direction =
             previous = _opened_unit(graph, unit, previous)
             continue
         graph.node(unit.name, _unit_text(group), style=_dot_style(unit))
-        graph.edge(previous, unit.name)
-        if unit.kind != "transition" and unit.shortcut != "none":
-            line = "dashed" if unit.shortcut in CHANGING_SHORTCUTS else "solid"
-            graph.edge(
-                previous, unit.name, label=unit.shortcut.replace("_", " "), style=line, dir="none"
-            )
-        previous = unit.name
+        graph.edge(previous, unit.name, **_STRAIGHT)
+        join = _join_of(unit)
+        if join is None:
+            previous = unit.name
+            continue
+        graph.node(join.name, **_join_style(unit, join))
+        graph.edge(unit.name, join.name, **_STRAIGHT)
+        graph.edge(
+            previous,
+            join.name,
+            label=unit.shortcut.replace("_", " "),
+            **_shortcut_style(unit.shortcut),
+        )
+        previous = join.name
     graph.node("head", _end_text("Head", plan.head))
-    graph.edge(previous, "head")
+    graph.edge(previous, "head", **_STRAIGHT)
     source: str = graph.source
     return source
 
@@ -122,7 +130,6 @@ def comparison_dot(left: Blueprint, right: Blueprint, *, direction: Direction = 
     """
     titles = {"left": title_of(left.spec), "right": title_of(right.spec)}
     graph = _digraph(f"{titles['left']} / {titles['right']}", direction)
-    graph.attr("edge", fontname="sans-serif", fontsize="10")
     groups = list(runs(compare(left, right)))
     for side, plan in (("left", left), ("right", right)):
         with graph.subgraph(name=f"cluster_{side}") as box:
@@ -217,8 +224,14 @@ def can_draw() -> bool:
 def _digraph(title: str, direction: Direction) -> Digraph:
     return Digraph(
         name=title,
-        graph_attr={"rankdir": RANKS[direction], "label": title, "labelloc": "t"},
+        graph_attr={
+            "rankdir": RANKS[direction],
+            "label": title,
+            "labelloc": "t",
+            "fontname": "sans-serif",
+        },
         node_attr={"shape": "box", "style": "rounded", "fontname": "sans-serif"},
+        edge_attr={"fontname": "sans-serif", "fontsize": "10"},
     )
 
 
@@ -258,33 +271,94 @@ def _dot_style(unit: UnitPlan) -> str:
     return "rounded,dashed" if unit.kind == "transition" else "rounded"
 
 
+_JOINS: dict[str, dict[str, str]] = {
+    "add": {"label": "+", "shape": "circle", "margin": "0", "width": "0.3", "fixedsize": "true"},
+    "gate": {"label": "gate", "shape": "oval", "margin": "0.05,0", "height": "0.3"},
+    "concatenate": {"label": "concatenate", "shape": "oval", "margin": "0.05,0", "height": "0.3"},
+}
+
+
+_STRAIGHT = {"weight": "9"}  # the way through the units; what goes round them bends
+
+
+def _join_of(unit: UnitPlan) -> Layer | None:
+    """Where the unit's branches meet; None where nothing goes round it."""
+    return next((layer for layer in unit.layers if layer.kind in _JOINS), None)
+
+
+def _join_style(unit: UnitPlan, join: Layer) -> dict[str, str]:
+    """The node of a join; it names what follows it in the unit, as v1's ReLU does."""
+    after = [_layer_text(layer) for layer in unit.layers[unit.layers.index(join) + 1 :]]
+    if not after:
+        return _JOINS[join.kind]
+    return {**_JOINS["gate"], "label": ", ".join([_JOINS[join.kind]["label"], *after])}
+
+
+def _shortcut_style(shortcut: str) -> dict[str, str]:
+    """A line that is seen at once."""
+    return {"style": "dashed" if shortcut in CHANGING_SHORTCUTS else "solid", "penwidth": "1.6"}
+
+
 def _opened_unit(graph: Digraph, unit: UnitPlan, previous: str) -> str:
     """Draw a unit's layers in a box; returns the node that the next unit follows.
 
-    Branches leave the same node, run side by side, and meet in the join; where no layer stands
-    on the shortcut (highway, dense), the input itself arrives there.
+    Branches leave the same node, run side by side, and meet in the join. What goes round the
+    unit untouched is a line without a node; a gate's last node has a double edge.
     """
     with graph.subgraph(name=f"cluster_{unit.name}") as box:
         box.attr(label=unit.name, style="rounded")
         box.node(unit.name, label="", shape="point")
-        graph.edge(previous, unit.name)
+        graph.edge(previous, unit.name, **_STRAIGHT)
         at = unit.name  # where the next layer goes on, and the branches begin
         ends: dict[str, str] = {}
         for layer in unit.layers:
-            box.node(layer.name, _layer_text(layer))
+            if layer.kind == "identity":
+                continue
+            box.node(layer.name, **_node_style(layer))
             if layer.branch == "main":
                 box.edge(at, layer.name)
                 at = layer.name
+            elif layer.kind in _JOINS:
+                for side, end in ends.items():
+                    box.edge(end, layer.name, **_arrival(unit, side))
+                if "shortcut" not in ends:
+                    box.edge(at, layer.name, **_arrival(unit, "shortcut"))
+                at = layer.name
             elif layer.branch == "join":
-                carried = [at] if not ends or unit.kind in ("highway", "dense") else []
-                for end in [*ends.values(), *carried]:
-                    box.edge(end, layer.name)
-                at, ends = layer.name, {}
+                box.edge(at, layer.name)
+                at = layer.name
             else:
-                side = "gate" if ".shortcut_gate." in layer.name else layer.branch
-                box.edge(ends.get(side, at), layer.name)
+                side = "gate" if _on_gate(layer) else layer.branch
+                style = _shortcut_style(unit.shortcut) if side == "shortcut" else {}
+                style = _STRAIGHT if side == "residual" else style
+                box.edge(ends.get(side, at), layer.name, **style)
                 ends[side] = layer.name
     return at
+
+
+def _on_gate(layer: Layer) -> bool:
+    return layer.branch == "transform_gate" or ".shortcut_gate." in layer.name
+
+
+def _node_style(layer: Layer) -> dict[str, str]:
+    if layer.kind in _JOINS:
+        return _JOINS[layer.kind]
+    style = {"label": _layer_text(layer)}
+    if layer.kind == "sigmoid":
+        style["peripheries"] = "2"
+    elif layer.branch == "shortcut" and not _on_gate(layer):
+        style["style"] = "rounded,dashed"
+    return style
+
+
+def _arrival(unit: UnitPlan, side: str) -> dict[str, str]:
+    """How a branch arrives at the join."""
+    if side == "gate":
+        return {"label": "T(x)" if unit.kind == "highway" else "g(x)"}
+    if side != "shortcut":
+        return _STRAIGHT
+    name = {"highway": "carried: 1 − T", "dense": "all maps so far"}.get(unit.kind)
+    return {"label": name or unit.shortcut.replace("_", " "), **_shortcut_style(unit.shortcut)}
 
 
 # -------------------------------------------------------------------------------------- SVG

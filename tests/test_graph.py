@@ -76,10 +76,27 @@ def test_dot_nodes_are_modules_of_the_net(name: str) -> None:
     nodes = node_ids(to_dot(plan))
     assert nodes[0] == "stem"
     assert nodes[-1] == "head"
-    assert set(nodes[1:-1]) <= {unit.name for unit in plan.units}
+    joins = {layer.name for layer in plan.layers if layer.kind in ("add", "gate", "concatenate")}
+    assert set(nodes[1:-1]) - joins <= {unit.name for unit in plan.units}
     if plan.spec.depth <= 56:
         modules = dict(create_net(plan.spec, seed=0).named_modules())
-        assert set(nodes) <= set(modules)
+        assert set(nodes) - joins <= set(modules)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shortcuts_go_round_their_units(name: str) -> None:
+    """Each join has two lines: through the unit, and from where the unit's own comes."""
+    plan = plan_of(name)
+    edges = re.findall(r'"?([\w.]+)"? -> "?([\w.]+)"?', to_dot(plan))
+    for unit in plan.units:
+        if ("stem", unit.name) in edges or any(b == unit.name for _, b in edges):
+            into = [a for a, b in edges if b == unit.name]
+            joins = [b for a, b in edges if a == unit.name and b.startswith(f"{unit.name}.")]
+            assert len(into) == 1
+            alone = unit.kind in ("plain", "transition")
+            assert len(joins) == (0 if alone else 1), unit.name
+            if joins:
+                assert sorted(a for a, b in edges if b == joins[0]) == sorted([unit.name, *into])
 
 
 def test_dot_collapses_repeats() -> None:
@@ -87,18 +104,25 @@ def test_dot_collapses_repeats() -> None:
     assert node_ids(dot) == [
         "stem",
         "stages.0.units.0",
+        "stages.0.units.0.add",
         "stages.1.units.0",
+        "stages.1.units.0.add",
         "stages.1.units.1",
+        "stages.1.units.1.add",
         "stages.2.units.0",
+        "stages.2.units.0.add",
         "stages.2.units.1",
+        "stages.2.units.1.add",
         "head",
     ]
     assert "Residual × 18\n16×32×32 → 16×32×32\n84.1 k parameters in all" in dot
     assert "Residual × 17" in dot
-    assert "label=identity dir=none style=solid" in dot
-    assert 'label="zero pad" dir=none style=dashed' in dot
+    assert "label=identity penwidth=1.6 style=solid" in dot
+    assert 'label="zero pad" penwidth=1.6 style=dashed' in dot
+    assert 'label="+, activation relu"' in dot  # v1 ends its units so, v2 does not
+    assert 'label="+"' in to_dot(plan_of("resnet_v2_110"))
     # dense units each take more maps than the one before: nothing repeats
-    assert len(node_ids(to_dot(plan_of("densenet_40_k12")))) == 2 + 36 + 2
+    assert len(node_ids(to_dot(plan_of("densenet_40_k12")))) == 2 + 2 * 36 + 2
 
 
 @pytest.mark.parametrize(
@@ -120,7 +144,7 @@ def test_one_unit_opens_to_its_layers(name: str, unit: str) -> None:
     opened = next(u for u in plan.units if u.name == unit)
     dot = to_dot(plan, unit)
     nodes = node_ids(dot)
-    inside = [layer.name for layer in opened.layers]
+    inside = [layer.name for layer in opened.layers if layer.kind != "identity"]  # a bare line
     assert [n for n in nodes if n in inside] == inside
     assert f'subgraph "cluster_{unit}"' in dot
     # everything inside is reached from the unit's input, and only its last layer leads on
@@ -161,7 +185,7 @@ def test_either_direction_draws_the_same_graph(name: str) -> None:
 
 def test_a_stride_on_the_shortcut_is_drawn_dashed() -> None:
     dot = to_dot(plan_of("imagenet_resnet_v2_50"))
-    assert dot.count('label="max pool" dir=none style=dashed') == 3
+    assert dot.count('label="max pool" penwidth=1.6 style=dashed') == 3
     opened = to_dot(plan_of("imagenet_resnet_v2_50"), "stages.0.units.2")
     assert "max pool 1×1, stride 2" in opened
     assert len(elements(to_svg(plan_of("imagenet_resnet_v2_50")), "shortcut max_pool")) == 3
