@@ -27,12 +27,13 @@ from explorer.specs import (
     parse_net,
 )
 
-Paper = Literal["He15", "He16", "SGS15", "Huang16", "programs"]
+Paper = Literal["He15", "He16", "SGS15", "Huang16", "SD16", "programs"]
 PAPERS: dict[Paper, str] = {
     "He15": "Deep Residual Learning for Image Recognition (arXiv 1512.03385)",
     "He16": "Identity Mappings in Deep Residual Networks (arXiv 1603.05027)",
     "SGS15": "Highway Networks; Training Very Deep Networks (arXiv 1505.00387, 1507.06228)",
     "Huang16": "Densely Connected Convolutional Networks (arXiv 1608.06993)",
+    "SD16": "Deep Networks with Stochastic Depth (arXiv 1603.09382)",
     "programs": "Programs that set the families side by side: 25 units each; the smallest ResNets",
 }
 _FROM_DATA = ("input_shape", "classes")
@@ -49,7 +50,8 @@ class NetRow:
             the paper prints none, or reports that training failed.
         source: Table or figure of ``error`` or of the net.
         measured_on: The images of ``error``: CIFAR-10, or ImageNet (top-1).
-        note: What of the net is not the paper's, where it does not say everything.
+        note: What of the net is not the paper's, where it does not say everything; or what is
+            disputed.
     """
 
     name: str
@@ -175,8 +177,9 @@ def _pattern_fields(name: str) -> dict[str, Any] | None:
     return next((f for pattern in PATTERNS if (f := pattern.match(name)) is not None), None)
 
 
-for _depth in (20, 32, 44, 56, 110):
-    _add("He15", f"plain_{_depth}", f"{_depth} layers without shortcuts", source="Fig 6 left")
+for _depth in (20, 32, 44, 56, 110, 164, 1202):
+    _drawn = "Fig 6 left" if _depth <= 110 else ""  # deeper: beside the residual nets
+    _add("He15", f"plain_{_depth}", f"{_depth} layers without shortcuts", source=_drawn)
 for _depth, _error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (110, 6.43), (1202, 7.93)):
     _add(
         "He15",
@@ -201,20 +204,22 @@ _add(
 )
 _add("He16", "resnet_v1_1001", "1001 layers in bottlenecks", 7.61, "Table 3")
 _add("He16", "resnet_v2_1001", "1001 layers in bottlenecks, full pre-activation", 4.92, "Table 3")
-for _order, _where, _error in (
-    ("bn_after_addition", "batch norm after the addition", 8.17),
-    ("relu_before_addition", "ReLU before the addition", 7.84),
-    ("relu_only_preact", "ReLU-only pre-activation", 6.71),
+for _order, _where, *_errors in (
+    ("bn_after_addition", "batch norm after the addition", 8.17, 6.50),
+    ("relu_before_addition", "ReLU before the addition", 7.84, 6.14),
+    ("relu_only_preact", "ReLU-only pre-activation", 6.71, 5.91),
 ):
-    _add(
-        "He16",
-        f"resnet_110_{_order}",
-        f"110 layers, {_where}",
-        _error,
-        "Table 2",
-        like="resnet_v1_110",
-        order=_order,
-    )
+    for _depth, _kind, _error in zip((110, 164), ("", " in bottlenecks"), _errors, strict=True):
+        _add(
+            "He16",
+            f"resnet_{_depth}_{_order}",
+            f"{_depth} layers{_kind}, {_where}",
+            _error,
+            "Table 2",
+            like=f"resnet_v1_{_depth}",
+            **(_BOTTLENECK if _kind else {}),
+            order=_order,
+        )
 _FAILED = "Table 1: training failed (error over 20 %)"
 _add(
     "He16",
@@ -237,22 +242,42 @@ _add(
 )
 _add(
     "He16",
-    "resnet_110_exclusive_gating",
-    "110 layers, shortcut × (1 − g) and F × g, gate bias −6",
-    8.70,
-    "Table 1",
+    "resnet_110_zero_shortcut",
+    "110 layers, shortcut × 0 and F × 1",
+    None,
+    _FAILED,
     like="resnet_v1_110",
-    shortcut="exclusive_gating",
+    shortcut="constant_scaling",
+    shortcut_scale=0,
+    residual_scale=1,
 )
-_add(
-    "He16",
-    "resnet_110_shortcut_only_gating",
-    "110 layers, shortcut × (1 − g), gate bias −6",
-    6.91,
-    "Table 1",
-    like="resnet_v1_110",
-    shortcut="shortcut_only_gating",
+_CONTESTED = (
+    "the gated rows are contested: a co-author of the highway papers finds mistakes in their "
+    "design (Weighted Skip Connections are Not Harmful for Deep Nets, 2025); vary gate_bias"
 )
+for _bias, _error in ((-6, 8.70), (-7, 9.81)):
+    _add(
+        "He16",
+        "resnet_110_exclusive_gating" + ("" if _bias == -6 else f"_{-_bias}"),
+        f"110 layers, shortcut × (1 − g) and F × g, gate bias −{-_bias}",
+        _error,
+        "Table 1",
+        like="resnet_v1_110",
+        note=_CONTESTED if _bias == -6 else "",
+        shortcut="exclusive_gating",
+        gate_bias=_bias,
+    )
+for _bias, _error in ((-6, 6.91), (0, 12.86)):
+    _add(
+        "He16",
+        "resnet_110_shortcut_only_gating" + ("" if _bias == -6 else "_0"),
+        f"110 layers, shortcut × (1 − g), gate bias {'−6' if _bias else '0'}",
+        _error,
+        "Table 1",
+        like="resnet_v1_110",
+        shortcut="shortcut_only_gating",
+        gate_bias=_bias,
+    )
 _add(
     "He16",
     "resnet_110_conv1x1",
@@ -336,6 +361,16 @@ for _name, _error in (
         _error,
         "Table 2",
     )
+
+_add(
+    "SD16",
+    "resnet_110_stochastic_depth",
+    "110 layers, the last unit survives with probability 0.5",
+    5.23,
+    "first version",
+    like="resnet_v1_110",
+    survival_prob=0.5,
+)
 
 # ImageNet: errors are top-1, in percent
 _add("He15", "imagenet_plain_34", "34 layers without shortcuts", 28.54, "Table 3")

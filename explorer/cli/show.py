@@ -91,7 +91,7 @@ def _papers() -> str:
     head, rule, *lines = text.table(header, [_net(row) for row in nets], " rrrr").splitlines()
     parts = [
         "Nets of the papers; error: the paper's own, in percent, on the test images of CIFAR-10 "
-        "or (i) ImageNet, top-1",
+        "or (i) ImageNet, top-1; failed: over 20 %",
         "",
         head,
         rule,
@@ -111,9 +111,16 @@ def _net(row: names.NetRow) -> list[str]:
         str(row.spec.depth),
         count_text(plan.parameters),
         count_text(plan.multiply_adds),
-        "" if row.error is None else f"{row.error:.2f} {mark}",
+        _error(row) + f" {mark}" if _error(row) else "",
         row.summary,
     ]
+
+
+def _error(row: names.NetRow) -> str:
+    """The paper's own, or that its training failed; empty where it says neither."""
+    if row.error is not None:
+        return f"{row.error:.2f}"
+    return "failed" if "failed" in row.source else ""
 
 
 def run_show(args: argparse.Namespace) -> None:
