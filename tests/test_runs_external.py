@@ -251,3 +251,13 @@ def test_words_of_links() -> None:
     with pytest.raises(SpecError, match="did you mean"):
         read_token("torchvision_vgg12")
     assert all(read_token(f"torchvision_{name}") for name in TORCHVISION)
+
+
+def test_a_timings_words_have_no_exponents() -> None:
+    for scale in (1e-4, 0.0995, 1.0, 9.9996, 300.0):
+        seconds = scale * np.linspace(0.5, 1.5, 20)
+        timing = ForwardTiming(32, 10, seconds, 10**9, "cpu", "float32", "contiguous", 1)
+        said = " ".join([timing.summary(), *timing.lines()])
+        assert "e+" not in said
+        assert "e-" not in said
+        assert f"n = {len(seconds)} after 10" in said

@@ -61,7 +61,7 @@ class ForwardTiming:
         whole = len(self.seconds) // every * every
         means = self.seconds[:whole].reshape(-1, every).mean(axis=1)
         return [
-            f"step {(i + 1) * every}: {mean * 1000:.4g} ms a batch" for i, mean in enumerate(means)
+            f"step {(i + 1) * every}: {_ms(mean, 4)} ms a batch" for i, mean in enumerate(means)
         ]
 
     def summary(self) -> str:
@@ -69,9 +69,9 @@ class ForwardTiming:
         sd = self.seconds.std(ddof=1) if len(self.seconds) > 1 else 0.0
         rate = self.n_images / self.median
         return (
-            f"{self.seconds.mean() * 1000:.4g} ± {sd * 1000:.2g} ms a batch of {self.n_images} "
+            f"{_ms(self.seconds.mean(), 4)} ± {_ms(sd, 2)} ms a batch of {self.n_images} "
             f"(n = {len(self.seconds)} after {self.burn_in} of burn-in), median "
-            f"{self.median * 1000:.4g} ms, {rate:,.1f} images/s, "
+            f"{_ms(self.median, 4)} ms, {rate:,.1f} images/s, "
             f"{2 * self.multiply_adds * rate / 1e9:,.1f} GFLOP/s; {self.device}, "
             f"{self.threads} thread{'s' if self.threads > 1 else ''}, {self.dtype}, {self.layout}"
         )
@@ -91,3 +91,9 @@ class ForwardTiming:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ForwardTiming:
         return cls(**{**value, "seconds": np.asarray(value["seconds"], dtype=np.float64)})
+
+
+def _ms(seconds: float, digits: int) -> str:
+    """Milliseconds with so many significant digits, or all before the point: never ``1.2e+03``."""
+    value = seconds * 1000
+    return f"{value:,.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"

@@ -242,4 +242,5 @@ def _table(plan: Blueprint) -> None:
         ),
         hide_index=True,
         width="stretch",
+        column_config={"parameters": st.column_config.NumberColumn(format="localized")},
     )
