@@ -53,6 +53,14 @@ FAMILIES = [
     "densenet_13_k4",
     "fc_highway_6;width=9",
 ]
+# Other ways past a unit, and none.
+COMPLETE = [
+    *FAMILIES,
+    "plain_14;width=4;batch_norm=false",
+    "resnet_v2_20;width=4;unit=bottleneck",
+    "resnet_v1_14;width=4;shortcut=exclusive_gating;gate_bias=0",
+    "fc_residual_6;width=9;batch_norm=true",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -160,7 +168,7 @@ def test_every_module_is_called_once_and_none_works_in_place(name: str) -> None:
 # ------------------------------------------------------------------------------ completeness
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", COMPLETE)
 def test_integrated_gradients_add_up(name: str, digits: Dataset) -> None:
     net, (x, black) = a_net(name), images(digits, 1)
     result = attribute(net, digits, 1)
@@ -172,7 +180,7 @@ def test_integrated_gradients_add_up(name: str, digits: Dataset) -> None:
     assert abs(result.values.sum() - (f - low)) <= TOLERANCE * max(1, abs(f - low))
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", COMPLETE)
 def test_both_ways_through_every_unit_add_up(name: str, digits: Dataset) -> None:
     net = a_net(name)
     result = unit_conductance(net, digits, 1)
