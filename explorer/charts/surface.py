@@ -1,4 +1,4 @@
-"""The loss around the weights: contours, a surface, a line (Li18 Figs 1, 2 and 5)."""
+"""The loss around the weights: contours, a surface, a line (Li18)."""
 
 from __future__ import annotations
 

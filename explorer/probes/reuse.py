@@ -1,4 +1,4 @@
-"""Feature reuse in dense nets (Huang16 §5 "Feature Reuse" and Fig 5).
+"""Feature reuse in dense nets (Huang16 Fig 5).
 
 Purpose: a dense layer may use the maps of every layer before it in its block; how strongly does
 it? Read from the weights alone: no images. Cost: one pass over the weights.

@@ -48,9 +48,10 @@ def shattered_gradients(
     norm, y would have a single kink, at 0. Batch norm takes its statistics from the points and
     counts as fixed where dy/dx is taken, so that this is the slope of the curve y(x).
 
-    Balduzzi17's theorem says 2^-L for plain nets *if half the ReLUs are active, and independently
-    of each other at two inputs*. Batch norm brings that about. Without it most ReLUs of a deep
-    plain net are active everywhere or nowhere, and its gradients shatter far less.
+    Where half the ReLUs are active, at each of two inputs independently, a plain layer halves the
+    correlation of the gradients there (P(both) / P(one) = ½): Balduzzi17's 2^-L. Batch norm
+    brings that about. Without it most ReLUs of a deep plain net are active everywhere or nowhere,
+    and its gradients shatter far less.
 
     Args:
         depths: Layers after the first; the deepest at most ``MAX_DEPTH``.

@@ -1,4 +1,4 @@
-"""The loss around the weights, along filter-normalised random directions (Li18 §4).
+"""The loss around the weights, along filter-normalised random directions (Li18).
 
 Purpose: is the way down smooth? Shortcuts keep the surface of a deep net smooth. Cost: one
 forward pass of all images for each point, on a copy of the net whose batch norms are folded into
