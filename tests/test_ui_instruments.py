@@ -50,7 +50,8 @@ def test_every_instrument_keeps_the_contract(key: str, service: RunService) -> N
     assert one.figure_of.endswith(".")
     names = [option.name for option in one.options]
     assert len(set(names)) == len(names)
-    assert one.figure([], {o.name: o.usual(_present()) for o in one.options}, "light").layout
+    options = {"narrow": False, **{o.name: o.usual(_present()) for o in one.options}}
+    assert one.figure([], options, "light").layout
     for token in one.suggests if one.needs_net else ():
         shown, problems = scene(service, Look(nets=(token,), instrument=key))
         assert not problems

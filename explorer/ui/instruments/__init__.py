@@ -61,10 +61,14 @@ from explorer.ui.instruments.options import (
 
 GROUPS: dict[Group, str] = {
     "blocks": "Without a block",
+    "gradients": "Gradients",
+    "responses": "What blocks do",
+    "gates": "Gates",
     "signals": "Layer by layer",
     "paths": "Paths",
-    "features": "Features",
-    "loss": "Loss",
+    "features": "One answer",
+    "start": "Before training",
+    "loss": "Loss surface",
 }
 DEFAULT = "lesions"
 

@@ -16,7 +16,9 @@ from explorer.runs.service import RunService
 from explorer.specs import DataInfo, DataSpec
 from explorer.ui.instruments.options import Option, Options
 
-Group = Literal["blocks", "signals", "paths", "features", "loss"]
+Group = Literal[
+    "blocks", "gradients", "responses", "gates", "paths", "features", "start", "loss", "signals"
+]
 Result = dict[str, Any]
 Row = Mapping[str, str | int | float | None]
 
