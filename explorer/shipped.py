@@ -19,6 +19,8 @@ class Card(Spec):
 
     Attributes:
         recipe: How the net was trained.
+        mean, std: Of each channel of the training images, on the scale 0 … 1: what the net was
+            trained on had these taken away; empty where they were not kept.
         accuracy: Share of correct answers on the test images, in [0, 1].
         n_images: Number of those images.
         versions: Of python, torch and this program.
@@ -34,6 +36,8 @@ class Card(Spec):
     data: DataSpec
     recipe: TrainSpec
     seed: int
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     accuracy: float = Field(ge=0, le=1)
     n_images: int = Field(ge=1)
     versions: dict[str, str] = Field(default_factory=dict)

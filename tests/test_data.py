@@ -680,3 +680,12 @@ def test_cut_out_larger_than_the_image() -> None:
     data = load_data(DataSpec(cutout=9))
     with pytest.raises(SpecError, match=r"cut-out of 9 pixels .* at most 8"):
         Batches(data, 10, seed=0, augment=False)
+
+
+def test_images_normalised_as_others_were(digits: Dataset) -> None:
+    """For a net that was trained on other images: its own mean and deviation."""
+    other = digits.normalised_by((0.5,), (0.25,))
+    expected = (digits.test_images[:3] / 255 - 0.5) / 0.25
+    assert torch.allclose(other.normalise(digits.test_images[:3]), expected, atol=1e-5)
+    assert digits.normalised_by((), ()) is digits
+    assert digits.normalised_by((0.5,) * 3, (0.25,) * 3) is digits

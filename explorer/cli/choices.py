@@ -112,7 +112,7 @@ def data_spec(args: argparse.Namespace, default: DataSpec | None = None) -> Data
             f"There is no data set or folder {given!r}: {known} "
             "a folder with train/CLASS/*.png and test/CLASS/*.png" + ("?" if near else ".")
         )
-    for field in ("image_size", "train_limit", "augment"):
+    for field in ("image_size", "train_limit", "augment", "cutout", "label_noise"):
         value = getattr(args, field, None)
         if value is not None:
             fields[field] = value
@@ -172,6 +172,8 @@ def load(args: argparse.Namespace) -> Loaded:
     with progress("data") as bar:
         dataset = load_data(data, lambda text, share: bar(share, text)).to(device)
     net, words = _filled(choice, data, args)
+    if choice.card is not None and args.weights is None:
+        dataset = dataset.normalised_by(choice.card.mean, choice.card.std)
     return Loaded(choice.name, net.to(device).eval(), dataset, words)
 
 

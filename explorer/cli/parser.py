@@ -187,6 +187,10 @@ def _train(command: Command) -> None:
   skipscope train fc_highway_50 --recipe sgs15 --seed 1
   skipscope train resnet_v1_20 --data cifar10 --augment --recipe he15 --out runs/he15
   skipscope train --resume runs/he15
+  skipscope train fc_plain_20 fc_highway_20 --seeds 5 --target-error 0.05
+  skipscope train resnet_v2_110 --units-per-batch 23 --set label_smoothing=0.1
+  skipscope train --resume runs/he15 --lr 0.01 --duplicate 1=cut    same weights, shortcuts cut
+  skipscope train --resume runs/he15 --delete 1=stages.0.units.2
   skipscope train plain_8 --steps 50 --json | jq .lanes""",
     )
     train.add_argument("nets", nargs="*", metavar="NAME", help=_NAME)
@@ -196,19 +200,57 @@ def _train(command: Command) -> None:
         "--augment", action="store_const", const=True, help="crop and flip at random"
     )
     train.add_argument(
+        "--cutout", type=_whole, metavar="N", help="blank a square of N pixels a side"
+    )
+    train.add_argument(
+        "--label-noise", type=_share, metavar="SHARE", help="training labels changed, as 0.2"
+    )
+    train.add_argument(
         "--recipe", default="one_cycle", help=f"one of {', '.join(RECIPES)} (default one_cycle)"
     )
-    train.add_argument("--steps", type=_whole, help="updates (the recipe's own by default)")
+    train.add_argument("--steps", type=_whole, help="updates in all (the recipe's own by default)")
+    train.add_argument("--seconds", type=_number, metavar="S", help="train so long at most")
+    train.add_argument(
+        "--target-error", type=_share, metavar="SHARE", help="a lane ends at this test error"
+    )
     train.add_argument("--lr", type=_number, help="learning rate (the recipe's own by default)")
     train.add_argument("--batch", type=_whole, help="images a step (the recipe's own by default)")
     train.add_argument("--eval-every", type=_whole, metavar="STEPS", help="default: an epoch")
     train.add_argument(
         "--precision", type=_one_of("float32", "bfloat16"), help="float32 or bfloat16 (autocast)"
     )
+    train.add_argument(
+        "--units-per-batch", type=_whole, metavar="K", help="exactly K units act in each batch"
+    )
+    train.add_argument(
+        "--set",
+        action="append",
+        metavar="FIELD=VALUE",
+        help="any other choice of the recipe, such as optimizer=nesterov; repeat",
+    )
     _seed(train, "of the weights and the order of the images")
+    train.add_argument(
+        "--seeds", type=_whole, default=1, metavar="N", help="N seeds from that one on (default 1)"
+    )
     _device(train)
     train.add_argument("--out", type=Path, metavar="FOLDER", help="keep everything there")
     train.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a kept training")
+    train.add_argument(
+        "--duplicate",
+        metavar="LANE=NAME",
+        help="on --resume: one more lane, from this one's state, as another net, or `cut`",
+    )
+    train.add_argument(
+        "--delete",
+        metavar="LANE=UNIT,…",
+        help="on --resume: pass by these units of a lane from now on; none: all act again",
+    )
+    train.add_argument(
+        "--keep-weights", type=_steps, metavar="STEPS", help="keep them at these steps: 0,100,330"
+    )
+    train.add_argument(
+        "--tensorboard", action="store_true", help="write TensorBoard's event files into --out"
+    )
     _json(train)
 
 
@@ -866,6 +908,23 @@ def _whole(value: str) -> int:
     if value.isascii() and value.isdigit() and 0 < int(value[:12]) < 2**31:
         return int(value)
     raise argparse.ArgumentTypeError(f"give a whole number of at least 1, not {value!r}")
+
+
+def _share(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if 0 <= number < 1:
+        return number
+    raise argparse.ArgumentTypeError(f"give a share from 0 to less than 1, not {value!r}")
+
+
+def _steps(value: str) -> tuple[int, ...]:
+    parts = value.split(",")
+    if all(part.isascii() and part.isdigit() and len(part) <= 9 for part in parts):
+        return tuple(map(int, parts))
+    raise argparse.ArgumentTypeError(f"give whole numbers with commas between, not {value!r}")
 
 
 def _seed_value(value: str) -> int:

@@ -23,7 +23,7 @@ from explorer.graph import (
     to_dot,
     to_svg,
 )
-from explorer.specs import DATASETS, RECIPES
+from explorer.specs import DATASETS, RECIPES, SOURCES
 
 
 def run_list(args: argparse.Namespace) -> None:
@@ -62,7 +62,7 @@ def run_list(args: argparse.Namespace) -> None:
                     for name, card in shipped.shipped().items()
                 ],
                 "data": [{"name": name, "title": info.title} for name, info in DATASETS.items()],
-                "recipes": list(RECIPES),
+                "recipes": [{"name": name, "source": SOURCES[name]} for name in RECIPES],
             }
         )
         return
@@ -81,7 +81,9 @@ def run_list(args: argparse.Namespace) -> None:
         ]
         text.write(text.table(["name", "data", "accuracy", "test images"], trained, "  rr"))
     text.write(f"\nData: {', '.join(DATASETS)}, or a folder with train/CLASS and test/CLASS")
-    text.write(f"Recipes: {', '.join(RECIPES)}")
+    text.write("\nRecipes")
+    for name in RECIPES:
+        text.write(f"  {name}: {SOURCES[name]}")
 
 
 def _papers() -> str:

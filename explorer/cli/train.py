@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import signal
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,23 +17,31 @@ from explorer import names
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, fitted
 from explorer.errors import RunError, SpecError
+from explorer.fairness import what_differs
 from explorer.specs import MAX_LANES, RECIPES, ExperimentSpec, TrainSpec, parse
+from explorer.variants import for_units_per_batch, without_shortcuts
 
 if TYPE_CHECKING:
     from explorer.results import Record
     from explorer.training.loop import Session
+    from explorer.training.tensorboard import EventFile
 
 CHECKPOINT = "checkpoint.safetensors"
 RECORDS = "records.jsonl"
+TENSORBOARD = "tensorboard"
 SAVE_EVERY = 60.0  # seconds between checkpoints
 
 
 def run_train(args: argparse.Namespace) -> None:
     """Train, show the errors, and keep weights, records and a checkpoint in a folder."""
+    if args.tensorboard and args.out is None and args.resume is None:
+        raise RunError("TensorBoard's event files need a folder to lie in: give --out FOLDER.")
+    if args.resume is None and (args.duplicate or args.delete) is not None:
+        raise RunError("A lane is duplicated, or its units deleted, on `--resume FOLDER`.")
     session = _resumed(args) if args.resume is not None else _begun(args)
     folder = args.resume or args.out
     with _interruptible() as interrupted:
-        log = _Log(folder, session.step) if folder is not None else None
+        log = _Log(folder, session, args.tensorboard) if folder is not None else None
         evals = log.evals() if log is not None else []
         _run(session, log, evals, interrupted)
     files = _save_weights(session, evals, folder) if folder is not None else []
@@ -57,27 +66,50 @@ def experiment(args: argparse.Namespace) -> ExperimentSpec:
         raise SpecError(f"At most {MAX_LANES} nets train side by side, not {len(args.nets)}.")
     data = data_spec(args)
     lanes = [fitted(choose(name), data) for name in args.nets]
-    if args.recipe not in RECIPES:
-        raise SpecError(f"There is no recipe {args.recipe!r}; there are {', '.join(RECIPES)}.")
-    given = {
-        "steps": args.steps,
-        "learning_rate": args.lr,
-        "batch_size": args.batch,
-        "eval_every": args.eval_every,
-        "precision": args.precision,
-    }
-    chosen = {key: value for key, value in given.items() if value is not None}
-    training = parse(TrainSpec, {**RECIPES[args.recipe].model_dump(), **chosen})
+    if args.units_per_batch is not None:
+        lanes = [for_units_per_batch(lane, args.units_per_batch) for lane in lanes]
     return parse(
         ExperimentSpec,
         {
             "lanes": [lane.model_dump() for lane in lanes],
             "data": data.model_dump(),
-            "training": training.model_dump(),
+            "training": recipe(args).model_dump(),
             "seed": args.seed,
+            "seeds": args.seeds,
             "device": args.device,
         },
     )
+
+
+def recipe(args: argparse.Namespace) -> TrainSpec:
+    """The recipe that was named, with what was chosen otherwise.
+
+    Raises:
+        SpecError: One sentence.
+    """
+    if args.recipe not in RECIPES:
+        raise SpecError(f"There is no recipe {args.recipe!r}; there are {', '.join(RECIPES)}.")
+    given = {
+        "steps": args.steps,
+        "max_seconds": args.seconds,
+        "target_error": args.target_error,
+        "learning_rate": args.lr,
+        "batch_size": args.batch,
+        "units_per_batch": args.units_per_batch,
+        "eval_every": args.eval_every,
+        "keep_weights": args.keep_weights,
+        "precision": args.precision,
+    }
+    chosen = {key: value for key, value in given.items() if value is not None}
+    for pair in args.set or ():
+        field, equals, value = pair.partition("=")
+        if not equals:
+            raise SpecError(f"{pair!r} should read FIELD=VALUE, such as optimizer=nesterov.")
+        try:
+            chosen[field] = json.loads(value)
+        except ValueError:
+            chosen[field] = value
+    return parse(TrainSpec, {**RECIPES[args.recipe].model_dump(), **chosen})
 
 
 def _begun(args: argparse.Namespace) -> Session:
@@ -101,27 +133,63 @@ def _resumed(args: argparse.Namespace) -> Session:
     from explorer.training.loop import Session
 
     with text.progress("data") as bar:
-        return Session.resume(
+        session = Session.resume(
             args.resume / CHECKPOINT, progress=lambda what, share: bar(share, what)
         )
+    if args.steps is not None:
+        session.extend(args.steps)
+    if args.lr is not None:
+        session.set_learning_rate(args.lr)
+    if session.finished and (args.duplicate or args.delete) is not None:
+        raise RunError(
+            f"This training is over, at step {session.step}: give --steps with a larger number to "
+            "go on with a change."
+        )
+    if args.duplicate is not None:
+        lane, name = _of_lane(args.duplicate, session)
+        source = session.experiment.lanes[lane]
+        cut = name == "cut"
+        net = without_shortcuts(source) if cut else fitted(choose(name), session.experiment.data)
+        text.note(session.announce(session.fork(lane, net)).values["message"])
+    if args.delete is not None:
+        lane, names = _of_lane(args.delete, session)
+        record = session.announce(session.delete(lane, [n for n in names.split(",") if n]))
+        gone = ", ".join(record.values["units"]) or "no unit"
+        text.note(f"Lane {lane + 1} passes by {gone} from step {session.step} on.")
+    return session
+
+
+def _of_lane(value: str, session: Session) -> tuple[int, str]:
+    """(index, what follows ``=``) of ``LANE=…``; lanes are counted from 1."""
+    lane, equals, rest = value.partition("=")
+    n = len(session.experiment.lanes)
+    if not equals or not lane.isdigit() or not 1 <= int(lane) <= n:
+        raise SpecError(f"{value!r} should begin with a lane from 1 to {n} and `=`, as `1=cut`.")
+    return int(lane) - 1, rest
 
 
 def _run(
     session: Session, log: _Log | None, evals: list[Record], interrupted: Callable[[], bool]
 ) -> None:
-    last: dict[int, float] = {}
+    last: dict[int, float | None] = {}
     saved = time.monotonic()
     with text.progress("train") as bar:
+        if log is not None:
+            log.keep_weights(session)
         for record in session.records():
             if log is not None:
                 log.append(record)
+                log.keep_weights(session)
             if record.kind == "eval":
                 evals.append(record)
                 last[record.lane] = record.values["test_error"]
-            elif record.kind == "diverged":
+            elif record.kind in ("diverged", "failed", "reached"):
                 text.note(record.values["message"])
-            errors = " ".join(f"{100 * error:.1f} %" for _, error in sorted(last.items()))
-            bar(session.step / session.steps_total, f"test error {errors}" if errors else "")
+            errors = " ".join(
+                "–" if error is None else f"{100 * error:.1f} %"
+                for _, error in sorted(last.items())
+            )
+            bar(session.share_done, f"test error {errors}" if errors else "")
             if log is not None and (interrupted() or time.monotonic() - saved > SAVE_EVERY):
                 log.save(session)
                 saved = time.monotonic()
@@ -129,6 +197,8 @@ def _run(
                 if log is not None:
                     text.note(f"Saved at step {session.step}: `--resume {log.folder}` goes on.")
                 raise KeyboardInterrupt
+    if session.why_finished and session.step < session.steps_total:
+        text.note(session.why_finished)
     if log is not None:
         log.save(session)
 
@@ -158,8 +228,10 @@ class _Log:
     between the two) are dropped when the training is resumed.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, session: Session, tensorboard: bool) -> None:
+        step = session.step
         self.folder = folder
+        self._kept: set[int] = set()
         self._file = folder / RECORDS
         self._waiting: list[str] = []
         self._lines = [line for line in self._read() if line["step"] <= step]
@@ -172,6 +244,10 @@ class _Log:
                 f"The folder {str(folder)!r} cannot be written to ({error.strerror or error}); "
                 "choose another."
             ) from None
+        self._events = _event_files(folder / TENSORBOARD, session) if tensorboard else {}
+        self._layers = [
+            tuple(layer.name for layer in net.blueprint.weight_layers) for net in session.nets
+        ]
 
     def _read(self) -> Iterator[dict[str, Any]]:
         if not self._file.is_file():
@@ -191,12 +267,39 @@ class _Log:
     def append(self, record: Record) -> None:
         if (record.kind, record.lane, record.step) not in self._known:
             self._waiting.append(json.dumps(record.to_json()) + "\n")
+            if record.lane in self._events:
+                self._events[record.lane].add(record, self._layers[record.lane])
+
+    def keep_weights(self, session: Session) -> None:
+        """Keeps the weights of this step for good, where the recipe says so."""
+        step = session.step
+        if step not in session.experiment.training.keep_weights or step in self._kept:
+            return
+        self._kept.add(step)
+        for lane in range(len(session.nets)):
+            name = f"lane-{lane + 1}-step-{step:08d}.safetensors"
+            session.snapshot(lane, self.folder / "weights" / name)
 
     def save(self, session: Session) -> None:
         with self._file.open("a", encoding="utf-8") as file:
             file.writelines(self._waiting)
         self._waiting.clear()
+        for events in self._events.values():
+            events.flush()
         session.save(self.folder / CHECKPOINT)
+
+
+def _event_files(folder: Path, session: Session) -> dict[int, EventFile]:
+    from explorer.training.tensorboard import EventFile
+
+    return {
+        lane: EventFile(folder / f"lane-{lane + 1}-{_file_name(names.token_of(net.spec))}")
+        for lane, net in enumerate(session.nets)
+    }
+
+
+def _file_name(token: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", token)
 
 
 def _save_weights(session: Session, evals: list[Record], folder: Path) -> list[Path]:
@@ -210,18 +313,22 @@ def _save_weights(session: Session, evals: list[Record], folder: Path) -> list[P
     for lane, net in enumerate(session.nets):
         token = names.token_of(net.spec)
         last = _last(evals, lane)
+        if last["test_error"] is None:  # it ended before its first evaluation
+            continue
         card = Card(
             name=token,
             spec=net.spec,
             data=spec.data,
             recipe=spec.training,
             seed=spec.seed,
+            mean=tuple(session.dataset.mean.tolist()),
+            std=tuple(session.dataset.std.tolist()),
             accuracy=1 - last["test_error"],
             n_images=last["n_test"],
             versions=versions(),
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
-        name = f"lane-{lane + 1}-{re.sub(r'[^A-Za-z0-9.]+', '_', token)}.safetensors"
+        name = f"lane-{lane + 1}-{_file_name(token)}.safetensors"
         files.append(save_weights(net, folder / name, card))
     return files
 
@@ -236,13 +343,19 @@ def _result(session: Session, evals: list[Record], files: list[Path]) -> dict[st
         "data": spec.data.name,
         "steps": session.step,
         "seed": spec.seed,
+        "seeds": spec.seeds,
+        "what_differs": what_differs(spec.lanes),
+        "how": session.how,
+        "seconds": session.seconds,
         "device": str(session.device),
         "lanes": [
             {
                 "name": names.token_of(net.spec),
                 "parameters": net.blueprint.parameters,
                 **_last(evals, lane),
-                "weights": str(files[lane]) if files else None,
+                "weights": next(
+                    (str(f) for f in files if f.name.startswith(f"lane-{lane + 1}-")), None
+                ),
             }
             for lane, net in enumerate(session.nets)
         ],
@@ -254,12 +367,21 @@ def _result(session: Session, evals: list[Record], files: list[Path]) -> dict[st
 def _page(session: Session, evals: list[Record], files: list[Path]) -> str:
     spec = session.experiment
     first = _last(evals, 0)
+    seeds = (
+        f"seed {spec.seed}"
+        if spec.seeds == 1
+        else (f"seeds {spec.seed} to {spec.seed + spec.seeds - 1}")
+    )
     lines = [
         f"{session.step} steps of {spec.training.batch_size} images of {spec.data.name}, recipe "
-        f"{spec.training.recipe}, seed {spec.seed}, on {session.device}",
+        f"{spec.training.recipe}, {seeds}, on {session.device}",
         f"Errors: share of wrong answers on {first['n_train']} fixed training images and "
-        f"{first['n_test']} test images\n",
+        f"{first['n_test']} test images"
+        + (f"; median of {spec.seeds} seeds, and their range" if spec.seeds > 1 else ""),
     ]
+    if len(spec.lanes) > 1:
+        lines.append(what_differs(spec.lanes))
+    lines.append("")
     rows = []
     for lane, net in enumerate(session.nets):
         last = _last(evals, lane)
@@ -267,9 +389,7 @@ def _page(session: Session, evals: list[Record], files: list[Path]) -> str:
             [
                 names.token_of(net.spec),
                 text.count(net.blueprint.parameters),
-                _number(last["train_loss"]),
-                text.percent(last["train_error"]),
-                text.percent(last["test_error"]),
+                *(_cell(last, name) for name in ("train_loss", "train_error", "test_error")),
             ]
         )
     header = ["net", "parameters", "training loss", "training error", "test error"]
@@ -279,5 +399,14 @@ def _page(session: Session, evals: list[Record], files: list[Path]) -> str:
     return "\n".join(lines)
 
 
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.4g}"
+def _cell(last: dict[str, Any], name: str) -> str:
+    """A value of the last evaluation; of several seeds the median, and the range."""
+    show = text.percent if name.endswith("error") else (lambda value: f"{value:.4g}")
+    if "by_seed" not in last:
+        return "not finite" if last[name] is None else show(last[name])
+    values = [value for value in last["by_seed"][name] if value is not None]
+    if not values:
+        return "not finite"
+    gone = len(last["by_seed"][name]) - len(values)
+    ended = f", {gone} ended" if gone else ""
+    return f"{show(statistics.median(values))} ({show(min(values))} – {show(max(values))}{ended})"

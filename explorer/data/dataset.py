@@ -6,7 +6,7 @@ few operations on the device, instead of a decoder and a queue of processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -57,6 +57,12 @@ class Dataset:
             return self
         names = ("train_images", "train_labels", "test_images", "test_labels", "mean", "std")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def normalised_by(self, mean: Sequence[float], std: Sequence[float]) -> Dataset:
+        """The same images for a net that was trained on others: normalised as those were."""
+        if not mean or len(mean) != len(self.mean):
+            return self
+        return replace(self, mean=self.mean.new_tensor(mean), std=self.std.new_tensor(std))
 
     def normalise(self, images: Tensor) -> Tensor:
         """float32 images with mean 0 and deviation 1 per channel, from uint8 (…, C, H, W)."""

@@ -190,6 +190,13 @@ class Session:
             return f"Training ended at step {self.step}, when its {budget:g} seconds were used up."
         return None
 
+    @property
+    def share_done(self) -> float:
+        """Of its steps or seconds, whichever are further on, in [0, 1]."""
+        budget = self.experiment.training.max_seconds
+        share = self.step / self.steps_total
+        return min(1.0, share if budget is None else max(share, self.seconds / budget))
+
     # ----------------------------------------------------------------------------- running
 
     def records(self) -> Iterator[Record]:
@@ -328,6 +335,27 @@ class Session:
             each.delete(wanted)
         self._arrange()
         return Record("deleted", lane, self.step, {"units": list(wanted)})
+
+    def extend(self, steps: int) -> None:
+        """Train so many steps in all; the schedule is that of a training of this length.
+
+        Raises:
+            SpecError: As many are done already.
+        """
+        if steps <= self.step:
+            raise SpecError(
+                f"{self.step} steps are done already: give more than that, not {steps}."
+            )
+        values = self.experiment.model_dump()
+        values["training"]["steps"] = steps
+        self.experiment = parse(ExperimentSpec, values)
+        for lane in self._lanes:
+            lane.spec = self.experiment.training
+
+    def announce(self, record: Record) -> Record:
+        """Hands a change's record on with the next :meth:`records`."""
+        self._pending.append(record)
+        return record
 
     def _of_lane(self, index: int) -> list[Lane]:
         lanes = [lane for lane in self._lanes if lane.index == index]

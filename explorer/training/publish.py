@@ -95,6 +95,8 @@ def publish(name: str, out_folder: Path | None = None, progress: Progress | None
         data=data_spec,
         recipe=recipe.training,
         seed=recipe.seed,
+        mean=tuple(data.mean.tolist()),
+        std=tuple(data.std.tolist()),
         accuracy=1 - error,
         n_images=len(data.test_labels),
         versions=versions(),
@@ -123,7 +125,7 @@ def _measure(net: Net, data: Dataset) -> dict[str, Any]:
     """The instruments' results on the trained net, by the names that the app looks for."""
     results = {
         "gradients": layer_gradients(net, data).to_json(),
-        "lesions": lesion_curve(net, data).to_json(),
+        "lesions": lesion_curve(net, data).to_json(by_class=False),
     }
     if net.spec.family == "highway":
         results["gates"] = gate_means(net, data, n_images=None).to_json()
