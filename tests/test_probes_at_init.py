@@ -146,6 +146,22 @@ def test_without_batch_norm_plain_gradients_shatter_far_less(
     assert bare.autocorrelation[0, 0, 1] > 0.6 > measured["plain"].autocorrelation[1, 0, 1] + 0.4
 
 
+@pytest.mark.parametrize("norm", [True, False])
+def test_what_batch_norm_does_to_relus(norm: bool) -> None:
+    """Without it most of a deep plain net's are active at every input or at none."""
+    draw = torch.Generator().manual_seed(0)
+    h = torch.linspace(-2, 2, 256)[:, None] @ torch.randn(1, 200, generator=draw) * math.sqrt(2)
+    h = h + torch.randn(1, 200, generator=draw) * math.sqrt(2)
+    for _ in range(24):
+        if norm:
+            h = (h - h.mean(0)) / (h.var(0, correction=0) + 1e-5).sqrt()
+        active = h > 0
+        weight, bias = (torch.randn(n, 200, generator=draw) * 0.1 for n in (200, 1))
+        h = h.relu() @ weight + bias
+    fixed = (active.all(0) | ~active.any(0)).float().mean().item()
+    assert fixed == 0 if norm else fixed > 0.6
+
+
 def test_a_linear_net_is_not_shattered() -> None:
     """β = 0 leaves y = w_y · (w x + b): one slope everywhere."""
     result = shattered_gradients("residual", beta=0.0, depths=(3,), width=16, seeds=2)
