@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +16,8 @@ from explorer.data.load import load_data
 from explorer.errors import Cancelled, DataError, NotApplicableError, SkipscopeError
 from explorer.nets import Net, create_net
 from explorer.nets.fast import fold_batch_norms
-from explorer.probes import programs
+from explorer.nets.highway import HighwayUnit
+from explorer.probes.engine import _STATE_BYTES
 from explorer.probes.lesions import lesion_curve
 from explorer.probes.predict import predict
 from explorer.probes.programs import (
@@ -24,8 +26,12 @@ from explorer.probes.programs import (
     compile_program,
     evaluate_program,
     evaluate_programs,
+    gate_of,
+    mean_gates,
     without,
 )
+from explorer.probes.recalibrate import Recalibrated
+from explorer.probes.select import some_images
 from explorer.results import LesionCurve
 from explorer.specs import DataSpec
 
@@ -39,12 +45,14 @@ NETS = [
     "resnet_v2_20;width=4;unit=bottleneck",
     "resnet_v1_14;width=4;order=bn_after_addition",
     "resnet_v1_14;width=4;shortcut=exclusive_gating;gate_bias=0",
+    "resnet_v1_14;width=4;shortcut=shortcut_only_gating;gate_bias=0",
     "resnet_v1_14;width=4;shortcut=constant_scaling",
     "resnet_v1_14;width=4;shortcut=dropout",
     "resnet_v2_14;width=4;survival_prob=0.5",
     "highway_13;width=4",
     "densenet_13_k4",
     "densenet_bc_16_k4",
+    "reference_dense_25;growth_rate=4",
     "fc_plain_6;width=9",
     "fc_residual_6;width=9;batch_norm=true",
     "fc_highway_6;width=9",
@@ -80,15 +88,48 @@ def digits() -> Dataset:
     return load_data(DataSpec(name="digits", test_limit=40))
 
 
-def naive(net: Net, images: Tensor, steps: Sequence[Step]) -> Tensor:
+def naive(
+    net: Net, images: Tensor, steps: Sequence[Step], means: dict[int, Tensor] | None = None
+) -> Tensor:
     """Module by module, one program, all images at once, on the net itself."""
-    net.eval()
+    return as_it_is(net.eval(), images, steps, means)
+
+
+def as_it_is(
+    net: Net, images: Tensor, steps: Sequence[Step], means: dict[int, Tensor] | None = None
+) -> Tensor:
     with torch.no_grad():
         x = net.stem(images)
-        for unit, bypass in steps:
-            module = net.units[unit]
-            x = module.bypass(x) if bypass else module(x)
+        for step in steps:
+            module = net.units[step.unit]
+            if step.gate is not None:
+                gate = (means or {})[step.unit] if step.gate == "mean" else step.gate
+                x = with_gate(module, x, gate)
+            else:
+                x = module.bypass(x) if step.bypass else module(x)
         return net.head(x)
+
+
+def with_gate(unit: nn.Module, x: Tensor, gate: float | Tensor) -> Tensor:
+    """SGS15 Eq 3, or He16 §3.1, with T or g put in by hand."""
+    if isinstance(unit, HighwayUnit):
+        return unit.transform(x) * gate + x * (1 - gate)
+    x = unit.split(x)
+    residual = unit.residual(x) * (gate if unit.exclusive else 1)
+    return unit.after((1 - gate) * unit.shortcut(x) + residual)
+
+
+def recalibrated(net: Net, batches: Sequence[Tensor], steps: Sequence[Step]) -> Net:
+    """A copy whose running statistics are the averages of torch's own over the batches."""
+    twin = copy.deepcopy(net).eval()
+    norms = [m for m in twin.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+        norm.train()
+    for batch in batches:
+        as_it_is(twin, batch, steps)
+    return twin.eval()
 
 
 def every_kind(net: Net, seed: int = 0) -> list[tuple[Step, ...]]:
@@ -131,6 +172,65 @@ def test_engine_equals_naive_evaluation(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["highway_13;width=4", "fc_highway_6;width=9", *(n for n in NETS if "_gating" in n)]
+)
+def test_held_gates_equal_naive_evaluation(name: str, digits: Dataset) -> None:
+    net = a_net(name).eval()
+    plan = net.blueprint
+    images = digits.normalise(digits.test_images[:5]).double()
+    gated = [i for i, unit in enumerate(plan.units) if gate_of(unit)]
+    every = range(len(plan.units))
+    asked = [
+        compile_program(plan, every, gates=dict.fromkeys(units, value))
+        for value in (0, 0.3, 1.0, "mean")
+        for units in ([gated[0]], gated[1:], gated)
+    ]
+    asked.append(compile_program(plan, [i for i in every if i != gated[1]], gates={gated[0]: 1}))
+    means = mean_gates(net, digits, asked)
+    assert set(means) == set(gated)
+    first = net.units[gated[0]]  # whose input is known: the stem's output
+    gate = first.transform_gate if "highway" in name else first.shortcut_gate
+    train, _ = some_images(net, digits, 1000, train=True)
+    with torch.no_grad():
+        by_hand = gate(net.stem(digits.normalise(train).double())).mean(0)
+    torch.testing.assert_close(means[gated[0]], by_hand)
+    logits = Engine(net, mean_gates=means).logits(images, asked)
+    expected = torch.stack([naive(net, images, steps, means) for steps in asked])
+    torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain_14;width=4",
+        "resnet_v1_14;width=4;shortcut=B",
+        "resnet_v2_14;width=4",
+        "resnet_v1_14;width=4;order=bn_after_addition",
+        "highway_13;width=4",
+        "densenet_bc_16_k4",
+        "fc_residual_6;width=9;batch_norm=true",
+    ],
+)
+@pytest.mark.parametrize("at_once", [1, 2, 1000])
+def test_recalibrated_equals_torchs_own(
+    name: str, at_once: int, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = a_net(name).train()
+    asked = every_kind(net)[:: 1 if at_once == 2 else 4]
+    images = digits.normalise(digits.test_images[:5]).double()
+    batches = [part.double() for part in digits.normalise(digits.train_images[:18]).split(9)]
+    monkeypatch.setattr(Engine, "_states_at_once", lambda self, place, images: at_once)
+    engine = Recalibrated(net)
+    engine.calibrate(asked, batches)
+    logits = engine.logits(images, asked)
+    expected = torch.stack(
+        [naive(recalibrated(net, batches, steps), images, steps) for steps in asked]
+    )
+    torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(logits[0], naive(net, images, asked[0]))
+
+
 @pytest.mark.parametrize("name", ["plain_14;width=4", "resnet_v2_14;width=4", "densenet_13_k4"])
 def test_engine_in_float32(name: str) -> None:
     net = a_net(name, dtype=torch.float32)
@@ -145,7 +245,7 @@ def test_how_states_ride_changes_nothing(at_once: int, monkeypatch: pytest.Monke
     net = a_net("resnet_v2_14;width=4")
     images = torch.randn(3, 1, 8, 8, dtype=torch.float64)
     asked = every_kind(net)
-    monkeypatch.setattr(Engine, "_states_at_once", lambda self, images: at_once)
+    monkeypatch.setattr(Engine, "_states_at_once", lambda self, place, images: at_once)
     expected = torch.stack([naive(net, images, steps) for steps in asked])
     torch.testing.assert_close(Engine(net).logits(images, asked), expected, rtol=1e-9, atol=1e-9)
 
@@ -372,4 +472,4 @@ def test_memory_bounds_the_chunk() -> None:
     asked = every_kind(net)
     chunk = Engine(net).images_at_once(asked)
     states = len(set(asked))
-    assert chunk * states * 16 * 8 * 8 * 4 <= programs._STATE_BYTES
+    assert 0 < chunk * states * 64 * 2 * 2 * 4 <= _STATE_BYTES

@@ -76,9 +76,9 @@ def bench_lesions(
 @torch.inference_mode()
 def _unit_by_unit(net: Net, x: Tensor, steps: tuple[Step, ...]) -> Tensor:
     x = net.stem(x)
-    for unit, bypass in steps:
-        module = net.units[unit]
-        x = module.bypass(x) if bypass else module(x)  # type: ignore[operator]
+    for step in steps:
+        module = net.units[step.unit]
+        x = module.bypass(x) if step.bypass else module(x)  # type: ignore[operator]
     logits: Tensor = net.head(x)
     return logits
 

@@ -53,3 +53,19 @@ def balanced(labels: Indices, limit: int, *key: int) -> Indices:
     rank = np.arange(len(labels)) - starts
     turn = np.lexsort((labels[by_class], rank))
     return np.sort(by_class[turn[:limit]])
+
+
+def spread(labels: Indices, *key: int) -> Indices:
+    """A random order in which every beginning has each class in its share, to within one.
+
+    Where classes have equally many examples they take turns.
+    """
+    shuffled = permutation(len(labels), *key)
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    counts = np.unique(labels, return_counts=True)[1]
+    sizes = np.repeat(counts, counts)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    # The k-th of a class of n stands at (k + ½)/n of the way; shuffled, so that ties are random.
+    place = np.empty(len(labels))
+    place[by_class] = (rank + 0.5) / sizes
+    return shuffled[np.argsort(place[shuffled], kind="stable")]

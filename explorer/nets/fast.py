@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from explorer.blueprint import Blueprint, Layer
+from explorer.blueprint import Blueprint, Layer, LayerKind
 from explorer.nets.net import Net
 
 Precision = Literal["auto", "float32", "bfloat16"]
-_FRESH = ("conv", "linear", "batch_norm", "add", "gate")  # whose output nobody else reads
+# Whose output nobody else reads.
+_FRESH: tuple[LayerKind, ...] = ("conv", "linear", "batch_norm", "add", "gate")
 
 
 class FastNet:
@@ -52,7 +53,7 @@ class FastNet:
         self.device = device
         self._net = copied(net).eval().requires_grad_(False)
         fold_batch_norms(self._net)
-        _activate_in_place(self._net)
+        activate_in_place(self._net)
         for module in self._net.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 module.to(self.dtype)
@@ -135,11 +136,16 @@ def fold_batch_norms(net: Net) -> int:
     return merged
 
 
-def _activate_in_place(net: Net) -> None:
-    """Let ReLUs overwrite what a layer before them has just made; never a unit's input."""
-    for before, after in _neighbours(net.blueprint):
-        if after.kind == "activation" and before.kind in _FRESH:
-            module = net.get_submodule(after.name)
+def activate_in_place(net: Net, *, after: Sequence[LayerKind] = _FRESH) -> None:
+    """Let ReLUs overwrite what a layer before them has just made; never a unit's input.
+
+    Args:
+        after: Kinds of that layer; leave the joins out where units may be passed by, because
+            then what follows a join takes the unit's input itself.
+    """
+    for before, layer in _neighbours(net.blueprint):
+        if layer.kind == "activation" and before.kind in after:
+            module = net.get_submodule(layer.name)
             if isinstance(module, nn.ReLU):
                 module.inplace = True
 

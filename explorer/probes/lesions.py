@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from explorer.data.dataset import Dataset
-from explorer.errors import NotApplicableError
 from explorer.nets import Net
-from explorer.probes.programs import Precision, compile_program, count_correct, without
-from explorer.probes.select import data_name, net_name
-from explorer.results import Floats, LesionCurve
+from explorer.probes.programs import Precision, compile_program, without
+from explorer.probes.studies import Measured, deletable_units, study
+from explorer.results import LesionCurve
 
 
 def lesion_curve(
@@ -26,6 +23,7 @@ def lesion_curve(
     n_images: int | None = None,
     name: str | None = None,
     precision: Precision = "float32",
+    recalibrate: int = 0,
     on_progress: Callable[[LesionCurve, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> LesionCurve:
@@ -34,41 +32,33 @@ def lesion_curve(
     Args:
         n_images: A fixed, class-balanced choice of so many test images; None takes all.
         name: What the result calls the net; None takes its token.
+        recalibrate: Measure batch norm's statistics anew for each deletion, on so many training
+            images; 0 leaves them as trained.
         on_progress: Called after each chunk of images with the curve so far (its ``n_images``
             counts those done) and the share done, in (0, 1].
         cancelled: Asked before each unit and chunk.
 
     Raises:
-        NotApplicableError: No unit of this net can be deleted.
+        NotApplicableError: No unit of this net can be deleted, or there is no batch norm to
+            recalibrate.
         DataError: The images do not fit the net.
         Cancelled: ``cancelled`` said so.
     """
     plan = net.blueprint
-    units = tuple(unit.name for unit in plan.units if unit.deletable)
-    if not units:
-        raise NotApplicableError(
-            "No unit of this net can be deleted, because each changes the shape; "
-            "look at its gradients by layer instead."
-        )
-    intact = compile_program(plan, range(len(plan.units)))
-    programs = [intact, *(compile_program(plan, without(plan, [unit])) for unit in units)]
-    label, data = net_name(net) if name is None else name, data_name(dataset)
+    units = deletable_units(plan)
 
-    def curve(n: int, correct: Floats) -> LesionCurve:
-        accuracy = correct.sum(1) / n
-        return LesionCurve(label, data, n, float(accuracy[0]), units, accuracy[1:])
+    def curve(measured: Measured) -> LesionCurve:
+        return LesionCurve(units=units, **measured.fields(len(units)))
 
-    def tell(done: int, total: int, correct: Floats) -> None:
-        if on_progress is not None:
-            on_progress(curve(done, correct), done / total)
-
-    correct, of_class = count_correct(
+    return study(
         net,
         dataset,
-        programs,
+        [compile_program(plan, without(plan, [unit])) for unit in units],
+        curve,
         n_images=n_images,
+        name=name,
         precision=precision,
-        on_progress=tell,
+        recalibrate=recalibrate,
+        on_progress=on_progress,
         cancelled=cancelled,
     )
-    return curve(int(np.sum(of_class)), correct)

@@ -1,21 +1,17 @@
-"""One engine for deleting, deleting many and shuffling: apply these units in this order.
+"""Deleting, deleting many, shuffling, holding gates: apply these units in this order.
 
 A program is a sequence of units; the intact net is 0…n−1, a unit left out is *deleted*: it is
 passed by (its ``bypass``: the shortcut of a residual unit, T = 0 in a highway unit, zeros for a
-dense unit's new features). Purpose: evaluate many programs at once. They form a trie, so that
-each shared prefix is computed once per chunk of images, and states that go through the same unit
-next ride together on the batch axis. All n single deletions cost about n²/2 unit evaluations
-instead of n². Batch norm uses its running statistics; the net itself is never touched, because
-the engine works on a copy of it.
+dense unit's new features). :class:`explorer.probes.engine.Engine` evaluates many at once. Batch
+norm uses its running statistics, or statistics measured anew for each program
+(:mod:`explorer.probes.recalibrate`); the net itself is never touched.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -25,27 +21,37 @@ from explorer.blueprint import Blueprint, UnitPlan
 from explorer.data.dataset import Dataset
 from explorer.errors import Cancelled, NotApplicableError
 from explorer.graph import shape_text, why_not_deletable
-from explorer.nets import Net, Unit
-from explorer.nets.fast import copied, fold_batch_norms
+from explorer.nets import Net
+from explorer.probes.engine import GATES, Engine, GateValue, Precision, Step
+from explorer.probes.recalibrate import Recalibrated, calibration_batches
 from explorer.probes.select import data_name, net_name, some_images
+from explorer.probes.taps import eval_mode, tap
 from explorer.results import Floats, ProgramResult
 
+__all__ = [
+    "Engine",
+    "Precision",
+    "Program",
+    "Step",
+    "compile_program",
+    "count_correct",
+    "evaluate_program",
+    "evaluate_programs",
+    "unit_index",
+    "without",
+]
+
 Program = Sequence[str | int]
-Precision = Literal["float32", "bfloat16"]
+Gates = Mapping[str | int, GateValue] | Mapping[str, GateValue]
 OnProgress = Callable[[int, int, Floats], None]
-
-
-class Step(NamedTuple):
-    """One unit of the net, applied or passed by."""
-
-    unit: int
-    bypass: bool = False
 
 
 # ------------------------------------------------------------------------------ what is asked
 
 
-def compile_program(plan: Blueprint, program: Program) -> tuple[Step, ...]:
+def compile_program(
+    plan: Blueprint, program: Program, *, gates: Gates | None = None
+) -> tuple[Step, ...]:
     """Every unit of the net in the order it acts: the listed ones apply, the others pass by.
 
     A unit that is left out stands just before the first listed unit that follows it in the
@@ -53,11 +59,15 @@ def compile_program(plan: Blueprint, program: Program) -> tuple[Step, ...]:
 
     Args:
         program: Names or indices of units, each at most once.
+        gates: Units whose gate is held: at a value in [0, 1], or at its ``mean`` over images.
 
     Raises:
-        NotApplicableError: An unknown or repeated unit, one that cannot be deleted, or one in
-            the place of a unit of another shape.
+        NotApplicableError: An unknown or repeated unit, one that cannot be deleted, one in the
+            place of a unit of another shape, or a gate that is not there or not in [0, 1].
     """
+    held = {unit_index(plan, unit): value for unit, value in (gates or {}).items()}
+    for unit, value in held.items():
+        _check_gate(plan.units[unit], value)
     listed = [unit_index(plan, unit) for unit in program]
     seen: set[int] = set()
     for unit in listed:
@@ -74,7 +84,7 @@ def compile_program(plan: Blueprint, program: Program) -> tuple[Step, ...]:
     for unit in listed:
         while left_out and left_out[0] < unit:
             steps.append(Step(left_out.pop(0), bypass=True))
-        steps.append(Step(unit))
+        steps.append(Step(unit, gate=held.get(unit)))
     steps += [Step(unit, bypass=True) for unit in left_out]
     for place, step in enumerate(steps):
         if step.unit != place:
@@ -114,6 +124,27 @@ def _check_deletable(unit: UnitPlan) -> None:
         raise NotApplicableError(f"Unit {unit.name!r} cannot be deleted: {why[0].lower()}{why[1:]}")
 
 
+def _check_gate(unit: UnitPlan, value: GateValue) -> None:
+    if gate_of(unit) is None:
+        raise NotApplicableError(
+            f"Unit {unit.name!r} has no gate that could be held; gates stand in the units of "
+            "highway nets and of residual nets with gated shortcuts."
+        )
+    if value != "mean" and not (isinstance(value, (int, float)) and 0 <= value <= 1):
+        raise NotApplicableError(
+            f"The gate of {unit.name!r} is held at a value from 0 to 1 or at its 'mean', not at "
+            f"{value!r}."
+        )
+
+
+def gate_of(unit: UnitPlan) -> str | None:
+    """Name of the unit's gate module, ``….transform_gate`` or ``….shortcut_gate``; None without."""
+    for gate in GATES:
+        if any(layer.name.startswith(f"{unit.name}.{gate}.") for layer in unit.layers):
+            return f"{unit.name}.{gate}"
+    return None
+
+
 def _check_swap(unit: UnitPlan, place: UnitPlan) -> None:
     if unit.swap_group is not None and unit.swap_group == place.swap_group:
         return
@@ -127,187 +158,47 @@ def _change(unit: UnitPlan) -> str:
     return f"{shape_text(unit.input_shape)} → {shape_text(unit.output_shape)}"
 
 
-# -------------------------------------------------------------------------------- the schedule
+# --------------------------------------------------------------------------------- the answers
 
-
-class _Move(NamedTuple):
-    """All states that take the same step: state ``parents[k]`` becomes state ``children[k]``."""
-
-    step: Step
-    parents: tuple[int, ...]
-    children: tuple[int, ...]
+FIRST_CHUNK = 40  # images: an answer soon, refined by chunks twice as large each time
+MEAN_GATE_IMAGES = 1000  # training images that a gate's mean is taken over
 
 
 @dataclass(frozen=True)
-class _Schedule:
-    """The trie of programs by level: moves from place to place, and each program's last state."""
+class Counts:
+    """Correct answers of each program on the same images, as far as they are counted.
 
-    levels: tuple[tuple[_Move, ...], ...]
-    leaves: tuple[int, ...]
-    widest: int  # most states alive at once
-
-
-def _schedule(programs: Sequence[tuple[Step, ...]]) -> _Schedule:
-    states = [0] * len(programs)  # the state that each program is in
-    levels: list[tuple[_Move, ...]] = []
-    widest = 1
-    for place in range(len(programs[0])):
-        children: dict[tuple[int, Step], int] = {}
-        for i, steps in enumerate(programs):
-            edge = (states[i], steps[place])
-            states[i] = children.setdefault(edge, len(children))
-        by_step: dict[Step, list[tuple[int, int]]] = {}
-        for (parent, step), child in children.items():
-            by_step.setdefault(step, []).append((parent, child))
-        levels.append(
-            tuple(
-                _Move(step, tuple(p for p, _ in edges), tuple(c for _, c in edges))
-                for step, edges in by_step.items()
-            )
-        )
-        widest = max(widest, len(children))
-    return _Schedule(tuple(levels), tuple(states), widest)
-
-
-# ------------------------------------------------------------------------------------ the work
-
-
-class _Block(NamedTuple):
-    """Several states of one chunk of images, one after the other on the batch axis."""
-
-    x: Tensor  # (states · images, …)
-    states: tuple[int, ...]
-
-
-class Engine:
-    """A net made ready for programs: a copy in evaluation mode, batch norms folded.
-
-    Args:
-        precision: ``float32`` computes as the net is; ``bfloat16`` is for a quick look.
-        fold: Merge each batch norm that directly follows a convolution or linear map into it.
+    Attributes:
+        correct: (programs, classes).
+        of_class: (classes,): images counted.
+        total: Images that there will be in all.
+        recalibrated: Training images by which batch norm's statistics were measured anew for
+            each program; 0 leaves them as trained.
     """
 
-    def __init__(self, net: Net, *, precision: Precision = "float32", fold: bool = True) -> None:
-        self.plan = net.blueprint
-        twin = copied(net).eval().requires_grad_(False)
-        if fold:
-            fold_batch_norms(twin)
-        if precision == "bfloat16":
-            twin.to(torch.bfloat16)
-        self._maps = len(self.plan.units[0].input_shape) == 3
-        if self._maps:
-            twin.to(memory_format=torch.channels_last)
-        weight = next(twin.parameters())
-        self.device, self.dtype = weight.device, weight.dtype
-        self._net, self._units = twin, cast(tuple[Unit, ...], twin.units)
+    correct: Floats
+    of_class: Floats
+    total: int
+    recalibrated: int = 0
 
-    @torch.inference_mode()
-    def logits(
-        self,
-        images: Tensor,
-        programs: Sequence[tuple[Step, ...]],
-        *,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Tensor:
-        """Logits of each program, (programs, N, classes), of one chunk of images.
+    @property
+    def n_images(self) -> int:
+        return int(self.of_class.sum())
 
-        Args:
-            images: (N, C, H, W), normalised.
-            programs: From :func:`compile_program`.
-            cancelled: Asked before each unit.
+    @property
+    def share_done(self) -> float:
+        return self.n_images / self.total
 
-        Raises:
-            Cancelled: As soon as ``cancelled`` says so.
-        """
-        return self._run(images, _schedule(programs), cancelled)
+    @property
+    def accuracy(self) -> Floats:
+        """(programs,)."""
+        return np.asarray(self.correct.sum(1) / self.n_images)
 
-    def images_at_once(self, programs: Sequence[tuple[Step, ...]]) -> int:
-        """Images of one chunk, such that all states alive at once fit the memory set aside."""
-        room = _STATE_BYTES if self.device.type == "cpu" else _ACCELERATOR_STATE_BYTES
-        states = _schedule(programs).widest
-        return max(1, room // (states * self._bytes_per_example()))
-
-    def _states_at_once(self, images: int) -> int:
-        """States in one call of a unit: enough to be efficient, few enough to stay in cache."""
-        room = _CALL_BYTES if self.device.type == "cpu" else _ACCELERATOR_CALL_BYTES
-        return max(1, room // (images * self._bytes_per_example()))
-
-    def _bytes_per_example(self) -> int:
-        shapes = [shape for u in self.plan.units for shape in (u.input_shape, u.output_shape)]
-        entries: int = max(math.prod(shape) for shape in shapes)
-        return entries * self.dtype.itemsize
-
-    def _run(
-        self, images: Tensor, schedule: _Schedule, cancelled: Callable[[], bool] | None
-    ) -> Tensor:
-        n = len(images)
-        x = images.to(self.device, self.dtype)
-        if self._maps:
-            x = x.contiguous(memory_format=torch.channels_last)
-        blocks = [_Block(self._net.stem(x), (0,))]
-        at_once = self._states_at_once(n)
-        for moves in schedule.levels:
-            if cancelled is not None and cancelled():
-                raise Cancelled("The measurement was stopped before its end.")
-            blocks = [
-                _Block(self._step(move.step, block.x), block.states)
-                for move in moves
-                for block in _gather(blocks, move, n, at_once)
-            ]
-        answers: dict[int, Tensor] = {}
-        for block in blocks:
-            logits = self._net.head(block.x)
-            for k, state in enumerate(block.states):
-                answers[state] = logits[k * n : (k + 1) * n]
-        stacked = torch.stack([answers[leaf] for leaf in schedule.leaves])
-        return stacked.float() if stacked.dtype == torch.bfloat16 else stacked
-
-    def _step(self, step: Step, x: Tensor) -> Tensor:
-        unit = self._units[step.unit]
-        y = unit.bypass(x) if step.bypass else unit(x)
-        return y.contiguous(memory_format=torch.channels_last) if self._maps else y
-
-
-_CALL_BYTES = 8 << 20
-_ACCELERATOR_CALL_BYTES = 256 << 20
-_STATE_BYTES = 128 << 20
-_ACCELERATOR_STATE_BYTES = 4 << 30
-
-
-def _gather(blocks: list[_Block], move: _Move, n: int, at_once: int) -> Iterator[_Block]:
-    """The states that take this step, packed into blocks of at most ``at_once`` states.
-
-    A block that goes on whole is not copied; the states of the blocks returned are the children.
-    """
-    child_of = dict(zip(move.parents, move.children, strict=True))
-    pack: list[Tensor] = []
-    states: list[int] = []
-    for block in blocks:
-        places = [k for k, state in enumerate(block.states) if state in child_of]
-        while places:
-            room = at_once - len(states)
-            if room == 0:
-                yield _packed(pack, states)
-                pack, states, room = [], [], at_once
-            taken, places = places[:room], places[room:]
-            pack.append(_rows(block.x, taken, n))
-            states += [child_of[block.states[k]] for k in taken]
-    if states:
-        yield _packed(pack, states)
-
-
-def _packed(pack: list[Tensor], states: list[int]) -> _Block:
-    return _Block(pack[0] if len(pack) == 1 else torch.cat(pack), tuple(states))
-
-
-def _rows(x: Tensor, places: list[int], n: int) -> Tensor:
-    """States ``places`` of a block: a view where they stand side by side."""
-    if places[-1] - places[0] == len(places) - 1:
-        return x[places[0] * n : (places[-1] + 1) * n]
-    return torch.cat([x[k * n : (k + 1) * n] for k in places])
-
-
-# --------------------------------------------------------------------------------- the answers
+    @property
+    def per_class(self) -> Floats:
+        """(programs, classes); NaN for a class without images."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.correct / self.of_class)
 
 
 def count_correct(
@@ -317,28 +208,113 @@ def count_correct(
     *,
     n_images: int | None,
     precision: Precision = "float32",
-    on_progress: OnProgress | None = None,
+    recalibrate: int = 0,
+    on_progress: Callable[[Counts], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> tuple[Floats, Floats]:
-    """Correct answers (programs, classes), and how many images there were of each class.
+) -> Counts:
+    """Correct answers of each program; one that is not finite is wrong.
 
-    An answer that is not finite is wrong. ``on_progress`` gets (images done, images in all,
-    counts so far) after each chunk.
+    Programs are taken in groups, and images in chunks, such that memory is bounded. The first
+    chunk is small and class-balanced, so that there is an answer soon.
+
+    Args:
+        recalibrate: Measure batch norm's statistics anew for each program, on so many training
+            images; 0 leaves them as trained.
+        on_progress: Called after each chunk.
+
+    Raises:
+        NotApplicableError: A net without batch norm, or bfloat16, is to be recalibrated.
+        DataError: The images do not fit the net.
+        Cancelled: ``cancelled`` said so.
     """
     images, labels = some_images(net, dataset, n_images)
-    classes = len(dataset.info.classes)
-    engine = Engine(net, precision=precision)
+    truth, classes = labels.cpu().numpy(), len(dataset.info.classes)
+    means = mean_gates(net, dataset, programs, cancelled=cancelled)
+    engine: Engine
+    if recalibrate:
+        engine = Recalibrated(net, precision=precision, mean_gates=means)
+        batches = calibration_batches(engine, net, dataset, recalibrate)
+        used = sum(map(len, batches))
+        groups = _groups(engine, programs, fewest=max(map(len, batches)))
+        for group in groups:
+            engine.calibrate([programs[i] for i in group], batches, cancelled=cancelled)
+    else:
+        engine, used = Engine(net, precision=precision, mean_gates=means), 0
+        groups = _groups(engine, programs, fewest=_FEWEST_AT_ONCE)
+    inside = [[programs[i] for i in group] for group in groups]
+    most = max(1, min(engine.images_at_once(some) for some in inside))
     correct = np.zeros((len(programs), classes))
-    chunk = engine.images_at_once(programs)
-    for start in range(0, len(labels), chunk):
-        end = min(start + chunk, len(labels))
-        truth = labels[start:end]
-        logits = engine.logits(dataset.normalise(images[start:end]), programs, cancelled=cancelled)
-        right = (logits.argmax(-1) == truth.to(logits.device)) & logits.isfinite().all(-1)
-        np.add.at(correct.T, truth.cpu().numpy(), right.T.cpu().numpy())
+    for start, end in _chunks(len(truth), most):
+        x = dataset.normalise(images[start:end])
+        for group, some in zip(groups, inside, strict=True):
+            logits = engine.logits(x, some, cancelled=cancelled)
+            right = logits.argmax(-1) == labels[start:end].to(logits.device)
+            right &= logits.isfinite().all(-1)
+            counted = np.zeros((classes, len(group)))
+            np.add.at(counted, truth[start:end], right.T.cpu().numpy())
+            correct[group] += counted.T
+        of_class = np.bincount(truth[:end], minlength=classes).astype(np.float64)
+        counts = Counts(correct.copy(), of_class, len(truth), used)
         if on_progress is not None:
-            on_progress(end, len(labels), correct)
-    return correct, np.bincount(labels.cpu().numpy(), minlength=classes).astype(np.float64)
+            on_progress(counts)
+    return counts
+
+
+_FEWEST_AT_ONCE = 4  # images of a chunk; more programs than memory holds for them are parted
+
+
+def _groups(
+    engine: Engine, programs: Sequence[tuple[Step, ...]], *, fewest: int
+) -> list[list[int]]:
+    """Positions of programs that are evaluated together: neighbours share long prefixes."""
+    order = sorted(range(len(programs)), key=lambda i: [str(step) for step in programs[i]])
+
+    def parted(some: list[int]) -> list[list[int]]:
+        if len(some) == 1 or engine.images_at_once([programs[i] for i in some]) >= fewest:
+            return [sorted(some)]
+        half = len(some) // 2
+        return parted(some[:half]) + parted(some[half:])
+
+    return parted(order)
+
+
+def _chunks(n: int, most: int) -> Iterator[tuple[int, int]]:
+    start, size = 0, min(FIRST_CHUNK, most)
+    while start < n:
+        yield start, min(start + size, n)
+        start, size = start + size, min(2 * size, most)
+
+
+def mean_gates(
+    net: Net,
+    dataset: Dataset,
+    programs: Sequence[tuple[Step, ...]],
+    *,
+    cancelled: Callable[[], bool] | None = None,
+) -> dict[int, Tensor]:
+    """By position, the mean of each gate that a program holds there: entry by entry over images.
+
+    Over training images on the intact net, so that the test images have no part in it.
+    """
+    units = sorted({step.unit for steps in programs for step in steps if step.gate == "mean"})
+    if not units:
+        return {}
+    names = [name for name in (gate_of(net.blueprint.units[unit]) for unit in units) if name]
+    images, _ = some_images(net, dataset, MEAN_GATE_IMAGES, train=True)
+    device = next(net.parameters()).device
+    with (
+        eval_mode(net),
+        torch.inference_mode(),
+        tap(net, names, reduce=lambda gate: gate.sum(0)) as taps,
+    ):
+        for part in torch.split(images, 256):
+            if cancelled is not None and cancelled():
+                raise Cancelled("The measurement was stopped before its end.")
+            net(dataset.normalise(part).to(device, next(net.parameters()).dtype))
+    return {
+        unit: torch.stack(taps.outputs[name]).sum(0) / len(images)
+        for unit, name in zip(units, names, strict=True)
+    }
 
 
 def evaluate_programs(
@@ -346,18 +322,23 @@ def evaluate_programs(
     dataset: Dataset,
     programs: Sequence[Program],
     *,
+    gates: Gates | None = None,
     n_images: int | None = None,
     name: str | None = None,
     precision: Precision = "float32",
+    recalibrate: int = 0,
     on_progress: OnProgress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[ProgramResult]:
-    """Accuracy of each program on the same test images.
+    """Accuracy of each program on the same test images, also class by class.
 
     Args:
+        gates: Held in every program; see :func:`compile_program`.
         n_images: A fixed, class-balanced choice of so many test images; None takes all.
         name: What the results call the net; None takes its token.
         precision: ``bfloat16`` is for a quick look only: it shifts accuracies by up to a point.
+        recalibrate: Measure batch norm's statistics anew for each program, on so many training
+            images; 0 leaves them as trained.
         on_progress: Called with (images done, images in all, accuracy of each program so far).
         cancelled: Asked before each unit and chunk of images.
 
@@ -366,35 +347,33 @@ def evaluate_programs(
         DataError: The images do not fit the net.
         Cancelled: ``cancelled`` said so.
     """
-    steps = [compile_program(net.blueprint, program) for program in programs]
+    steps = [compile_program(net.blueprint, program, gates=gates) for program in programs]
     label = net_name(net) if name is None else name
 
-    def tell(done: int, total: int, correct: Floats) -> None:
+    def tell(so_far: Counts) -> None:
         if on_progress is not None:
-            on_progress(done, total, correct.sum(1) / done)
+            on_progress(so_far.n_images, so_far.total, so_far.accuracy)
 
-    correct, of_class = count_correct(
+    counts = count_correct(
         net,
         dataset,
         steps,
         n_images=n_images,
         precision=precision,
+        recalibrate=recalibrate,
         on_progress=tell,
         cancelled=cancelled,
     )
-    n = int(of_class.sum())
-    with np.errstate(invalid="ignore"):
-        per_class = correct / of_class  # 0 / 0: NaN for a class without images
     return [
         ProgramResult(
             net=label,
             data=data_name(dataset),
-            n_images=n,
+            n_images=counts.n_images,
             program=tuple(net.blueprint.units[s.unit].name for s in row if not s.bypass),
-            accuracy=float(right.sum() / n),
+            accuracy=float(accuracy),
             per_class=shares,
         )
-        for row, right, shares in zip(steps, correct, per_class, strict=True)
+        for row, accuracy, shares in zip(steps, counts.accuracy, counts.per_class, strict=True)
     ]
 
 
@@ -403,11 +382,20 @@ def evaluate_program(
     dataset: Dataset,
     program: Program,
     *,
+    gates: Gates | None = None,
     n_images: int | None = None,
     name: str | None = None,
+    recalibrate: int = 0,
     cancelled: Callable[[], bool] | None = None,
 ) -> ProgramResult:
     """Accuracy of one program; see :func:`evaluate_programs`."""
     return evaluate_programs(
-        net, dataset, [program], n_images=n_images, name=name, cancelled=cancelled
+        net,
+        dataset,
+        [program],
+        gates=gates,
+        n_images=n_images,
+        name=name,
+        recalibrate=recalibrate,
+        cancelled=cancelled,
     )[0]

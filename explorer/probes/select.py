@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from explorer.data.order import permutation
+from explorer.data.order import spread
 from explorer.errors import DataError
 from explorer.graph import shape_text
 from explorer.names import token_of
@@ -22,8 +22,8 @@ def some_images(
 ) -> tuple[Tensor, Tensor]:
     """A fixed, class-balanced choice of test (or training) images, in a fixed random order.
 
-    The order makes the first images a fair sample of all, so that a partial result means
-    something.
+    The order spreads every class evenly, so that the first images are a fair sample of all, and
+    a partial result means something.
 
     Args:
         n: How many; None, or more than there are, takes all.
@@ -44,8 +44,8 @@ def some_images(
         chosen = torch.arange(len(labels), device=labels.device)
     else:
         chosen = dataset.balanced_train(n) if train else dataset.balanced_test(n)
-    order = torch.from_numpy(permutation(len(chosen), seed)).to(chosen.device)
-    chosen = chosen[order]
+    order = spread(labels[chosen].cpu().numpy(), seed)
+    chosen = chosen[torch.from_numpy(order).to(chosen.device)]
     return images[chosen], labels[chosen]
 
 

@@ -22,7 +22,15 @@ from explorer.results.gates import GateDistribution, GateImage, GateMaps, GateMe
 from explorer.results.gradient_terms import GradientTerms, ShortcutScaling
 from explorer.results.gradients import GradientsAtInit, InitGradient, LayerGradients
 from explorer.results.history import LayerHistory
-from explorer.results.lesions import LesionCurve, ProgramResult
+from explorer.results.lesion_studies import (
+    GateLesions,
+    LesionBand,
+    LesionStudy,
+    ShuffleLesions,
+    StageLesions,
+    SwapLesions,
+)
+from explorer.results.lesions import ByClass, LesionCurve, ProgramResult
 from explorer.results.paths import (
     CURVES,
     CurveKind,
@@ -59,6 +67,7 @@ __all__ = [
     "Attribution",
     "Baseline",
     "BranchResponses",
+    "ByClass",
     "Channels",
     "ClassifierByUnit",
     "CurveKind",
@@ -71,6 +80,7 @@ __all__ = [
     "ForwardTiming",
     "GateDistribution",
     "GateImage",
+    "GateLesions",
     "GateMaps",
     "GateMeans",
     "GradientTerms",
@@ -79,7 +89,9 @@ __all__ = [
     "LayerGradients",
     "LayerHistory",
     "LayerResponses",
+    "LesionBand",
     "LesionCurve",
+    "LesionStudy",
     "LossSurface",
     "Method",
     "Multiplicity",
@@ -101,7 +113,10 @@ __all__ = [
     "Sensitivity",
     "ShatteredGradients",
     "ShortcutScaling",
+    "ShuffleLesions",
+    "StageLesions",
     "SurfaceNorm",
+    "SwapLesions",
     "TrainingCurves",
     "UnitConductance",
     "UnitMaps",

@@ -8,10 +8,67 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.results.common import Floats, wilson_interval
+from explorer.results.common import Floats, floats, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def intervals(accuracy: Floats, n: Floats | int) -> Floats:
+    """(…, 2): 95 % Wilson intervals of shares measured on ``n`` images each."""
+    counts = np.broadcast_to(np.asarray(n), accuracy.shape)
+    pairs = [
+        wilson_interval(float(a), int(m)) for a, m in zip(accuracy.flat, counts.flat, strict=True)
+    ]
+    return np.asarray(pairs, dtype=np.float64).reshape(*accuracy.shape, 2)
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """The same accuracies, class by class.
+
+    Attributes:
+        names: Of the classes.
+        n_images: (classes,): how many images of each there were.
+        baseline: (classes,): of the intact net; NaN for a class without images.
+        accuracy: (…, classes): the result's accuracies, one more axis.
+    """
+
+    names: tuple[str, ...]
+    n_images: Floats
+    baseline: Floats
+    accuracy: Floats
+
+    def columns(self) -> dict[str, Floats]:
+        """For a table: a column a class."""
+        flat = self.accuracy.reshape(-1, len(self.names))
+        return {f"class {name}": flat[:, i] for i, name in enumerate(self.names)}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "classes": list(self.names),
+            "n_images": [int(n) for n in self.n_images],
+            "baseline": listed(self.baseline),
+            "accuracy": listed(self.accuracy),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any] | None) -> ByClass | None:
+        if value is None:
+            return None
+        return cls(
+            names=tuple(value["classes"]),
+            n_images=floats(value["n_images"]),
+            baseline=floats(value["baseline"]),
+            accuracy=np.asarray(value["accuracy"], dtype=np.float64),  # null becomes NaN
+        )
+
+
+def listed(values: Floats) -> Any:
+    """Nested lists, with None for what is not finite."""
+    if values.ndim == 1:
+        return [float(v) if math.isfinite(v) else None for v in values]
+    return [listed(row) for row in values]
 
 
 @dataclass(frozen=True)
@@ -21,6 +78,9 @@ class LesionCurve:
     Attributes:
         units: Names of the deleted units, in forward order; only deletable ones.
         accuracy: Share of correct answers in [0, 1], one per unit.
+        recalibrated: Training images by which batch norm's statistics were measured anew for
+            each deletion, and for the intact net; 0 leaves them as trained.
+        by_class: The same class by class; None where it was not kept.
     """
 
     net: str
@@ -29,11 +89,12 @@ class LesionCurve:
     baseline_accuracy: float
     units: tuple[str, ...]
     accuracy: Floats
+    recalibrated: int = 0
+    by_class: ByClass | None = None
 
     def intervals(self) -> Floats:
         """(units, 2): 95 % Wilson intervals."""
-        rows = [wilson_interval(float(a), self.n_images) for a in self.accuracy]
-        return np.asarray(rows, dtype=np.float64).reshape(-1, 2)
+        return intervals(self.accuracy, self.n_images)
 
     def to_frame(self) -> pd.DataFrame:
         import pandas as pd
@@ -45,11 +106,13 @@ class LesionCurve:
                 "accuracy": self.accuracy,
                 "low_95": low_high[:, 0],
                 "high_95": low_high[:, 1],
+                **(self.by_class.columns() if self.by_class else {}),
             }
         )
 
-    def to_json(self) -> dict[str, Any]:
-        return {
+    def to_json(self, *, by_class: bool = True) -> dict[str, Any]:
+        """Plain values; ``by_class`` False leaves those out, which are many."""
+        value: dict[str, Any] = {
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
@@ -58,7 +121,11 @@ class LesionCurve:
                 {"name": name, "accuracy": float(a)}
                 for name, a in zip(self.units, self.accuracy, strict=True)
             ],
+            "recalibrated": self.recalibrated,
         }
+        if by_class and self.by_class is not None:
+            value["by_class"] = self.by_class.to_json()
+        return value
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> LesionCurve:
@@ -69,6 +136,8 @@ class LesionCurve:
             baseline_accuracy=float(value["baseline_accuracy"]),
             units=tuple(row["name"] for row in value["units"]),
             accuracy=np.asarray([row["accuracy"] for row in value["units"]], dtype=np.float64),
+            recalibrated=int(value.get("recalibrated", 0)),
+            by_class=ByClass.from_json(value.get("by_class")),
         )
 
 
