@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby, pairwise
@@ -25,6 +25,7 @@ from explorer.errors import SkipscopeError, SpecError
 from explorer.names import title_of
 
 Direction = Literal["top-down", "left-right"]
+Link = Callable[[str], str]  # name of a unit → address
 RANKS: dict[Direction, str] = {"top-down": "TB", "left-right": "LR"}
 PICTURES = ("png", "svg", "pdf")
 NO_GRAPHVIZ = (
@@ -74,7 +75,13 @@ def why_not_deletable(unit: UnitPlan) -> str:
 # -------------------------------------------------------------------------------------- DOT
 
 
-def to_dot(plan: Blueprint, opened: str | None = None, *, direction: Direction = "top-down") -> str:
+def to_dot(
+    plan: Blueprint,
+    opened: str | None = None,
+    *,
+    direction: Direction = "top-down",
+    link: Link | None = None,
+) -> str:
     """The net as Graphviz source; the same blueprint gives the same text.
 
     Neighbours that are alike are one node, ``Unit × 18``, with the name of the first. What goes
@@ -83,6 +90,7 @@ def to_dot(plan: Blueprint, opened: str | None = None, *, direction: Direction =
     Args:
         opened: Name of one unit that is drawn layer by layer.
         direction: Which way the data flows.
+        link: Where a click on a unit leads; on the opened one, with an empty name.
 
     Raises:
         SpecError: There is no unit of that name.
@@ -98,9 +106,9 @@ def to_dot(plan: Blueprint, opened: str | None = None, *, direction: Direction =
     for group in _repeats(plan.units, opened):
         unit = group[0]
         if unit.name == opened:
-            previous = _opened_unit(graph, unit, previous)
+            previous = _opened_unit(graph, unit, previous, _linked(link, ""))
             continue
-        graph.node(unit.name, _unit_text(group), style=_dot_style(unit))
+        graph.node(unit.name, _unit_text(group), style=_dot_style(unit), **_linked(link, unit.name))
         graph.edge(previous, unit.name, **_STRAIGHT)
         join = _join_of(unit)
         if join is None:
@@ -121,17 +129,26 @@ def to_dot(plan: Blueprint, opened: str | None = None, *, direction: Direction =
     return source
 
 
-def comparison_dot(left: Blueprint, right: Blueprint, *, direction: Direction = "top-down") -> str:
+def comparison_dot(
+    left: Blueprint,
+    right: Blueprint,
+    *,
+    direction: Direction = "top-down",
+    links: tuple[Link, Link] | None = None,
+) -> str:
     """Two nets side by side as Graphviz source, with what differs between their units.
 
     Pairs as in :func:`explorer.comparison.compare`; runs of alike pairs are one. A unit that
     differs from its partner is bold and coloured, and the dotted line between them says in what.
     Node ids are unit names after ``left.`` and ``right.``.
+
+    Args:
+        links: Where clicks on the left net's units and on the right one's lead.
     """
     titles = {"left": title_of(left.spec), "right": title_of(right.spec)}
     graph = _digraph(f"{titles['left']} / {titles['right']}", direction)
     groups = list(runs(compare(left, right)))
-    for side, plan in (("left", left), ("right", right)):
+    for i, (side, plan) in enumerate((("left", left), ("right", right))):
         with graph.subgraph(name=f"cluster_{side}") as box:
             box.attr(label=titles[side], style="rounded")
             box.node(f"{side}.stem", _end_text("Stem", plan.stem))
@@ -142,7 +159,9 @@ def comparison_dot(left: Blueprint, right: Blueprint, *, direction: Direction = 
                     continue
                 name = f"{side}.{units[0].name}"
                 marks = {"color": DIFFERS, "style": "rounded,bold"} if group[0].differences else {}
-                box.node(name, _unit_text(units), **{"style": _dot_style(units[0]), **marks})
+                style = {"style": _dot_style(units[0]), **marks}
+                style |= _linked(links[i] if links else None, units[0].name)
+                box.node(name, _unit_text(units), **style)
                 box.edge(previous, name)
                 previous = name
             box.node(f"{side}.head", _end_text("Head", plan.head))
@@ -278,6 +297,13 @@ _JOINS: dict[str, dict[str, str]] = {
 }
 
 
+def _linked(link: Link | None, name: str) -> dict[str, str]:
+    if link is None:
+        return {}
+    tooltip = f"Open {name}" if name else "Close"
+    return {"URL": link(name), "target": "_self", "tooltip": tooltip}
+
+
 _STRAIGHT = {"weight": "9"}  # the way through the units; what goes round them bends
 
 
@@ -299,14 +325,16 @@ def _shortcut_style(shortcut: str) -> dict[str, str]:
     return {"style": "dashed" if shortcut in CHANGING_SHORTCUTS else "solid", "penwidth": "1.6"}
 
 
-def _opened_unit(graph: Digraph, unit: UnitPlan, previous: str) -> str:
+def _opened_unit(graph: Digraph, unit: UnitPlan, previous: str, linked: dict[str, str]) -> str:
     """Draw a unit's layers in a box; returns the node that the next unit follows.
 
     Branches leave the same node, run side by side, and meet in the join. What goes round the
     unit untouched is a line without a node; a gate's last node has a double edge.
     """
     with graph.subgraph(name=f"cluster_{unit.name}") as box:
-        box.attr(label=unit.name, style="rounded")
+        # filled, or a click would have to meet its line
+        look = {"style": "rounded,filled", "fillcolor": "#80808014"} if linked else {}
+        box.attr(**{"label": unit.name, "style": "rounded", **look, **linked})
         box.node(unit.name, label="", shape="point")
         graph.edge(previous, unit.name, **_STRAIGHT)
         at = unit.name  # where the next layer goes on, and the branches begin

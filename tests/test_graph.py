@@ -183,6 +183,19 @@ def test_either_direction_draws_the_same_graph(name: str) -> None:
     assert down.replace("rankdir=TB", "rankdir=LR") == right
 
 
+def test_a_click_on_a_unit_leads_where_it_is_told() -> None:
+    plan = plan_of("resnet_v2_20")
+    dot = to_dot(plan, "stages.1.units.0", link=lambda name: f"net?open={name}")
+    assert 'URL="net?open=stages.0.units.0"' in dot
+    assert 'URL="net?open="' in dot  # the opened one closes
+    assert dot.count("URL") == 6  # five nodes for eight units, and the box
+    assert "URL" not in to_dot(plan, "stages.1.units.0")
+    links = (lambda name: f"l{name}", lambda name: f"r{name}")
+    both = comparison_dot(plan, plan_of("plain_20"), links=links)
+    assert 'URL="lstages.0.units.0"' in both
+    assert 'URL="rstages.0.units.0"' in both
+
+
 def test_a_stride_on_the_shortcut_is_drawn_dashed() -> None:
     dot = to_dot(plan_of("imagenet_resnet_v2_50"))
     assert dot.count('label="max pool" penwidth=1.6 style=dashed') == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from html import escape
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +15,7 @@ from explorer.errors import SkipscopeError
 from explorer.graph import (
     NO_GRAPHVIZ,
     Direction,
+    Link,
     can_draw,
     comparison_dot,
     count_text,
@@ -39,7 +41,7 @@ def page() -> None:
     """Everything shown is in the address: ``?net=…&beside=…&open=…&direction=…``."""
     st.title("What is a net made of?")
     st.html(
-        '<p class="sk-lead">Neighbours that are alike are drawn once. Open a unit to see its '
+        '<p class="sk-lead">Neighbours that are alike are drawn once. Click a unit to see its '
         "layers in order; put a second net beside it to see what differs.</p>"
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -52,16 +54,33 @@ def page() -> None:
         opened = _opened(plan) if beside is None else None
         direction = _direction()
     _facts(net)
-    dot = (
-        to_dot(plan, opened, direction=direction)
-        if beside is None
-        else comparison_dot(plan, beside.plan, direction=direction)
-    )
     with st.container(key="card-graph", border=True):
-        st.graphviz_chart(_themed(dot), width="content")
-    _downloads(net, dot)
+        st.graphviz_chart(_themed(_dot(net, beside, opened, direction)), width="content")
+    _downloads(net, _dot(net, beside, opened, direction, clickable=False))
     _weights(net)
     _table(plan)
+
+
+def _dot(
+    net: ShownNet,
+    beside: ShownNet | None,
+    opened: str | None,
+    direction: Direction,
+    *,
+    clickable: bool = True,
+) -> str:
+    """What is drawn; a click on a unit opens it, and closes it again."""
+
+    def link(shown: ShownNet) -> Link:
+        return lambda unit: (
+            f"net?{urlencode({'net': shown.token, 'open': unit, 'direction': direction})}"
+        )
+
+    if beside is None:
+        to = link(net) if clickable else None
+        return to_dot(net.plan, opened, direction=direction, link=to)
+    links = (link(net), link(beside)) if clickable else None
+    return comparison_dot(net.plan, beside.plan, direction=direction, links=links)
 
 
 def _choose(label: str, key: str, usual: str) -> ShownNet | None:
@@ -171,12 +190,16 @@ def _downloads(net: ShownNet, dot: str) -> None:
         st.download_button("Blocks, SVG", to_svg(net.plan), f"{name}-blocks.svg", "image/svg+xml")
         code = None if net.spec is None else _of_ours(net.spec, name)
     if not can_draw():
-        st.caption(f"{NO_GRAPHVIZ}; the DOT source and the blocks need nothing.")
+        _say(f"{NO_GRAPHVIZ}; the DOT source and the blocks need nothing.")
     if net.spec is None:
-        st.caption("Its code is its library's: Skipscope writes a spec and code for its own nets.")
+        _say("Its code is its library's: Skipscope writes a spec and code for its own nets.")
     if code is not None:
         with st.expander("PyTorch code: one file, no import of Skipscope"):
             st.code(code, language="python")
+
+
+def _say(sentence: str) -> None:
+    st.html(f'<p class="sk-lead">{escape(sentence)}</p>')
 
 
 def _of_ours(spec: NetSpec, name: str) -> str | None:
