@@ -702,6 +702,12 @@ def _from_json(value: str | dict[str, Any], what: str) -> Any:
 
 
 _FIELDS = {kind.__name__: list(kind.model_fields) for kind in (DataSpec, TrainSpec, ExperimentSpec)}
+_NETS: dict[str, type[NetBase]] = {
+    "plain": PlainSpec,
+    "residual": ResidualSpec,
+    "highway": HighwaySpec,
+    "dense": DenseSpec,
+}
 _FIELDS_OF_NETS = '`skipscope show NAME --json` prints those of a net under "spec"'
 
 
@@ -714,6 +720,13 @@ def explain(error: ValidationError) -> str:
     context = problem.get("ctx") or {}
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
+        having = [family for family, spec in _NETS.items() if name in spec.model_fields]
+        own = str(problem["loc"][0]) if problem["loc"] else ""
+        if having and own in _NETS:
+            return (
+                f"A {own} net has no {name!r}: it is for {', '.join(having)} nets; choose one of "
+                "these, or leave it out."
+            )
         fields = _FIELDS.get(error.title)
         known = f"there are {', '.join(fields)}" if fields else _FIELDS_OF_NETS
         return f"There is no field {name!r} here; remove it: {known}."

@@ -184,7 +184,8 @@ def _timm(name: str, inner: str) -> _Source:
     model, _, tag = inner.partition(".")
     tags = {cfg.partition(".")[2] for cfg in timm.list_pretrained(f"{model}.*")}
     if model not in known or (tag and tag not in tags):
-        raise unknown(name, [*known, *(f"{model}.{one}" for one in tags)])
+        tagged = (f"{model}.{one}" for one in tags) if model in known else ()
+        raise unknown(name, [*known, *tagged])
     config = timm.models.get_pretrained_cfg(inner)
     assert config is not None
 
