@@ -36,12 +36,14 @@ if TYPE_CHECKING:
         lesion_curve,
         load_data,
         loss_surface,
+        path_gradients,
         predict,
         propagation,
         sensitivity,
         shortcut_scaling,
         train,
         unit_conductance,
+        unravelled_view,
     )
     from explorer.blueprint import blueprint
     from explorer.errors import SkipscopeError
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from explorer.nets.adapters import adapt, load_external
     from explorer.nets.export import export_code
     from explorer.nets.weights import load_pretrained, load_weights
+    from explorer.path_counts import multiplicity, path_lengths
+    from explorer.probes.paths import gradients_by_length
     from explorer.probes.shattering import shattered_gradients
     from explorer.results import WorkedExample
     from explorer.specs import (
@@ -93,6 +97,7 @@ __all__ = [
     "gate_means",
     "gradient_terms",
     "gradients_at_init",
+    "gradients_by_length",
     "layer_gradients",
     "layer_responses",
     "lesion_curve",
@@ -101,6 +106,9 @@ __all__ = [
     "load_pretrained",
     "load_weights",
     "loss_surface",
+    "multiplicity",
+    "path_gradients",
+    "path_lengths",
     "predict",
     "propagation",
     "sensitivity",
@@ -111,6 +119,7 @@ __all__ = [
     "token_of",
     "train",
     "unit_conductance",
+    "unravelled_view",
 ]
 
 _HOME = {
@@ -122,6 +131,8 @@ _HOME = {
     **dict.fromkeys(("adapt", "load_external"), "explorer.nets.adapters"),
     "load_pretrained": "explorer.nets.weights",
     "load_weights": "explorer.nets.weights",
+    "gradients_by_length": "explorer.probes.paths",
+    **dict.fromkeys(("multiplicity", "path_lengths"), "explorer.path_counts"),
     "shattered_gradients": "explorer.probes.shattering",
     **dict.fromkeys(("spec_of", "title_of", "token_of"), "explorer.names"),
     **dict.fromkeys((name for name in __all__ if name.endswith("Spec")), "explorer.specs"),
@@ -145,12 +156,14 @@ _HOME = {
             "lesion_curve",
             "load_data",
             "loss_surface",
+            "path_gradients",
             "predict",
             "propagation",
             "sensitivity",
             "shortcut_scaling",
             "train",
             "unit_conductance",
+            "unravelled_view",
         ),
         "explorer.api",
     ),

@@ -7,7 +7,7 @@ sees it as :func:`explorer.probes.match.matched` says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +23,12 @@ from explorer.probes import (
     gates,
     gradients,
     lesions,
+    paths,
     programs,
     responses,
     reuse,
     surface,
+    unravelled,
 )
 from explorer.probes import gradient_terms as terms
 from explorer.probes import gradients_at_init as at_init
@@ -57,6 +59,7 @@ from explorer.results import (
     LossSurface,
     Method,
     Part,
+    PathGradients,
     ProgramResult,
     Propagation,
     Record,
@@ -64,6 +67,7 @@ from explorer.results import (
     ShortcutScaling,
     SurfaceNorm,
     UnitConductance,
+    UnravelledView,
 )
 from explorer.specs import (
     DATASETS,
@@ -128,6 +132,47 @@ def gate_means(
 ) -> GateMeans:
     """Transform gates by unit; see :func:`explorer.probes.gates.gate_means`."""
     return gates.gate_means(net, load_data(data), n_images=n_images, name=name)
+
+
+def path_gradients(
+    net: Net,
+    data: Data = "digits",
+    *,
+    n_images: int | None = 64,
+    draws: int = 1,
+    longest: int | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    on_progress: Callable[[PathGradients, float], None] | None = None,
+) -> PathGradients:
+    """Gradient by path length (Veit16 Fig 6); see :func:`explorer.probes.paths.path_gradients`."""
+    net, dataset = matched(net, load_data(data))
+    return paths.path_gradients(
+        net,
+        dataset,
+        n_images=n_images,
+        draws=draws,
+        longest=longest,
+        seed=seed,
+        name=name,
+        on_progress=on_progress,
+    )
+
+
+def unravelled_view(
+    net: Net,
+    data: Data = "digits",
+    *,
+    units: Sequence[str] | None = None,
+    off: Collection[str] = (),
+    n_images: int | None = None,
+    name: str | None = None,
+) -> UnravelledView:
+    """Paths switched off (Veit16 Fig 1); see :func:`explorer.probes.unravelled.unravelled_view`."""
+    net, dataset = matched(net, load_data(data))
+    return unravelled.unravelled_view(
+        net, dataset, units=units, off=off, n_images=n_images, name=name
+    )
 
 
 def gradient_terms(

@@ -22,7 +22,7 @@ from graphviz import Digraph
 from explorer.blueprint import Blueprint
 from explorer.errors import NotApplicableError, SpecError
 from explorer.graph import RANKS, Direction
-from explorer.multiplicity import parts_ways
+from explorer.path_counts import parts_ways
 
 MOST = 4  # units: 16 paths
 

@@ -18,6 +18,7 @@ NAMES = {
     *("WorkedExample", "feature_reuse", "loss_surface", "propagation", "sensitivity"),
     *("shattered_gradients",),
     *("adapt", "export_code", "load_external"),
+    *("gradients_by_length", "multiplicity", "path_gradients", "path_lengths", "unravelled_view"),
     *(
         "gradient_terms",
         "shortcut_scaling",

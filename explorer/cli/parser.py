@@ -444,8 +444,8 @@ def _paths(command: Command) -> None:
     )
     paths.add_argument(
         "--of",
-        type=_one_of("curves", "per-path", "shares"),
-        help="figure of gradient: curves (default), per-path (divided by C(n, k)) or shares",
+        type=_one_of("curves", "per_path", "shares"),
+        help="figure of gradient: curves (default), per_path (divided by C(n, k)) or shares",
     )
     paths.add_argument(
         "--n", type=_whole, help="test images (default: gradient 64, unravelled all)"

@@ -15,7 +15,7 @@ from explorer.cli.several import Named, load_all
 from explorer.errors import SpecError
 from explorer.external import is_external
 from explorer.graph import render
-from explorer.multiplicity import multiplicity, path_lengths
+from explorer.path_counts import multiplicity, path_lengths
 from explorer.results import CURVES, PathToy
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ TOY_RATIO = 0.25
 def run_paths(args: argparse.Namespace) -> None:
     """One of ``VIEWS``."""
     for option, views in _FOR.items():
-        if getattr(args, option) not in (None, False) and args.view not in views:
+        value = getattr(args, option)
+        if value is not None and value is not False and args.view not in views:
             allowed = " or ".join(f"--view {view}" for view in views)
             raise SpecError(f"--{option} is for {allowed}; leave it out, or take that view.")
     page: Any = {
@@ -99,7 +100,7 @@ def _gradient(args: argparse.Namespace) -> None:
                     for (i, name, result), of in zip(lanes, lengths, strict=True)
                 ]
             )
-        return path_gradient_figure(lanes, per_path=args.of == "per-path")
+        return path_gradient_figure(lanes, per_path=args.of == "per_path")
 
     title = title_of(results, "Gradient by path length")
     if deliver(args, together(results), figure, title=title, also=weights_of(nets)):

@@ -19,7 +19,7 @@ from explorer.data.dataset import Dataset
 from explorer.errors import NotApplicableError
 from explorer.nets import Net
 from explorer.paths import log_counts
-from explorer.probes.pathwalk import Point, Walk
+from explorer.probes.pathwalk import Point, Walk, has_two_ways
 from explorer.probes.select import data_name, net_name, some_images
 from explorer.results import Floats, PathCurve, PathGradients
 from explorer.results.paths import CurveKind
@@ -61,8 +61,8 @@ def path_gradients(
         DataError: The images do not fit the net.
         Cancelled: ``cancelled`` said so.
     """
+    _check(net, draws, longest)
     walk = Walk(net, cancelled=cancelled)
-    _check(net, walk.two_way, draws, longest)
     images, labels = some_images(net, dataset, n_images)
     lengths = 1 + (walk.two_way if longest is None else min(longest, walk.two_way))
     sums = _Sums(walk.two_way, lengths, len(labels))
@@ -93,12 +93,13 @@ def gradients_by_length(net: Net, images: Tensor, labels: Tensor) -> Tensor:
     Raises:
         NotApplicableError: The net has no unit with two ways.
     """
+    _check(net, 0, None)
     walk = Walk(net)
-    _check(net, walk.two_way, 0, None)
     return walk.by_length(walk.at(images, labels)).plain()
 
 
-def _check(net: Net, two_way: int, draws: int, longest: int | None) -> None:
+def _check(net: Net, draws: int, longest: int | None) -> None:
+    two_way = sum(has_two_ways(unit) for unit in net.units)
     if two_way == 0:
         raise NotApplicableError(
             f"A {net.spec.family} net has a single path, because nothing passes its units by: "

@@ -291,7 +291,7 @@ class Walk:
                 else:
                     turn -= 1
                     front.part(link, taken[:, :, turn])
-                if done % _RESCALE_EVERY == 0:
+                if done % (_RESCALE_EVERY // 2) == 0:  # a path may take every branch
                     front.rescale()
             _, stem = transposed(self._net.stem, point.images)
             front.through(stem, point.images.shape[1:])
@@ -317,21 +317,23 @@ class _Front:
 
     def __init__(self, seeds: Scaled, count: int, room: int) -> None:
         self._count, self._room = count, room
-        self._exponents = seeds.exponents.expand(count, -1)
+        self._exponents = seeds.exponents.repeat(count, 1)
+        self._nothing = torch.zeros_like(self._exponents, dtype=torch.bool)  # vectors that are 0
         self._buffer = self._zeros(seeds.values.shape[2:], seeds.values)
         self._buffer[:count] = seeds.values
 
     def scaled(self) -> Scaled:
         return Scaled(self._buffer[: self._count], self._exponents)
 
-    def rescale(self) -> None:
-        """Bring the greatest entry of every vector into [½, 1)."""
-        values = self._buffer[: self._count]
+    def rescale(self, first: int = 0) -> None:
+        """Bring the greatest entry of every vector from ``first`` on into [½, 1)."""
+        values = self._buffer[first : self._count]
         dims = tuple(range(2, values.dim()))
         peak = torch.linalg.vector_norm(values, ord=math.inf, dim=dims).cpu().double()
         _, exponents = torch.frexp(peak)
         values *= _over_images((2.0**-exponents).to(values), values)
-        self._exponents = self._exponents + exponents
+        self._exponents[first:] += exponents
+        self._nothing[first:] = peak == 0
 
     def through(self, transpose: Transpose, shape: torch.Size) -> None:
         """Every vector through a map that all paths take, to the shape of one example."""
@@ -350,6 +352,10 @@ class _Front:
         if before < self._room:
             self._count += 1
             self._exponents = torch.cat([self._exponents, self._exponents[-1:]])
+            self._nothing = torch.cat([self._nothing, torch.ones_like(self._nothing[-1:])])
+        for k in range(1, self._count):  # 0 may have any exponent: the one of what is added to it
+            own, next_to = self._exponents[k], self._exponents[k - 1]
+            self._exponents[k] = torch.where(self._nothing[k], next_to, own)
         for rows in self._parts(self._count, link.shape):
             longer = slice(max(rows.start, 1), rows.stop)  # every length but 0
             shorter = slice(longer.start - 1, longer.stop - 1)
@@ -358,11 +364,15 @@ class _Front:
             if link.shortcut is not unchanged and kept.start < kept.stop:
                 target[kept] = link.shortcut(old[kept])
             factor = 2.0 ** (self._exponents[shorter] - self._exponents[longer])
+            factor = torch.where(self._nothing[shorter], 0.0, factor)
             if signs is not None:
                 factor = factor * signs
             target[longer].addcmul_(taken, _over_images(factor.to(taken), taken))
         self._buffer = target
+        self._nothing[1:] = self._nothing[1:] & self._nothing[:-1]
         self.through(link.split, link.shape)
+        if self._count > before:
+            self.rescale(before)  # the new vector, which may be fainter by any factor
 
     def part(self, link: Link, taken: Tensor) -> None:
         """v ← Jᵀ v where ``taken``, (V, N), else Pᵀ v."""

@@ -140,8 +140,8 @@ def _norm_scale(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
 
 def _elementwise(module: nn.Module, x: Tensor) -> tuple[Tensor, Transpose]:
     with torch.enable_grad():
-        at = x.detach().clone().requires_grad_()
-        y = module(at.view_as(at))  # a view: a leaf cannot be changed in place
+        at = x.detach().requires_grad_()
+        y = module(at.clone())  # a leaf cannot be changed in place
         (slope,) = torch.autograd.grad(y.sum(), at)
     return y.detach(), Diagonal(slope)
 
@@ -183,8 +183,8 @@ def _of_convolution(module: nn.Conv2d, x: Tensor) -> _Convolution:
 
 def _by_autograd(module: nn.Module, x: Tensor) -> tuple[Tensor, Transpose]:
     with torch.enable_grad():
-        at = x.detach().clone().requires_grad_()
-        y = module(at.view_as(at))
+        at = x.detach().requires_grad_()
+        y = module(at.clone())
 
     def transpose(vectors: Tensor) -> Tensor:
         rows = [torch.autograd.grad(y, at, one, retain_graph=True)[0] for one in vectors]

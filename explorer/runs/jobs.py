@@ -36,6 +36,7 @@ from explorer.runs.instruments.at_init import propagation, shattering
 from explorer.runs.instruments.attribution import attribution, conductance
 from explorer.runs.instruments.gates import gate_distribution, gate_image, gate_maps
 from explorer.runs.instruments.gradients import gradient_terms, gradients_at_init, shortcut_scaling
+from explorer.runs.instruments.paths import path_counts, paths, unravelled
 from explorer.runs.instruments.responses import (
     branches,
     classifier_by_unit,
@@ -290,10 +291,10 @@ def blueprint(context: Context, payload: Payload) -> Payload:
     if "path" not in source:
         plan = external_blueprint(source["name"])
         return {"blueprint": to_json(plan), "tensors": None, "values": None}
-    net = context.net(source).net
     if source["source"] == "weights":
         spec = fitted_to(parse_net(source["spec"]), source["path"])
         source = {**source, "spec": spec.model_dump(mode="json")}
+    net = context.net(source).net
     values = net.state_dict().values()
     return {
         "blueprint": to_json(net.blueprint),
@@ -316,6 +317,11 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "conductance": conductance,
     "activations": activations,
     "answers": answers,
+    "reuse": reuse,
+    "propagation": propagation,
+    "sensitivity": sensitivity,
+    "surface": surface,
+    "shattering": shattering,
     "gradient_terms": gradient_terms,
     "gradients_at_init": gradients_at_init,
     "shortcut_scaling": shortcut_scaling,
@@ -326,11 +332,9 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "gate_maps": gate_maps,
     "gate_distribution": gate_distribution,
     "gate_image": gate_image,
-    "reuse": reuse,
-    "propagation": propagation,
-    "sensitivity": sensitivity,
-    "surface": surface,
-    "shattering": shattering,
+    "paths": paths,
+    "path_counts": path_counts,
+    "unravelled": unravelled,
 }
 
 

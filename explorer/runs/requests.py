@@ -27,6 +27,11 @@ JobKind = Literal[
     "conductance",
     "activations",
     "answers",
+    "reuse",
+    "propagation",
+    "sensitivity",
+    "surface",
+    "shattering",
     "gradient_terms",
     "gradients_at_init",
     "shortcut_scaling",
@@ -37,11 +42,9 @@ JobKind = Literal[
     "gate_maps",
     "gate_distribution",
     "gate_image",
-    "reuse",
-    "propagation",
-    "sensitivity",
-    "surface",
-    "shattering",
+    "paths",
+    "path_counts",
+    "unravelled",
 ]
 Priority = Literal["click", "sweep"]
 
@@ -59,13 +62,13 @@ class RunSource(Spec):
     source: Literal["run"] = "run"
     experiment: str
     lane: int = Field(0, ge=0)
+    step: int | None = Field(None, ge=0)
 
 
 class FreshSource(Spec):
     """An untrained net, as a training with this seed would start from it."""
 
     source: Literal["fresh"] = "fresh"
-    step: int | None = Field(None, ge=0)
     spec: NetSpec
     seed: int = Field(7, ge=0, le=2**31 - 1)
 
@@ -293,6 +296,16 @@ class ConductanceRequest(OneImage):
     steps: int | None = Field(None, ge=1, le=4096)
 
 
+class AnswersRequest(OneNet):
+    """Which answers change with these units in this order, streamed: a ProgramAnswers.
+
+    Attributes:
+        program: Units to apply; the others are deleted. None is the intact net.
+    """
+
+    program: tuple[str, ...] | None = None
+
+
 class ActivationsRequest(OneImage):
     """What units' maps look like for one image: ActivationMaps.
 
@@ -345,14 +358,36 @@ class GateImageRequest(GatesOfImage):
     channel: int | None = Field(None, ge=0)
 
 
-class AnswersRequest(OneNet):
-    """Which answers change with these units in this order, streamed: a ProgramAnswers.
+class PathsRequest(OneNet):
+    """Gradient by path length, streamed, the exact curve first: a PathGradients.
+
+    The result also holds ``path_lengths``, the JSON of the net's PathLengths.
 
     Attributes:
-        program: Units to apply; the others are deleted. None is the intact net.
+        draws: Random signs and paths for every image and length; 0 for the exact curve alone.
+        longest: Lengths 0 to this one; None takes all.
+        seed: Of the draws.
     """
 
-    program: tuple[str, ...] | None = None
+    draws: int = Field(1, ge=0, le=100)
+    longest: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+
+
+class PathCountsRequest(OneNet):
+    """How many paths there are of each length: PathLengths, and ``multiplicity`` (may be null)."""
+
+
+class UnravelledRequest(OneNet):
+    """Paths of a few units switched off, streamed: an UnravelledView.
+
+    Attributes:
+        units: One to four, by name; None takes all, if they are so few.
+        off: Paths by their digits.
+    """
+
+    units: tuple[str, ...] | None = None
+    off: tuple[str, ...] = ()
 
 
 class PrepareDataRequest(Spec):
@@ -487,8 +522,13 @@ Request = (
     | BlueprintRequest
     | AttributionRequest
     | ConductanceRequest
-    | AnswersRequest
     | ActivationsRequest
+    | AnswersRequest
+    | ReuseRequest
+    | PropagationRequest
+    | SensitivityRequest
+    | SurfaceRequest
+    | ShatteringRequest
     | GradientTermsRequest
     | GradientsAtInitRequest
     | ShortcutScalingRequest
@@ -499,11 +539,9 @@ Request = (
     | GateMapsRequest
     | GateDistributionRequest
     | GateImageRequest
-    | ReuseRequest
-    | PropagationRequest
-    | SensitivityRequest
-    | SurfaceRequest
-    | ShatteringRequest
+    | PathsRequest
+    | PathCountsRequest
+    | UnravelledRequest
 )
 REQUESTS: dict[JobKind, type[Request]] = {
     "lesions": LesionsRequest,
@@ -519,6 +557,11 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "conductance": ConductanceRequest,
     "activations": ActivationsRequest,
     "answers": AnswersRequest,
+    "reuse": ReuseRequest,
+    "propagation": PropagationRequest,
+    "sensitivity": SensitivityRequest,
+    "surface": SurfaceRequest,
+    "shattering": ShatteringRequest,
     "gradient_terms": GradientTermsRequest,
     "gradients_at_init": GradientsAtInitRequest,
     "shortcut_scaling": ShortcutScalingRequest,
@@ -529,11 +572,9 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "gate_maps": GateMapsRequest,
     "gate_distribution": GateDistributionRequest,
     "gate_image": GateImageRequest,
-    "reuse": ReuseRequest,
-    "propagation": PropagationRequest,
-    "sensitivity": SensitivityRequest,
-    "surface": SurfaceRequest,
-    "shattering": ShatteringRequest,
+    "paths": PathsRequest,
+    "path_counts": PathCountsRequest,
+    "unravelled": UnravelledRequest,
 }
 # What a person waits for is answered before, and in the middle of, what merely takes its time.
 PRIORITIES: dict[JobKind, Priority] = {
@@ -550,6 +591,11 @@ PRIORITIES: dict[JobKind, Priority] = {
     "conductance": "sweep",
     "activations": "click",
     "answers": "click",
+    "reuse": "click",
+    "propagation": "sweep",
+    "sensitivity": "click",
+    "surface": "sweep",
+    "shattering": "sweep",
     "gradient_terms": "click",
     "gradients_at_init": "sweep",
     "shortcut_scaling": "sweep",
@@ -560,11 +606,9 @@ PRIORITIES: dict[JobKind, Priority] = {
     "gate_maps": "click",
     "gate_distribution": "click",
     "gate_image": "click",
-    "reuse": "click",
-    "propagation": "sweep",
-    "sensitivity": "click",
-    "surface": "sweep",
-    "shattering": "sweep",
+    "paths": "sweep",
+    "path_counts": "click",
+    "unravelled": "sweep",
 }
 
 
