@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from explorer.data.order import random_bits
 from explorer.nets import Net
+from explorer.nets.fast import activate_in_place
 from explorer.probes.norms import gradient_norms, layer_weights
 from explorer.probes.taps import Taps, tap
 from explorer.results import Record
@@ -59,7 +60,8 @@ class Lane:
         self.channels_last = net.spec.layout != "fc"
         if self.channels_last:
             net.to(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(spec, net.parameters())
+        self.optimizer = make_optimizer(spec, net.parameters(), device)
+        self._in_place = _activations_to_overwrite(net) if self.channels_last else []
         self.deleted: tuple[str, ...] = ()
         self.ended: tuple[Ending, str] | None = None
         self.stochastic = isinstance(net.spec, ResidualSpec) and (
@@ -105,6 +107,8 @@ class Lane:
         with ExitStack() as stack:
             if self.spec.units_per_batch is not None:
                 stack.enter_context(units.acting(self.net, absent))
+            if self._in_place:
+                stack.enter_context(_overwriting(self._in_place))
             if self.stochastic:
                 devices = [self.device] if self.device.type == "cuda" else []
                 stack.enter_context(torch.random.fork_rng(devices=devices))
@@ -113,11 +117,18 @@ class Lane:
 
     def update(self, rate: float) -> None:
         """One step of the optimiser along the gradients at hand, clipped as the recipe says."""
+        self.clip()
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):  # read on the device
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+        self.optimizer.step()
+
+    def clip(self) -> None:
+        """Shorten the gradient where the recipe says so."""
         if self.spec.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.spec.gradient_clip, foreach=True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
 
     def end(self, kind: Ending, sentence: str, step: int) -> Record:
         """Trains no more; its weights stay as they are."""
@@ -185,8 +196,13 @@ class Separate:
 
     def __init__(self, lane: Lane, why: str = "") -> None:
         self.lanes = (lane,)
-        self.how = f"by itself{why and ', ' + why}"
+        self._why = why
         self._open = ExitStack()
+
+    @property
+    def how(self) -> str:
+        """In words."""
+        return f"by itself{self._why and ', ' + self._why}"
 
     def forward(self, batch: Batch, probing: bool) -> None:
         (lane,) = self.lanes
@@ -231,6 +247,27 @@ class Separate:
     def numbers(self) -> list[Tensor]:
         """By lane: loss and error of the batch, then :meth:`Lane.measurements` when probing."""
         return [self._numbers]
+
+
+def _activations_to_overwrite(net: Net) -> list[nn.ReLU]:
+    """ReLUs that may write over what the layer before them has just made."""
+    activate_in_place(net, after=("conv", "linear", "batch_norm"))
+    found = [module for module in net.modules() if isinstance(module, nn.ReLU) and module.inplace]
+    for module in found:
+        module.inplace = False
+    return found
+
+
+@contextmanager
+def _overwriting(activations: Sequence[nn.ReLU]) -> Iterator[None]:
+    """They do inside the block: less memory to move, 2 to 4 % of a step on a CPU."""
+    for module in activations:
+        module.inplace = True
+    try:
+        yield
+    finally:
+        for module in activations:
+            module.inplace = False
 
 
 def plain(value: float) -> float | None:

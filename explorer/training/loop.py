@@ -32,7 +32,7 @@ from explorer.errors import RunError, SpecError
 from explorer.nets import Net, create_net
 from explorer.results import Record
 from explorer.specs import MAX_LANES, ExperimentSpec, NetSpec, parse
-from explorer.training import batched, checkpoint, recording, units
+from explorer.training import batched, captured, checkpoint, recording, units
 from explorer.training.devices import keep_memory, resolve
 from explorer.training.evaluation import evaluate, training_subset
 from explorer.training.fork import carry_optimizer, carry_over
@@ -42,6 +42,7 @@ from explorer.training.trouble import out_of_memory
 
 LAYERS_EVERY = 10  # steps between gradient measurements
 
+Trainee = Separate | batched.Together
 PhaseName = Literal["evaluate", "forward", "backward", "update"]
 
 
@@ -81,6 +82,7 @@ class Session:
         layers_every: int = LAYERS_EVERY,
         together: bool = True,
         profiles: bool = True,
+        graphs: bool | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Build the nets, and load the data unless it is given.
@@ -93,6 +95,8 @@ class Session:
                 that is possible (:mod:`explorer.training.batched`).
             profiles: Evaluations record responses and lesion curves too
                 (:mod:`explorer.training.recording`).
+            graphs: Capture the step of each lane that is trained by itself as a CUDA graph
+                (:mod:`explorer.training.captured`); None: on a CUDA device.
             progress: Told how far loading the data is.
 
         Raises:
@@ -129,8 +133,10 @@ class Session:
         self._layers_every = layers_every
         self._layers_at: int | None = None
         self._pending: deque[Record] = deque()
+        self._updated: set[Lane] = set()  # in this step, with the rest of it
         self._together = together
         self._profiles = profiles
+        self._graphs = graphs
         self._arrange()
 
     def _new_lane(self, index: int, replica: int, spec: NetSpec) -> Lane:
@@ -143,6 +149,9 @@ class Session:
             self._trainees = batched.arrange(self._lanes)
         else:
             self._trainees = [Separate(lane) for lane in self._lanes]
+        on_gpu = self.device.type == "cuda"
+        if self._graphs or (self._graphs is None and on_gpu):
+            self._trainees = [captured.instead_of(trainee) for trainee in self._trainees]
 
     @property
     def nets(self) -> list[Net]:
@@ -218,9 +227,7 @@ class Session:
                 return records
             batch, probing = self._next_batch(), self._probing
             for trainee in self._working():
-                records += self._attempt(trainee.lanes, partial(trainee.forward, batch, probing))
-                if trainee in self._working():
-                    records += self._attempt(trainee.lanes, trainee.backward)
+                records += self._attempt(trainee.lanes, partial(self._go, trainee, batch, probing))
             records += self._finish_step(probing)
         with self._timed():
             return records + self._last()
@@ -370,7 +377,7 @@ class Session:
     def _active(self) -> list[Lane]:
         return [lane for lane in self._lanes if lane.ended is None]
 
-    def _working(self) -> list[Separate | batched.Together]:
+    def _working(self) -> list[Trainee]:
         return [t for t in self._trainees if any(lane.ended is None for lane in t.lanes)]
 
     @property
@@ -390,6 +397,16 @@ class Session:
         if self.finished:
             return []
         return self._evaluate_all() if self.step % self._eval_every == 0 else []
+
+    def _go(self, trainee: Trainee, batch: Batch, probing: bool) -> None:
+        """Forward and backward; a captured step is updated as well."""
+        if isinstance(trainee, captured.Captured) and trainee.step(
+            batch, probing, self.learning_rate
+        ):
+            self._updated.update(trainee.lanes)
+            return
+        trainee.forward(batch, probing)
+        trainee.backward()
 
     def _last(self) -> list[Record]:
         """The evaluation after the last step."""
@@ -435,6 +452,7 @@ class Session:
             records += self._update_lane(self._of_lane(index), numbers, rate, probing)
         if probing:
             self._layers_at = self.step
+        self._updated.clear()
         self.step += 1
         return records
 
@@ -450,7 +468,8 @@ class Session:
                 continue
             loss, error, *_ = numbers[lane]
             if math.isfinite(loss):
-                ended += self._attempt([lane], partial(lane.update, rate))
+                if lane not in self._updated:
+                    ended += self._attempt([lane], partial(lane.update, rate))
                 pairs.append((loss, error))
             else:
                 sentence = (
@@ -571,6 +590,7 @@ class Session:
             "layers_every": self._layers_every,
             "together": self._together,
             "profiles": self._profiles,
+            "graphs": self._graphs,
             "learning_rates": self.learning_rates,
             "ended": {_key(lane): lane.ended for lane in self._lanes},
             "deleted": {_key(lane): lane.deleted for lane in self._lanes},
@@ -608,6 +628,7 @@ class Session:
             layers_every=state["layers_every"],
             together=state["together"],
             profiles=state["profiles"],
+            graphs=state["graphs"],
             progress=progress,
         )
         checkpoint.check_fingerprint(state["data"], session.dataset, path)
