@@ -385,3 +385,20 @@ def test_a_run_is_named_with_lane_and_step(service: RunService, token: str) -> N
     _, problems = scene(service, Look(nets=(token,)))
     assert len(problems) == 1
     assert "run:abcd.0@120" in problems[0]
+
+
+def test_a_fault_in_one_instrument_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("by nothing")
+
+    desk = Desk()
+    monkeypatch.setattr(instrument_feed, "get_service", lambda: desk)
+    faulty = replace(instrument("lesions"), figure=broken)
+    monkeypatch.setattr("explorer.ui.look.instrument", lambda key: faulty)
+    answer = json.loads(instrument_feed.answer({"nets": "digits_plain_56", "theme": "dark"}))
+    assert answer["figure"]["data"] == []
+    assert "ZeroDivisionError: by nothing" in answer["lanes"][0]["error"]
+    assert answer["lanes"][0]["done"]
+    assert "ZeroDivisionError" in caplog.text

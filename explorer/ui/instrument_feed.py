@@ -7,21 +7,24 @@ measurement that was given up is asked for again.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
+
+import plotly.graph_objects as go
 
 from explorer.charts import Theme
 from explorer.errors import SkipscopeError
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService, get_service
 from explorer.shipped import shipped
-from explorer.ui.instruments import Asking, Choice, Flag, Lane, Row
+from explorer.ui.instruments import Asking, Choice, Flag, Instrument, Lane, Row
 from explorer.ui.look import Look, Scene, from_query, scene, to_query
 from explorer.ui.measurements import Measured, Measurements
 from explorer.ui.sources import SourceNet
@@ -52,10 +55,8 @@ def answer(query: Mapping[str, str]) -> bytes:
     with _bodies_lock:
         body = _bodies.get(key)
     if body is None:
-        body = json.dumps(
-            {"version": version, "poll_ms": poll, **_answer(shown, measured, theme)},
-            separators=(",", ":"),
-        ).encode()
+        said = {"version": version, "poll_ms": poll, **_safely(shown, measured, theme)}
+        body = json.dumps(said, separators=(",", ":")).encode()
         with _bodies_lock:
             _bodies[key] = body
             while len(_bodies) > _KEPT:
@@ -114,7 +115,7 @@ def _look_at(service: RunService, shown: Scene, index: int, net: SourceNet) -> M
 
 def _of_card(kind: str, payload: Mapping[str, Any], net: SourceNet) -> dict[str, Any] | None:
     """What the card of shipped weights holds of this very question: it need not be measured."""
-    if net.source["source"] != "shipped":
+    if net.source.get("source") != "shipped":  # empty where no net is needed
         return None
     card = shipped()[net.source["name"]]
     usual = {"net": net.source, "data": card.data.model_dump(mode="json"), "n_images": None}
@@ -131,6 +132,24 @@ def leave(service: RunService, look: Look) -> None:
         if index not in shown.refused:
             with suppress(SkipscopeError):  # what could not be asked needs no leaving
                 measurements.leave(*question(shown, index))
+
+
+def _safely(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dict[str, Any]:
+    """The answer; a fault in an instrument's own file is a sentence, and the page goes on."""
+    try:
+        return _answer(shown, measured, theme)
+    except Exception as error:
+        logging.getLogger(__name__).exception("the instrument %s", shown.instrument.key)
+        words = error if isinstance(error, SkipscopeError) else f"{type(error).__name__}: {error}"
+        problem = f"This cannot be drawn ({words}); the server's log has the whole report."
+        failed = {i: replace(m, result=None, done=True, error=problem) for i, m in measured.items()}
+        nothing = go.Figure(layout={"height": 300})
+        return {**_answer(replace(shown, instrument=_blank(shown, nothing)), failed, theme)}
+
+
+def _blank(shown: Scene, figure: go.Figure) -> Instrument:
+    """An instrument that draws and says nothing, in the place of one that cannot."""
+    return replace(shown.instrument, figure=lambda *_: figure, formula=lambda *_: [])
 
 
 def _answer(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dict[str, Any]:

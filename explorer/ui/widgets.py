@@ -18,6 +18,7 @@ def select(
     *,
     words: dict[Any, str] | None = None,
     help: str | None = None,
+    width: int | Literal["stretch"] = "stretch",
 ) -> None:
     st.session_state[key] = value
     st.selectbox(
@@ -25,6 +26,7 @@ def select(
         options,
         key=key,
         help=help,
+        width=width,
         format_func=lambda option: (words or {}).get(option, str(option)),
         on_change=lambda: on_change(st.session_state[key]),
     )
@@ -41,6 +43,7 @@ def number(
     step: float,
     help: str | None = None,
     format: str | None = None,
+    width: int | Literal["stretch"] = "stretch",
 ) -> None:
     whole = isinstance(value, int)
     cast: type = int if whole else float
@@ -53,6 +56,32 @@ def number(
         key=key,
         help=help,
         format=format,
+        width=width,
+        on_change=lambda: on_change(st.session_state[key]),
+    )
+
+
+def slider(
+    label: str,
+    key: str,
+    value: float,
+    on_change: Callable[[Any], None],
+    *,
+    least: float,
+    most: float,
+    step: float,
+    help: str | None = None,
+    width: int | Literal["stretch"] = "stretch",
+) -> None:
+    st.session_state[key] = float(value)
+    st.slider(
+        label,
+        min_value=float(least),
+        max_value=float(most),
+        step=float(step),
+        key=key,
+        help=help,
+        width=width,
         on_change=lambda: on_change(st.session_state[key]),
     )
 

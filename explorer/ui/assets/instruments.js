@@ -132,7 +132,11 @@ class Follower {
     this.plot.setAttribute("aria-label", [this.title, ...news.captions].join(". "));
     this.find("sk-stage").style.minHeight = `${news.figure.layout.height ?? 380}px`;
     const drawn = JSON.stringify(news.figure);
-    if (drawn !== this.drawn) {
+    if (nothing) {
+      // An empty figure's axes would be kept as if a person had chosen them.
+      if (this.drawn && window.Plotly) window.Plotly.purge(this.plot);
+      this.drawn = null;
+    } else if (drawn !== this.drawn) {
       this.drawn = drawn;
       const Plotly = await loadPlotly();
       news.figure.layout.autosize = true;

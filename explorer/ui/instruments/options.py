@@ -153,7 +153,11 @@ class Whole:
 
 @dataclass(frozen=True)
 class Number:
-    """A number that need not be whole."""
+    """A number that need not be whole.
+
+    Attributes:
+        slider: Drawn as one, where the way there says as much as the number.
+    """
 
     name: str
     label: str
@@ -163,6 +167,7 @@ class Number:
     step: float
     help: str | None = None
     when: Callable[[Options], bool] = always
+    slider: bool = False
 
     def usual(self, present: Present) -> Any:
         return self.default

@@ -47,6 +47,7 @@ LIBRARY_NETS = {
 PICTURES = ("png", "jpg", "jpeg", "webp", "bmp", "gif")
 OWN_DATA = "each net's own"
 PATIENCE = 4.0  # seconds for another library's net, the first time it is looked at
+NARROW, WIDE = 190, 260  # pixels of a number's box, and of a list
 FEW = 4  # options of at most so many values are a row of buttons
 
 
@@ -385,12 +386,31 @@ def _option(shown: Scene, option: Option) -> None:
                 )
             else:
                 widgets.select(
-                    option.label, key, list(values), value, chosen, words=values, help=option.help
+                    option.label,
+                    key,
+                    list(values),
+                    value,
+                    chosen,
+                    words=values,
+                    help=option.help,
+                    width=WIDE,
                 )
         case OwnImage():
             _own_image(option, key, value, chosen)
         case Flag():
             widgets.toggle(option.label, key, value, chosen, help=option.help)
+        case Number() if option.slider:
+            widgets.slider(
+                option.label,
+                key,
+                value,
+                chosen,
+                least=option.least,
+                most=option.most,
+                step=option.step,
+                help=option.help,
+                width=WIDE,
+            )
         case Whole() | Number():
             widgets.number(
                 option.label,
@@ -401,6 +421,7 @@ def _option(shown: Scene, option: Option) -> None:
                 most=option.most,
                 step=option.step,
                 help=option.help,
+                width=NARROW,
             )
 
 
