@@ -147,6 +147,9 @@ def test_a_trainings_folder_as_layer_by_step(
     of = ("gradients", folder, "--view", "history", "--lane", "2", "--of")
     assert json_of(capsys, *of, "gates")["quantity"] == "gate_mean"
     assert len(json_of(capsys, *of, "outputs")["layers"]) == 8
+    responses = json_of(capsys, *of, "responses")
+    assert (responses["quantity"], responses["n_images"]) == ("response_sd", 100)
+    assert [row["name"] for row in responses["layers"]][-1] == "stages.2.units.1.transform.conv"
     code, page, _ = run(capsys, "gradients", folder, "--view", "history")
     assert code == 0
     assert "step 20" in page

@@ -400,7 +400,7 @@ def test_history_is_a_table_of_the_records() -> None:
     figure = history_figure([(0, "a", history), (1, "b", history)], theme="dark")
     assert [trace.z.shape for trace in figure.data] == [(2, 5), (2, 5)]
     np.testing.assert_allclose(figure.data[0].z[1], math.log10(3))
-    with pytest.raises(RunError, match=r"no records of gates by layer yet"):
+    with pytest.raises(RunError, match=r"no records of gates yet"):
         LayerHistory.from_records(records, "gate_mean", [], **told)
 
 

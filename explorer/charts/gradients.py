@@ -109,6 +109,6 @@ def gradients_at_init_figure(
         )
     if not parameters:
         figure.add_hline(y=1, line={"color": figure.layout.font.color, "width": 1, "dash": "dot"})
-    figure.update_yaxes(type="log", exponentformat="power")
-    figure.update_layout(showlegend=True, margin={"l": 76, "b": 120})
+    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    figure.update_layout(showlegend=True, margin={"l": 76, "b": 120}, legend={"tracegroupgap": 0})
     return figure

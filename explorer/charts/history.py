@@ -15,6 +15,7 @@ _WORDS = {
     "parameter_rms": ("layer", "RMS of ∂L/∂W"),
     "output_rms": ("block", "RMS of ∂ℓ/∂y"),
     "gate_mean": ("block", "mean T(x)"),
+    "response_sd": ("layer", "sd of the response"),
 }
 
 
@@ -23,17 +24,17 @@ def history_figure(
 ) -> go.Figure:
     """A heat map a lane, one below the other, all on one colour scale; 1 is nearest the input.
 
-    Gradients are on a log scale. All lanes must hold the same quantity.
+    Gradients are on a log scale, gates from 0 to 1. All lanes must hold the same quantity.
     """
     quantity = lanes[0][2].quantity if lanes else "parameter_rms"
     what, title = _WORDS[quantity]
     figure = panels(theme, [name for _, name, _ in lanes], x="step", y=f"{what} (1: input)")
-    log = quantity != "gate_mean"
+    log = quantity in ("parameter_rms", "output_rms")
     with np.errstate(divide="ignore", invalid="ignore"):
         tables = [np.log10(h.values) if log else h.values for _, _, h in lanes]
     finite = np.concatenate([t[np.isfinite(t)] for t in tables]) if tables else np.empty(0)
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    if not log:
+    if quantity == "gate_mean":
         low, high = 0.0, 1.0
     for i, ((_, name, history), table) in enumerate(zip(lanes, tables, strict=True)):
         figure.add_heatmap(

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from explorer.results import GradientTerms, LayerGradients, LayerHistory
 
 VIEWS = ("layers", "terms", "init", "scaling", "history")
-QUANTITIES = ("parameters", "outputs", "gates")
 
 
 def run_gradients(args: argparse.Namespace) -> None:
@@ -40,8 +39,10 @@ def _refuse_what_means_nothing(args: argparse.Namespace) -> None:
             raise SpecError(f"--{option} is for --view {view}; leave it out, or take that view.")
     if args.lane is not None and args.view != "history":
         raise SpecError("--lane is for --view history; leave it out, or take that view.")
-    if args.of == "gates" and args.view != "history":
-        raise SpecError("--of gates is for --view history; `skipscope gates` has the other views.")
+    if args.of in ("gates", "responses") and args.view != "history":
+        raise SpecError(
+            f"--of {args.of} is for --view history; `skipscope {args.of}` has the other views."
+        )
     if args.weights is not None and args.view in ("init", "scaling", "history"):
         raise SpecError(f"--view {args.view} takes no --weights: leave them out.")
 
@@ -298,6 +299,7 @@ def _history(args: argparse.Namespace) -> None:
         "parameters": "parameter_rms",
         "outputs": "output_rms",
         "gates": "gate_mean",
+        "responses": "response_sd",
     }[args.of]
     results = [
         layer_history(
@@ -306,7 +308,7 @@ def _history(args: argparse.Namespace) -> None:
             quantity,
             net=token_of(experiment.lanes[lane]),
             data=experiment.data.name,
-            n_images=experiment.training.batch_size,
+            batch_size=experiment.training.batch_size,
         )
         for lane in lanes
     ]
@@ -327,7 +329,7 @@ def _history_page(result: LayerHistory) -> None:
     n = len(result.steps)
     moments = sorted({round(i * (n - 1) / 7) for i in range(8)})
     text.write(
-        f"{result.net}: {result.quantity} at {len(moments)} of {n} recorded steps, on batches of "
+        f"{result.net}: {result.quantity} at {len(moments)} of {n} recorded steps, on "
         f"{result.n_images} images of {result.data} (--csv has all)\n"
     )
     rows = [

@@ -307,10 +307,10 @@ def _gradients(command: Command) -> None:
     )
     gradients.add_argument(
         "--of",
-        type=_one_of("parameters", "outputs", "gates"),
+        type=_one_of("parameters", "outputs", "gates", "responses"),
         default="parameters",
         help="figures of layers, init and history: parameters (default) or outputs; of history "
-        "also gates",
+        "also gates or responses",
     )
     gradients.add_argument(
         "--n", type=_whole, help="training images (default 256; terms 128, init and scaling 64)"

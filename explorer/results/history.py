@@ -15,12 +15,13 @@ from explorer.results.training import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-Quantity = Literal["parameter_rms", "output_rms", "gate_mean"]
-# kind of record, and its key
-_RECORDED: dict[Quantity, tuple[str, str]] = {
-    "parameter_rms": ("layers", "parameter_rms"),
-    "output_rms": ("layers", "output_rms"),
-    "gate_mean": ("gates", "mean"),
+Quantity = Literal["parameter_rms", "output_rms", "gate_mean", "response_sd"]
+# kind of record, its key, and what it is called where there is none
+RECORDED: dict[Quantity, tuple[str, str, str]] = {
+    "parameter_rms": ("layers", "parameter_rms", "gradients by layer"),
+    "output_rms": ("layers", "output_rms", "gradients by layer"),
+    "gate_mean": ("gates", "mean", "gates"),
+    "response_sd": ("responses", "sd", "responses by layer"),
 }
 
 
@@ -30,7 +31,8 @@ class LayerHistory:
 
     Attributes:
         quantity: ``parameter_rms`` or ``output_rms`` (see :class:`LayerGradients`; on the
-            training batch of that step), or ``gate_mean`` (mean of T(x) over that batch).
+            training batch of that step), ``gate_mean`` (mean of T(x) over that batch), or
+            ``response_sd`` (see :class:`LayerResponses`; on fixed training images).
         rows: Layers that count as depth, or units, in forward order.
         steps: Updates done when it was measured.
         values: (rows, steps); NaN where it was not finite.
@@ -67,13 +69,10 @@ class LayerHistory:
         Raises:
             RunError: Nothing was recorded yet.
         """
-        kind, key = _RECORDED[quantity]
+        kind, key, words = RECORDED[quantity]
         found = [record for record in records if record.kind == kind]
         if not found:
-            what = "gates" if kind == "gates" else "gradients"
-            raise RunError(
-                f"This training has no records of {what} by layer yet: let it run for a few steps."
-            )
+            raise RunError(f"This training has no records of {words} yet: let it run a little.")
         stride = 1
         while len(found) > most * stride:
             stride *= 2

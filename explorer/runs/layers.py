@@ -9,11 +9,7 @@ from explorer.errors import NotApplicableError
 from explorer.results import LayerHistory, Record
 from explorer.results.history import Quantity
 
-KINDS: dict[Quantity, str] = {
-    "parameter_rms": "layers",
-    "output_rms": "layers",
-    "gate_mean": "gates",
-}
+RESPONSE_IMAGES = 100  # explorer.training.recording.IMAGES, which imports torch; a test compares
 
 
 def layer_history(
@@ -23,14 +19,14 @@ def layer_history(
     *,
     net: str,
     data: str,
-    n_images: int,
+    batch_size: int,
 ) -> LayerHistory:
     """The history of one lane; see :class:`LayerHistory`.
 
     Args:
         plan: Of the lane's net, whose layers, units and gates the recorded numbers are.
         records: Of that lane alone, in order of step.
-        n_images: Of a training batch.
+        batch_size: Images of a training batch.
 
     Raises:
         NotApplicableError: Gates are asked for, and the net has none.
@@ -41,6 +37,9 @@ def layer_history(
         # Projections and gates have no place on the depth axis.
         kept = [i for i, layer in enumerate(plan.weight_layers) if layer.depth_index]
         rows = [plan.weight_layers[i].name for i in kept]
+    elif quantity == "response_sd":
+        inner = [*plan.stem, *(layer for unit in plan.units for layer in unit.layers)]
+        rows = [layer.name for layer in inner if layer.depth_index and layer in plan.weight_layers]
     elif quantity == "output_rms":
         rows = [unit.name for unit in plan.units]
     else:
@@ -50,6 +49,7 @@ def layer_history(
                 f"The training of a {plan.spec.family} net records no transform gates; look at its "
                 "gradients, or train a highway net, such as fc_highway_50."
             )
+    n_images = RESPONSE_IMAGES if quantity == "response_sd" else batch_size
     return LayerHistory.from_records(
         records, quantity, rows, net=net, data=data, n_images=n_images, kept=kept
     )

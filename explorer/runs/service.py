@@ -24,11 +24,11 @@ from explorer.errors import DataError, RunError, SkipscopeError
 from explorer.external import check_name
 from explorer.names import title_of, token_of
 from explorer.results import LayerHistory, Record
-from explorer.results.history import Quantity
+from explorer.results.history import RECORDED, Quantity
 from explorer.runs import steering
 from explorer.runs.desk import Job, JobDesk, JobHandle
 from explorer.runs.history import LaneHistory
-from explorer.runs.layers import KINDS, layer_history
+from explorer.runs.layers import layer_history
 from explorer.runs.pictures import is_picture, keep_picture, picture_path
 from explorer.runs.process import WorkerOptions, WorkerProcess
 from explorer.runs.protocol import (
@@ -356,11 +356,11 @@ class RunService:
         net = spec.lanes[lane]
         return layer_history(
             blueprint(net),
-            self._store.lane_records(experiment, lane, KINDS[quantity]),
+            self._store.thinned(experiment, lane, RECORDED[quantity][0], 400),
             quantity,
             net=token_of(net),
             data=spec.data.name,
-            n_images=spec.training.batch_size,
+            batch_size=spec.training.batch_size,
         )
 
     def moment(self, experiment: str, step: int) -> MomentView:

@@ -365,16 +365,6 @@ class Store:
             for cursor, kind, lane, step, payload in rows
         ]
 
-    def lane_records(self, experiment: str, lane: int, kind: str) -> list[Record]:
-        """All records of one kind of a lane, in order of step."""
-        with self._read() as database:
-            rows = database.execute(
-                "SELECT step, payload FROM records WHERE experiment = ? AND lane = ? AND kind = ? "
-                "ORDER BY step",
-                (experiment, lane, kind),
-            ).fetchall()
-        return [Record(kind, lane, step, json.loads(payload)) for step, payload in rows]
-
     def history(self, experiment: str, lanes: int) -> list[LaneHistory]:
         """The curves and latest profiles of every lane, thinned where they are very long."""
         return [self._lane_history(experiment, lane) for lane in range(lanes)]

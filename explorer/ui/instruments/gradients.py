@@ -102,7 +102,7 @@ def _digits(value: float) -> float | None:
 INSTRUMENT = Instrument(
     key="gradients",
     title="Gradients",
-    group="signals",
+    group="gradients",
     order=10,
     question="Does the signal that trains the first layers arrive?",
     explains=(

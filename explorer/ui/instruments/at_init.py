@@ -1,0 +1,110 @@
+"""Gradients of fresh nets against depth (He15 §4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from explorer.charts import Theme, gradients_at_init_figure
+from explorer.results import GradientsAtInit
+from explorer.ui.instruments.blocks import kept, rounded
+from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
+from explorer.ui.instruments.options import Choice, Options
+from explorer.ui.instruments.words import so_far, times
+
+FAMILIES = ("plain_20", "resnet_v2_20", "highway_19", "densenet_40_k12")
+
+
+def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
+    empty = {"data": "", "n_images": 0, "rows": []}
+    sweep = GradientsAtInit.from_json(lanes[0].result if lanes else empty)
+    made = gradients_at_init_figure(sweep, of=options["of"], theme=theme)
+    if options.get("narrow"):  # one column of names below
+        made.update_layout(height=520, margin={"b": 250}, legend={"y": -0.3})
+    return made
+
+
+def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
+    said = []
+    for lane in lanes:
+        sweep = GradientsAtInit.from_json(lane.result)
+        seeds = len({row.seed for row in sweep.rows})
+        for (family, norm), (depth, middle, *_) in sweep.curves(options["of"]).items():
+            first, last = middle[0], middle[-1]
+            if len(depth) < 2 or not np.isfinite([first, last]).all() or min(first, last) <= 0:
+                continue
+            said.append(
+                f"{family} {'with' if norm else 'without'} batch norm: at {depth[-1]:.0f} layers "
+                f"{times(last / first)} what it is at {depth[0]:.0f} (median of {seeds} seeds, "
+                f"{sweep.n_images} images{so_far(lane)})."
+            )
+    return said
+
+
+def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
+    if options["of"] == "parameters":
+        return ["RMS(∂L/∂W) = √( Σ (∂L/∂w)² / |W| ) over the first layer's weights"]
+    return ["RMS(∂ℓ/∂y) of the first block's output ÷ that of the last block's: 1 keeps its size"]
+
+
+def table(result: Result) -> list[Row]:
+    return [
+        {
+            "net": row.family,
+            "batch norm": "yes" if row.batch_norm else "no",
+            "depth": row.depth,
+            "seed": row.seed,
+            "loss": rounded(row.loss),
+            "first layer": rounded(row.first_layer),
+            "last layer": rounded(row.last_layer),
+            "first block ÷ last": rounded(row.scale("outputs")),
+        }
+        for row in GradientsAtInit.from_json(result).rows
+    ]
+
+
+def payload(asking: Asking) -> dict[str, Any]:
+    norms = {"both": [True, False], "with": [True], "without": [False]}
+    return {
+        **kept(asking),
+        "nets": list(FAMILIES),
+        "batch_norm": norms[asking.options["norm"]],
+        "seeds": [asking.seed + i for i in range(3)],
+    }
+
+
+INSTRUMENT = Instrument(
+    key="at_init",
+    title="Against depth",
+    group="start",
+    order=16,
+    question="Does the gradient reach the first layer of a fresh net, however deep?",
+    explains=(
+        "Each point is an untrained net of that depth; filled with batch norm, open without, bars "
+        "from the least to the greatest of three seeds, on a log scale. Look for lines that fall "
+        "or climb by powers of ten with depth, and for those that stay."
+    ),
+    figure_of=(
+        "He et al. 2015, section 4.1, say of their plain nets with batch norm that neither forward "
+        "nor backward signals vanish; here both cases, and other families, from 8 to 56 layers."
+    ),
+    job="gradients_at_init",
+    figure=figure,
+    caption=caption,
+    formula=formula,
+    table=table,
+    mode="untrained nets; batch norm by the batch itself, as in a training step",
+    payload=payload,
+    options=(
+        Choice(
+            "of",
+            "Gradient of",
+            {"parameters": "first layer's weights", "outputs": "first block ÷ last block"},
+        ),
+        Choice("norm", "Batch norm", {"both": "both", "with": "with", "without": "without"}),
+    ),
+    needs_net=False,
+)
