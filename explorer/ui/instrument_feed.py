@@ -221,20 +221,26 @@ def conditions(shown: Scene, lanes: Sequence[Lane]) -> list[str]:
 
 
 def _condition(shown: Scene, lane: Lane) -> str:
-    net, result = shown.subjects[lane.index], lane.result
-    words = [net.origin]
-    if isinstance(result.get("step"), int) and net.stamp is not None:
-        words[0] = f"{net.origin.rsplit(', ', 1)[0]}, weights of step {result['step']:,}"
+    net, result, one = shown.subjects[lane.index], lane.result, shown.instrument
+    words = [_origin(net, result)] if one.needs_net else []
+    n = result.get("n_images")
     if "decision" in result:
         words.append(f"{result['decision']['image']}, {net.info.title}")
-    elif shown.instrument.takes_images:
+    elif one.takes_images or isinstance(n, int):
         shape = "×".join(str(n) for n in net.info.input_shape)
-        n = result.get("n_images")
         images = f"{n:,} images of" if isinstance(n, int) else "images of"
         words.append(f"{images} {net.info.title}, {shape}")
-    words.append(str(result.get("precision") or result.get("dtype") or "float32"))
-    words.append(shown.instrument.mode)
+    if one.recorded is None:
+        words.append(str(result.get("precision") or result.get("dtype") or "float32"))
+    words.append(one.mode)
     return " · ".join(words)
+
+
+def _origin(net: SourceNet, result: Mapping[str, Any]) -> str:
+    """Where the weights come from, with the step that was measured."""
+    if isinstance(result.get("step"), int) and net.stamp is not None:
+        return f"{net.origin.rsplit(', ', 1)[0]}, weights of step {result['step']:,}"
+    return net.origin
 
 
 def _table(lane: Lane, rows: Any) -> dict[str, Any]:

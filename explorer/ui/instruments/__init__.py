@@ -64,7 +64,6 @@ GROUPS: dict[Group, str] = {
     "gradients": "Gradients",
     "responses": "What blocks do",
     "gates": "Gates",
-    "signals": "Layer by layer",
     "paths": "Paths",
     "features": "One answer",
     "start": "Before training",

@@ -16,9 +16,7 @@ from explorer.runs.service import RunService
 from explorer.specs import DataInfo, DataSpec
 from explorer.ui.instruments.options import Option, Options
 
-Group = Literal[
-    "blocks", "gradients", "responses", "gates", "paths", "features", "start", "loss", "signals"
-]
+Group = Literal["blocks", "gradients", "responses", "gates", "paths", "features", "start", "loss"]
 Result = dict[str, Any]
 Row = Mapping[str, str | int | float | None]
 

@@ -112,7 +112,7 @@ def not_for(plan: Blueprint) -> str | None:
 INSTRUMENT = Instrument(
     key="sensitivity",
     title="Sensitivity of F",
-    group="signals",
+    group="responses",
     order=70,
     question="How loud is a small change of the target for the residual branch?",
     explains=(
