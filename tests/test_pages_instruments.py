@@ -41,12 +41,15 @@ NETS: dict[str, tuple[str, str | None]] = {
     "history": (RUN, None),
     "responses": ("plain_8;width=4", None),
     "scaling": ("resnet_v2_8;width=4", "plain_8;width=4"),
+    "multiplicity": ("resnet_v2_8;width=4", None),
+    "paths": ("resnet_v2_8;width=4", "plain_8;width=4"),
     "propagation": ("plain_8;width=4", None),
     "reuse": ("densenet_10_k3", "plain_8;width=4"),
     "sensitivity": ("resnet_v2_8;width=4", "plain_8;width=4"),
     "shattering": ("", None),
     "surface": ("resnet_v2_8;width=4", None),
     "terms": ("resnet_v2_8;width=4", "plain_8;width=4"),
+    "unravelled": ("resnet_v2_8;width=4", "plain_8;width=4"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -111,6 +111,28 @@ def segmented(
         format_func=lambda option: options[option],
         label_visibility=label_visibility,
         on_change=lambda: on_change(st.session_state[key] or value),
+    )
+
+
+def pills(
+    label: str,
+    key: str,
+    options: dict[str, str],
+    values: Sequence[str],
+    on_change: Callable[[Any], None],
+    *,
+    help: str | None = None,
+) -> None:
+    """A row of buttons of which any number are chosen."""
+    st.session_state[key] = list(values)
+    st.pills(
+        label,
+        list(options),
+        key=key,
+        selection_mode="multi",
+        format_func=lambda option: options[option],
+        help=help,
+        on_change=lambda: on_change(st.session_state[key]),
     )
 
 

@@ -55,6 +55,7 @@ from explorer.ui.instruments.options import (
     Options,
     OwnImage,
     Present,
+    Several,
     UnitPick,
     Whole,
 )
@@ -119,6 +120,7 @@ __all__ = [
     "Present",
     "Result",
     "Row",
+    "Several",
     "UnitPick",
     "Whole",
     "instrument",

@@ -125,6 +125,41 @@ class ClassPick(Choice):
 
 
 @dataclass(frozen=True)
+class Several:
+    """Any of a few values, none at first.
+
+    Attributes:
+        values: Words by value; no value has a dot in it.
+    """
+
+    name: str
+    label: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    help: str | None = None
+    when: Callable[[Options], bool] = always
+
+    def choices(self, present: Present) -> Mapping[str, str]:
+        return self.values
+
+    def usual(self, present: Present) -> Any:
+        return ()
+
+    def read(self, text: str, present: Present) -> Any:
+        values = self.choices(present)
+        chosen = text.split(".") if text else []
+        for value in chosen:
+            if value not in values:
+                raise SpecError(
+                    f"{self.name} must be some of {', '.join(list(values)[:16])}, not "
+                    f"{value[:40]!r}."
+                )
+        return tuple(value for value in values if value in chosen)
+
+    def write(self, value: Any) -> str:
+        return ".".join(value)
+
+
+@dataclass(frozen=True)
 class Whole:
     """A whole number."""
 

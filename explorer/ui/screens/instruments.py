@@ -27,6 +27,7 @@ from explorer.ui.instruments import (
     Number,
     Option,
     OwnImage,
+    Several,
     Whole,
     instruments,
 )
@@ -424,6 +425,10 @@ def _option(shown: Scene, option: Option) -> None:
                 width=NARROW,
             )
 
+        case Several():
+            several = dict(option.choices(shown.present))
+            if several:
+                widgets.pills(option.label, key, several, value, chosen, help=option.help)
 
 def _own_image(option: OwnImage, key: str, value: str, chosen: Callable[[Any], None]) -> None:
     """An image file of the visitor's own, which stands for the test image while it is chosen."""
