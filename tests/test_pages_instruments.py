@@ -228,6 +228,7 @@ def test_another_librarys_net_asks_for_images_and_is_measured_on_them(tmp_path: 
         {"instrument": "gradients;of"},
         {"n": "99999999999999999999"},
         {"data": "folder"},
+        {"hide": "everything"},
     ],
 )
 def test_a_wrong_link_is_a_warning_on_a_working_page(query: dict[str, str]) -> None:
@@ -265,3 +266,19 @@ def test_what_a_link_does_to_the_wrong_net_is_a_sentence() -> None:
     assert not test.exception
     (lane,) = followed(**query)["lanes"]
     assert "3 blocks" in lane["error"]
+
+
+def test_a_class_is_shown_what_its_teacher_left_in() -> None:
+    query = {"nets": "plain_8;width=4", "instrument": "gradients"}
+    test = open_page(**query, hide="nets.instrument.options")
+    assert not test.exception
+    assert not test.warning
+    assert not test.button_group
+    assert [box.key for box in test.selectbox] == ["instruments.data"]
+    test.number_input(key="instruments.n").set_value(40).run()
+    assert first(test.query_params["hide"]) == "nets.instrument.options"
+    shared = AppTest.from_string(PAGE, default_timeout=60)
+    shared.session_state["instruments.share.open"] = True
+    shared.run()
+    shared.button_group(key="instruments.share").set_value(["images"]).run()
+    assert shared.code[0].value.endswith("&instrument=lesions&hide=images")

@@ -20,6 +20,12 @@ from explorer.ui.state import PageState, data_token, parse_data
 
 DEFAULT_NETS = ("digits_plain_56", "digits_resnet_v2_56")
 SEED = 7
+CONTROLS = {
+    "nets": "the nets",
+    "images": "the images",
+    "instrument": "the choice of instrument",
+    "options": "its options",
+}
 MOST_IMAGES = 1_000_000
 T = TypeVar("T")
 
@@ -33,6 +39,7 @@ class Look:
         chosen: Texts of the options that are not at their default.
         data: None measures each net on what it was trained on, else on the digits.
         n_images: None takes the instrument's own number.
+        hide: Of ``CONTROLS``: what this page leaves out, for a class.
     """
 
     nets: tuple[str, ...] = DEFAULT_NETS
@@ -41,6 +48,7 @@ class Look:
     data: DataSpec | None = None
     n_images: int | None = None
     seed: int = SEED
+    hide: tuple[str, ...] = ()
 
     def with_option(self, name: str, text: str | None) -> Look:
         """Another value of one option; None takes its default."""
@@ -66,6 +74,8 @@ def to_query(look: Look) -> dict[str, str]:
         query["n"] = str(look.n_images)
     if look.seed != SEED:
         query["seed"] = str(look.seed)
+    if look.hide:
+        query["hide"] = ".".join(look.hide)
     return query
 
 
@@ -107,6 +117,7 @@ def from_query(query: Mapping[str, str]) -> tuple[Look, list[str]]:
             data=attempt("data", _read_data, None),
             n_images=attempt("n", lambda text: _whole(text, "n", 1, MOST_IMAGES), None),
             seed=attempt("seed", lambda text: _whole(text, "seed", 0, 2**31 - 1), SEED),
+            hide=attempt("hide", _read_hidden, ()),
         ),
         problems,
     )
@@ -122,6 +133,14 @@ def _read_data(text: str) -> DataSpec | None:
     data = parse_data(text)
     data_info(data)
     return data
+
+
+def _read_hidden(text: str) -> tuple[str, ...]:
+    named = text.split(".")
+    for part in named:
+        if part not in CONTROLS:
+            raise SpecError(f"hide must be some of {', '.join(CONTROLS)}, not {part[:40]!r}.")
+    return tuple(control for control in CONTROLS if control in named)
 
 
 def _whole(text: str, name: str, least: int, most: int) -> int:

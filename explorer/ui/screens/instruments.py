@@ -32,7 +32,7 @@ from explorer.ui.instruments import (
     instruments,
 )
 from explorer.ui.instruments.rearranged import HandPick
-from explorer.ui.look import MOST_IMAGES, Look, Scene, from_query, scene, to_query
+from explorer.ui.look import CONTROLS, MOST_IMAGES, Look, Scene, from_query, scene, to_query
 from explorer.ui.say import plain, warn
 from explorer.ui.settings import DATA
 from explorer.ui.sources import WEIGHTS, SourceNet, offered, source_net
@@ -70,10 +70,10 @@ def page() -> None:
     )
     for sentence in problems:
         warn(sentence)
-    if shown.instrument.needs_net:
-        _nets(service, shown)
-    with st.container(key="instruments", gap="xsmall"):
-        _picker(shown)
+    _nets(service, shown)
+    if "instrument" not in look.hide:
+        with st.container(key="instruments", gap="xsmall"):
+            _picker(shown)
     _instrument(shown)
 
 
@@ -102,19 +102,45 @@ def _leave_last(service: RunService, look: Look) -> None:
 
 def _nets(service: RunService, shown: Scene) -> None:
     look = shown.look
-    with st.container(key="nets"):
-        columns = st.columns(max(2, len(shown.nets)), gap="small")
-        for index, net in enumerate(shown.nets):
-            with columns[index], st.container(key=f"card-net{index}", border=True, gap="xsmall"):
-                _net(service, shown, index, net)
+    if shown.instrument.needs_net:
+        with st.container(key="nets"):
+            columns = st.columns(max(2, len(shown.nets)), gap="small")
+            for index, net in enumerate(shown.nets):
+                with (
+                    columns[index],
+                    st.container(key=f"card-net{index}", border=True, gap="xsmall"),
+                ):
+                    _net(service, shown, index, net)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if len(look.nets) < MAX_LANES:
+        addable = shown.instrument.needs_net and len(look.nets) < MAX_LANES
+        if addable and "nets" not in look.hide:
             with widgets.drawer("Add a net", "nets.add.open") as opened:
                 if opened:
                     _choose_net(service, look, None)
-        with widgets.drawer("Images", "instruments.images.open") as opened:
-            if opened:
-                _images(shown)
+        if "images" not in look.hide:
+            with widgets.drawer("Images", "instruments.images.open") as opened:
+                if opened:
+                    _images(shown)
+        if not look.hide:  # a lesson's page stays what the teacher made it
+            with widgets.drawer("Share", "instruments.share.open") as opened:
+                if opened:
+                    _share(look)
+
+
+def _share(look: Look) -> None:
+    """The link to this page, and to one for a class that leaves some of the controls out."""
+    st.markdown("**This page as a link**: nets, images, instrument and seed are in it.")
+    hidden = st.pills(
+        "Leave out, for a class that is to look at the rest",
+        list(CONTROLS),
+        selection_mode="multi",
+        key="instruments.share",
+        format_func=lambda control: CONTROLS[control],
+    )
+    shared = replace(look, hide=tuple(control for control in CONTROLS if control in hidden))
+    address = (st.context.url or "").split("?")[0]
+    link = urlencode(to_query(shared), safe=",;=:|@")
+    st.code(f"{address}?{link}", language=None, wrap_lines=True)
 
 
 def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:
@@ -129,22 +155,25 @@ def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:
             f'<h2 class="sk-name"><span class="sk-dot sk-dot-{index}"></span>'
             f"{escape(net.name)}</h2>"
         )
-        with widgets.drawer("Change", f"net{index}.open") as opened:
-            if opened:
-                _choose_net(service, look, net.token)
-                st.button(
-                    "Remove this net",
-                    key=f"net{index}.remove",
-                    disabled=len(shown.nets) == 1,
-                    on_click=lambda: _update(
-                        lambda now: now.with_nets(
-                            tuple(t for i, t in enumerate(now.nets) if i != index)
-                        )
-                    ),
-                )
+        if "nets" not in look.hide:
+            with widgets.drawer("Change", f"net{index}.open") as opened:
+                if opened:
+                    _choose_net(service, look, net.token)
+                    _remove_net(shown, index)
     st.html(f'<p class="sk-origin">{escape(net.origin)}</p>')
     if index in shown.refused:
         st.info(plain(shown.refused[index]))
+
+
+def _remove_net(shown: Scene, index: int) -> None:
+    st.button(
+        "Remove this net",
+        key=f"net{index}.remove",
+        disabled=len(shown.nets) == 1,
+        on_click=lambda: _update(
+            lambda now: now.with_nets(tuple(t for i, t in enumerate(now.nets) if i != index))
+        ),
+    )
 
 
 def _choose_net(service: RunService, look: Look, token: str | None) -> None:
@@ -358,7 +387,7 @@ def _suggest(shown: Scene) -> None:
 
 def _options(shown: Scene) -> None:
     visible = [o for o in shown.instrument.options if o.when(shown.options)]
-    if not visible:
+    if not visible or "options" in shown.look.hide:
         return
     if any(isinstance(option, HandPick) for option in visible):
         hand_editor(shown, _update)
@@ -396,6 +425,10 @@ def _option(shown: Scene, option: Option) -> None:
                     help=option.help,
                     width=WIDE,
                 )
+        case Several():
+            several = dict(option.choices(shown.present))
+            if several:
+                widgets.pills(option.label, key, several, value, chosen, help=option.help)
         case OwnImage():
             _own_image(option, key, value, chosen)
         case Flag():
@@ -425,10 +458,6 @@ def _option(shown: Scene, option: Option) -> None:
                 width=NARROW,
             )
 
-        case Several():
-            several = dict(option.choices(shown.present))
-            if several:
-                widgets.pills(option.label, key, several, value, chosen, help=option.help)
 
 def _own_image(option: OwnImage, key: str, value: str, chosen: Callable[[Any], None]) -> None:
     """An image file of the visitor's own, which stands for the test image while it is chosen."""
