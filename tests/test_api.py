@@ -16,7 +16,7 @@ NAMES = {
     *("evaluate_program", "gate_means", "layer_gradients", "lesion_curve", "load_data"),
     *("load_pretrained", "load_weights", "predict", "spec_of", "title_of", "token_of", "train"),
     *("WorkedExample", "feature_reuse", "loss_surface", "propagation", "sensitivity"),
-    *("shattered_gradients",),
+    *("shattered_gradients", "attribute", "unit_conductance", "activation_maps"),
     *("adapt", "export_code", "load_external"),
     *("gradients_by_length", "multiplicity", "path_gradients", "path_lengths", "unravelled_view"),
     *(
@@ -76,7 +76,7 @@ def test_a_notebook_session() -> None:
         on_record=lambda record: kinds.add(record.kind),
     )
     assert session.step == 20
-    assert kinds == {"step", "eval", "layers", "gates"}
+    assert kinds == {"step", "eval", "layers", "gates", "responses", "lesions"}
     plain, highway = session.nets
     curve = explorer.lesion_curve(plain, dataset, n_images=100)
     assert curve.net == "plain_8;width=4"
