@@ -404,6 +404,46 @@ def test_gradients_are_the_originals(dataset: Dataset) -> None:
         gate_means(net, dataset)
 
 
+def test_terms_and_responses_are_the_originals(dataset: Dataset) -> None:
+    from explorer.probes.gradient_terms import gradient_terms
+    from explorer.probes.responses import branch_responses, estimation_error, layer_responses
+    from explorer.probes.select import some_images
+
+    torch.manual_seed(1)
+    original = stirred(narrow(BasicBlock, [2, 1, 1, 1]))
+    net = adapt(original, name="a_net", input_shape=SHAPE)
+    pixels, labels = some_images(net, dataset, 10, train=True)
+    terms = gradient_terms(net, dataset, n_images=10)
+    original.train()
+    y = original.maxpool(original.relu(original.bn1(original.conv1(dataset.normalise(pixels)))))
+    h = original.layer1[0](y).detach().requires_grad_()
+    tail = (original.layer2, original.layer3, original.layer4, original.avgpool, nn.Flatten())
+    logits = original.fc(nn.Sequential(original.layer1[1], *tail)(h))
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), h)
+    assert terms.units[1] == "layer1.1"
+    assert terms.whole[1] == pytest.approx(gradient.norm().item() / 10**0.5, rel=1e-3)
+    assert terms.theory() is None
+
+    original = stirred(narrow(BasicBlock, [2, 1, 1, 1]))
+    net = adapt(original, name="a_net", input_shape=SHAPE)
+    pixels, _ = some_images(net, dataset, None)
+    with torch.no_grad():
+        stem = original.bn1(original.conv1(dataset.normalise(pixels)))
+        y = original.maxpool(stem.relu())
+        block = original.layer1[0]
+        branch = block.bn2(block.conv2(block.bn1(block.conv1(y)).relu()))
+        total = block.downsample(y) + branch
+    found = layer_responses(net, dataset)
+    sd = dict(zip(found.layers, found.sd, strict=True))
+    assert found.statistics == "running"
+    assert sd["stem.conv1"] == pytest.approx(stem.std(correction=0).item(), rel=1e-3)
+    assert sd["layer1.0.residual.conv2"] == pytest.approx(branch.std(correction=0).item(), rel=1e-3)
+    assert not any("shortcut" in name for name in sd)
+    branches = branch_responses(net, dataset)
+    assert branches.cut[0] == pytest.approx((total < 0).double().mean().item(), abs=1e-3)
+    assert len(estimation_error(net, dataset).units) == 2  # the other stages have one unit each
+
+
 def test_graphs_and_titles_take_adapted_nets(pair: tuple[nn.Module, AdaptedNet]) -> None:
     from explorer.graph import to_dot, to_svg
     from explorer.names import title_of, token_of
