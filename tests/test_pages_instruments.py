@@ -53,7 +53,7 @@ NETS: dict[str, tuple[str, str | None]] = {
 }
 
 
-CHEAPLY = {"shattering": ";seeds=1", "surface": ";points=9"}
+CHEAPLY = {"at_init": ";norm=with", "shattering": ";seeds=1", "surface": ";points=9"}
 
 
 @pytest.fixture(scope="module", autouse=True)
