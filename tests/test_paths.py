@@ -249,7 +249,13 @@ def test_figures() -> None:
     shares = path_share_figure([(0, "a", lengths, one), (1, "b", lengths, None)])
     np.testing.assert_allclose(shares.data[0].y, binomial(9) * 100)
     assert sum(shares.data[2].y) == pytest.approx(100)
-    assert len(shares.data) == 5
+    assert len(shares.data) == 4  # the bars once: both nets have as many paths
+    longer = path_lengths(blueprint(spec_of("resnet_v2_26")))
+    both = path_share_figure([(0, "a", lengths, None), (1, "b", longer, None)])
+    assert [trace.name for trace in both.data if trace.type == "bar"] == [
+        "all paths, n = 9",
+        "all paths, n = 12",
+    ]
 
     slider = toy_figure([(0, "a", 9, one)])
     assert len(slider.layout.sliders[0].steps) == len(slider.data) - 2
@@ -261,8 +267,12 @@ def test_figures() -> None:
     )
 
     many = multiplicity_figure([(0, "a", multiplicity(spec_of("resnet_v2_20")))])
-    assert many.layout.xaxis.type == many.layout.yaxis.type == "log"
-    assert set(many.data[1].y) == {2.0**9}
+    assert many.layout.xaxis.type == "log"
+    assert set(many.data[1].y) == {9}
+    assert many.layout.yaxis.tickprefix == "2<sup>"
+    huge = multiplicity(spec_of("fc_residual_1300"))
+    assert huge.net.two_way == 1299
+    assert multiplicity_figure([(0, "a", huge)], against="depth").data
     for make in (path_gradient_figure, path_share_figure, toy_figure, multiplicity_figure):
         assert not make([], theme="dark").data
     assert not unravelled_figure([]).data

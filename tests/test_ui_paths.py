@@ -63,7 +63,7 @@ def test_the_gradients_are_told_apart() -> None:
         assert one.figure(lanes, chosen, "light").data
         assert len(one.caption(lanes, chosen)) == 2
     first, second = one.caption(lanes, options("paths"))
-    assert "2^27 paths, 64 test images." in first
+    assert "2²⁷ paths, 64 test images." in first
     assert "Summed by length, exactly, the gradient is on lengths" in first
     assert "(Veit et al.) (2 draws for each of 64 images)" in first
     assert "so far" in second
@@ -95,11 +95,11 @@ def test_paths_are_counted() -> None:
     for show in ("lengths", "nets"):
         assert one.figure(lanes, options("multiplicity", show=show), "dark").data
     said = one.caption(lanes, options("multiplicity"))
-    assert "2^27 = 1.34e+08 paths, 13.5 blocks long on average" in said[0]
+    assert "2²⁷ = 1.3·10⁸ paths, 13.5 blocks long on average" in said[0]
     assert said[1] == "plain_20: one path, through every block."
     assert "a path of a training step has 20.1 on average" in said[2]
     said = one.caption(lanes, options("multiplicity", show="nets"))
-    assert "of width 64, 2^27 with" in said[0]
+    assert "of width 64, 2²⁷ with" in said[0]
     foreign = lane(NET, {**lanes[0].result, "multiplicity": None})
     assert "no other depths" in one.caption([foreign], options("multiplicity", show="nets"))[0]
     assert one.figure([foreign], options("multiplicity", show="nets"), "light").layout

@@ -153,18 +153,11 @@ def path_share_figure(
     figure = base_figure(
         theme, x="path length: residual branches taken", y="share by length, %", height=380
     )
+    _add_paths(figure, [lengths.two_way for _, _, lengths, _ in lanes], theme)
     for lane, name, lengths, gradients in lanes:
         style = lane_style(lane)
         colour = style.colour(theme)
         before = "" if len(lanes) == 1 else f"{name}: "
-        figure.add_bar(
-            x=np.arange(lengths.two_way + 1),
-            y=lengths.shares * 100,
-            name=f"{before}all paths",
-            legendgroup=f"lane{lane}",
-            marker={"color": faded(colour, 0.3)},
-            hovertemplate=f"{name}<br>%{{y:.3g}} % of all paths have length %{{x}}<extra></extra>",
-        )
         if lengths.in_training is not None:
             figure.add_scatter(
                 x=np.arange(lengths.two_way + 1),
@@ -199,6 +192,20 @@ def path_share_figure(
     return figure
 
 
+def _add_paths(figure: go.Figure, lanes: Sequence[int], theme: Theme) -> None:
+    """Bars of all 2ⁿ paths by length: once for nets of the same n."""
+    several = len(set(lanes)) > 1
+    for n in dict.fromkeys(lanes):
+        figure.add_bar(
+            x=np.arange(n + 1),
+            y=binomial(n) * 100,
+            name=f"all paths, n = {n}" if several else "all paths",
+            marker={"color": faded(muted(theme), 0.35)},
+            hovertemplate=f"%{{y:.3g}} % of 2<sup>{n}</sup> paths have length %{{x}}"
+            "<extra></extra>",
+        )
+
+
 def toy_figure(
     lanes: Sequence[tuple[int, str, int, PathGradients | None]],
     *,
@@ -216,21 +223,13 @@ def toy_figure(
     )
     ratios = RATIOS if ratio is None else (ratio,)
     opens_with = 0 if ratio is not None else RATIOS.index(0.25)
-    visible: list[int] = []  # which of the ratios a trace belongs to; −1 stays
+    _add_paths(figure, [n for _, _, n, _ in lanes], theme)
+    visible = [-1] * len(figure.data)  # which of the ratios a trace belongs to; −1 stays
     for lane, name, n, gradients in lanes:
         style = lane_style(lane)
         colour = style.colour(theme)
         before = "" if len(lanes) == 1 else f"{name}: "
         lengths = np.arange(n + 1)
-        figure.add_bar(
-            x=lengths,
-            y=binomial(n) * 100,
-            name=f"{before}all paths (r = 1)",
-            legendgroup=f"lane{lane}",
-            marker={"color": faded(colour, 0.3)},
-            hovertemplate=f"{name}<br>%{{y:.3g}} % of all paths have length %{{x}}<extra></extra>",
-        )
-        visible.append(-1)
         for place, r in enumerate(ratios):
             share = toy(n, r)
             ends = effective_range(share)
@@ -299,7 +298,7 @@ def multiplicity_figure(
         ):
             figure.add_scatter(
                 x=[getattr(net, against) for net in nets],
-                y=[2.0**net.two_way for net in nets],
+                y=[net.two_way for net in nets],
                 name=words if len(lanes) == 1 else f"{name}: {words}",
                 mode="lines+markers",
                 legendgroup=f"lane{lane}",
@@ -314,7 +313,7 @@ def multiplicity_figure(
             )
         figure.add_scatter(
             x=[getattr(found.net, against)],
-            y=[2.0**found.net.two_way],
+            y=[found.net.two_way],
             mode="markers",
             marker={
                 "symbol": "circle-open",
@@ -327,7 +326,8 @@ def multiplicity_figure(
             showlegend=False,
             hovertemplate=f"{name}: 2<sup>{found.net.two_way}</sup> paths<extra></extra>",
         )
-    figure.update_yaxes(type="log", exponentformat="power")
+    # 2ⁿ on a log axis is n on a linear one, and no number is too great for that.
+    figure.update_yaxes(tickprefix="2<sup>", ticksuffix="</sup>", rangemode="tozero")
     figure.update_xaxes(type="log" if against == "parameters" else "linear", exponentformat="SI")
     figure.update_layout(showlegend=True)
     return figure

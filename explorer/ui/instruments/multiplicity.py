@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from explorer.paths import effective_range
 from explorer.results import Multiplicity, PathLengths
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
 from explorer.ui.instruments.options import Choice, Options
-from explorer.ui.instruments.words import percent
+from explorer.ui.instruments.words import percent, power
 
 
 def _lengths(lane: Lane) -> PathLengths:
@@ -49,8 +50,8 @@ def _words(lane: Lane, show: str) -> str:
     if show == "lengths":
         low, high = effective_range(lengths.shares) or (0, n)
         words = (
-            f"{lane.name}: 2^{n} = {2.0**n:.3g} paths, {lengths.mean:.3g} blocks long on average; "
-            f"{percent(lengths.between(low, high))} of them have {low} to {high} blocks."
+            f"{lane.name}: {power(2, n)} = {_number(n)} paths, {lengths.mean:.3g} blocks long on "
+            f"average; {percent(lengths.between(low, high))} of them have {low} to {high} blocks."
         )
         if lengths.in_training is not None:
             mean = float(np.arange(n + 1) @ lengths.in_training)
@@ -58,13 +59,21 @@ def _words(lane: Lane, show: str) -> str:
         return words
     others = _others(lane.result)
     if others is None:
-        return f"{lane.name}: 2^{n} paths; another library's net has no other depths here."
+        return f"{lane.name}: {power(2, n)} paths; another library's net has no other depths here."
     deepest, widest = others.deeper[-1], others.wider[-1]
     return (
-        f"{lane.name}: 2^{n} paths with {others.net.parameters:,} parameters. Of depth "
-        f"{deepest.depth} it would have 2^{deepest.two_way} with {deepest.parameters:,}; of width "
-        f"{widest.width}, 2^{widest.two_way} with {widest.parameters:,}."
+        f"{lane.name}: {power(2, n)} paths with {others.net.parameters:,} parameters. Of depth "
+        f"{deepest.depth} it would have {power(2, deepest.two_way)} with {deepest.parameters:,}; "
+        f"of width {widest.width}, {power(2, widest.two_way)} with {widest.parameters:,}."
     )
+
+
+def _number(n: int) -> str:
+    """2ⁿ: "512", "1.3·10⁸"."""
+    if n < 20:
+        return f"{2**n:,}"
+    whole, rest = divmod(n * math.log10(2), 1)
+    return f"{10**rest:.1f}·{power(10, int(whole))}"
 
 
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
@@ -77,7 +86,7 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
         k = lengths.two_way // 2
         lines.append(
             f"{lane.name}: n = {lengths.two_way}, C({lengths.two_way}, {k}) ÷ "
-            f"2^{lengths.two_way} = {percent(float(lengths.shares[k]), 2)}"
+            f"{power(2, lengths.two_way)} = {percent(float(lengths.shares[k]), 2)}"
         )
     return lines
 

@@ -14,7 +14,7 @@ from explorer.path_counts import parts_ways
 from explorer.results import CurveKind, PathCurve, PathGradients, PathLengths, PathToy
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row, one_net
 from explorer.ui.instruments.options import Choice, Number, Options, Whole
-from explorer.ui.instruments.words import count, percent, so_far
+from explorer.ui.instruments.words import count, percent, power, so_far
 
 SAID: dict[CurveKind, str] = {
     "coherent": "Summed by length, exactly",
@@ -56,7 +56,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
             said.append(_toy_words(lane, result, options["r"]))
             continue
         words = (
-            f"{lane.name}, 2^{result.two_way} paths, {count(result.n_images, 'test image')}"
+            f"{lane.name}, {power(2, result.two_way)} paths, {count(result.n_images, 'test image')}"
             f"{so_far(lane)}."
         )
         for curve in result.curves():
@@ -194,7 +194,7 @@ INSTRUMENT = Instrument(
         Whole(
             "draws",
             "Draws an image",
-            2,
+            4,
             0,
             50,
             help="Random paths of every length, and random signs; 0 for the exact curve alone.",

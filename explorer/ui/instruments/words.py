@@ -31,6 +31,11 @@ def count(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+def power(base: int, exponent: int) -> str:
+    """ "2²⁷"."""
+    return f"{base}{str(exponent).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
 def so_far(lane: Lane) -> str:
     """Said of results that are still being refined."""
     return "" if lane.done else ", so far"
