@@ -20,13 +20,16 @@ from explorer.names import spec_of
 from explorer.nets import Net
 from explorer.probes import (
     activations,
+    deletions,
     gates,
     gradients,
+    held_gates,
     lesions,
     paths,
     programs,
     responses,
     reuse,
+    shuffles,
     surface,
     unravelled,
 )
@@ -49,12 +52,14 @@ from explorer.results import (
     Floats,
     GateDistribution,
     GateImage,
+    GateLesions,
     GateMaps,
     GateMeans,
     GradientsAtInit,
     GradientTerms,
     LayerGradients,
     LayerResponses,
+    LesionBand,
     LesionCurve,
     LossSurface,
     Method,
@@ -65,10 +70,14 @@ from explorer.results import (
     Record,
     Sensitivity,
     ShortcutScaling,
+    ShuffleLesions,
+    StageLesions,
     SurfaceNorm,
+    SwapLesions,
     UnitConductance,
     UnravelledView,
 )
+from explorer.results.lesion_studies import GateValue, Moves
 from explorer.specs import (
     DATASETS,
     RECIPES,
@@ -98,12 +107,142 @@ def lesion_curve(
     data: Data = "digits",
     *,
     n_images: int | None = None,
+    recalibrate: int = 0,
     name: str | None = None,
     on_progress: Callable[[LesionCurve, float], None] | None = None,
 ) -> LesionCurve:
     """Accuracy after deleting each unit; see :func:`explorer.probes.lesions.lesion_curve`."""
     net, dataset = matched(net, load_data(data))
-    return lesions.lesion_curve(net, dataset, n_images=n_images, name=name, on_progress=on_progress)
+    return lesions.lesion_curve(
+        net,
+        dataset,
+        n_images=n_images,
+        recalibrate=recalibrate,
+        name=name,
+        on_progress=on_progress,
+    )
+
+
+def lesion_band(
+    net: Net,
+    data: Data = "digits",
+    *,
+    k: int | None = None,
+    trials: int = 10,
+    seed: int = 0,
+    n_images: int | None = None,
+    recalibrate: int = 0,
+    name: str | None = None,
+    on_progress: Callable[[LesionBand, float], None] | None = None,
+) -> LesionBand:
+    """Accuracy after deleting 1 … k units at random (Veit16 Fig 5a).
+
+    See :func:`explorer.probes.deletions.lesion_band`.
+    """
+    net, dataset = matched(net, load_data(data))
+    return deletions.lesion_band(
+        net,
+        dataset,
+        k=k,
+        trials=trials,
+        seed=seed,
+        n_images=n_images,
+        recalibrate=recalibrate,
+        name=name,
+        on_progress=on_progress,
+    )
+
+
+def stage_lesions(
+    net: Net,
+    data: Data = "digits",
+    *,
+    n_images: int | None = None,
+    recalibrate: int = 0,
+    name: str | None = None,
+) -> StageLesions:
+    """Accuracy without whole stages; see :func:`explorer.probes.deletions.stage_lesions`."""
+    net, dataset = matched(net, load_data(data))
+    return deletions.stage_lesions(
+        net, dataset, n_images=n_images, recalibrate=recalibrate, name=name
+    )
+
+
+def shuffle_lesions(
+    net: Net,
+    data: Data = "digits",
+    *,
+    points: int = 12,
+    trials: int = 8,
+    moves: Moves = "pairs",
+    seed: int = 0,
+    n_images: int | None = None,
+    recalibrate: int = 0,
+    name: str | None = None,
+    on_progress: Callable[[ShuffleLesions, float], None] | None = None,
+) -> ShuffleLesions:
+    """Accuracy with units of one shape reordered more and more (Veit16 Fig 5b).
+
+    See :func:`explorer.probes.shuffles.shuffle_lesions`.
+    """
+    net, dataset = matched(net, load_data(data))
+    return shuffles.shuffle_lesions(
+        net,
+        dataset,
+        points=points,
+        trials=trials,
+        moves=moves,
+        seed=seed,
+        n_images=n_images,
+        recalibrate=recalibrate,
+        name=name,
+        on_progress=on_progress,
+    )
+
+
+def swap_lesions(
+    net: Net,
+    data: Data = "digits",
+    *,
+    stage: int | None = None,
+    n_images: int | None = None,
+    recalibrate: int = 0,
+    name: str | None = None,
+    on_progress: Callable[[SwapLesions, float], None] | None = None,
+) -> SwapLesions:
+    """Accuracy with every two units swapped; see :func:`explorer.probes.shuffles.swap_lesions`."""
+    net, dataset = matched(net, load_data(data))
+    return shuffles.swap_lesions(
+        net,
+        dataset,
+        stage=stage,
+        n_images=n_images,
+        recalibrate=recalibrate,
+        name=name,
+        on_progress=on_progress,
+    )
+
+
+def gate_lesions(
+    net: Net,
+    data: Data = "digits",
+    *,
+    values: Sequence[GateValue] = (0.0, 1.0, "mean"),
+    n_images: int | None = None,
+    recalibrate: int = 0,
+    name: str | None = None,
+    on_progress: Callable[[GateLesions, float], None] | None = None,
+) -> GateLesions:
+    """Accuracy with gates held; see :func:`explorer.probes.held_gates.gate_lesions`."""
+    return held_gates.gate_lesions(
+        net,
+        load_data(data),
+        values=values,
+        n_images=n_images,
+        recalibrate=recalibrate,
+        name=name,
+        on_progress=on_progress,
+    )
 
 
 def evaluate_program(
@@ -111,12 +250,16 @@ def evaluate_program(
     data: Data,
     program: programs.Program,
     *,
+    gates: programs.Gates | None = None,
     n_images: int | None = None,
+    recalibrate: int = 0,
     name: str | None = None,
 ) -> ProgramResult:
     """Accuracy with these units in this order; see :mod:`explorer.probes.programs`."""
     net, dataset = matched(net, load_data(data))
-    return programs.evaluate_program(net, dataset, program, n_images=n_images, name=name)
+    return programs.evaluate_program(
+        net, dataset, program, gates=gates, n_images=n_images, recalibrate=recalibrate, name=name
+    )
 
 
 def layer_gradients(

@@ -12,6 +12,13 @@ from explorer.charts.gradient_terms import gradient_terms_figure, shortcut_scali
 from explorer.charts.gradients import gradient_figure, gradients_at_init_figure
 from explorer.charts.history import history_figure
 from explorer.charts.image import probability_figure
+from explorer.charts.lesion_studies import (
+    gate_lesion_figure,
+    lesion_band_figure,
+    shuffle_figure,
+    stage_figure,
+    swap_figure,
+)
 from explorer.charts.lesions import lesion_figure
 from explorer.charts.palette import LANE_STYLES, Theme, lane_style
 from explorer.charts.paths import (
@@ -52,6 +59,7 @@ __all__ = [
     "gate_distribution_figure",
     "gate_figure",
     "gate_image_figure",
+    "gate_lesion_figure",
     "gate_map_figure",
     "gradient_figure",
     "gradient_likeness_figure",
@@ -60,6 +68,7 @@ __all__ = [
     "history_figure",
     "input_gradient_figure",
     "lane_style",
+    "lesion_band_figure",
     "lesion_figure",
     "loss_line_figure",
     "multiplicity_figure",
@@ -71,7 +80,10 @@ __all__ = [
     "reuse_figure",
     "sensitivity_figure",
     "shortcut_scaling_figure",
+    "shuffle_figure",
+    "stage_figure",
     "surface_figure",
+    "swap_figure",
     "toy_figure",
     "training_figure",
     "unravelled_figure",

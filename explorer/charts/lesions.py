@@ -24,7 +24,11 @@ def lesion_figure(
             all units is its place on the axis, so blocks that cannot be deleted leave a gap.
         chance: Accuracy of guessing, in [0, 1]; drawn as a dotted line.
     """
-    figure = base_figure(theme, x="deleted block (1 is nearest the input)", y="accuracy, %")
+    figure = base_figure(
+        theme,
+        x="deleted block (1 is nearest the input)",
+        y=accuracy_of([curve.n_images for *_, curve in lanes]),
+    )
     for lane, name, all_units, curve in lanes:
         style = lane_style(lane)
         colour = style.colour(theme)
@@ -77,3 +81,11 @@ def lesion_figure(
     figure.update_yaxes(range=[0, 102])
     figure.update_layout(showlegend=True)
     return figure
+
+
+def accuracy_of(n_images: Sequence[int]) -> str:
+    """The axis' title: on how many images the accuracies were measured."""
+    if not n_images:
+        return "accuracy, %"
+    low, high = min(n_images), max(n_images)
+    return f"accuracy, % of {low:,}{'' if low == high else f' to {high:,}'} images"

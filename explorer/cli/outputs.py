@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol
 
 from explorer.cli import text
@@ -35,7 +38,10 @@ def add_outputs(parser: argparse._ActionsContainer) -> None:
         help="the interactive figure as one page that opens offline",
     )
     how.add_argument(
-        "--png", type=Path, metavar="FILE", help="the figure as a picture (needs kaleido)"
+        "--png",
+        type=Path,
+        metavar="FILE",
+        help="the figure as a picture (needs kaleido and Chrome)",
     )
 
 
@@ -62,32 +68,74 @@ def deliver(
     elif args.csv:
         text.write(result.to_frame().to_csv(index=False).rstrip("\n"))
     elif args.html is not None:
-        _write_figure(args.html, _titled(figure(), title), picture=False)
+        made = figure()
+        _write(args.html, lambda: args.html.write_text(page(made, title), "utf-8"))
     elif args.png is not None:
-        _write_figure(args.png, _titled(figure(), title), picture=True)
+        made = figure()
+        _write(args.png, lambda: _draw(args.png, made, title))
     else:
         return False
     return True
 
 
-def _titled(figure: go.Figure, title: str) -> go.Figure:
-    return figure.update_layout(title={"text": title, "font": {"size": 16}}, margin={"t": 64})
+def page(figure: go.Figure, title: str) -> str:
+    """The figure as one HTML page that needs no network: plotly's script is inside."""
+    body = figure.to_html(
+        full_html=False, include_plotlyjs=True, config={"displaylogo": False, "responsive": True}
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{escape(title)}</h1>{body}</body></html>\n"
+    )
 
 
-def _write_figure(path: Path, figure: go.Figure, *, picture: bool) -> None:
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:1.5rem auto;padding:0 1rem;"
+    "background:#fff;color:#1c2430}h1{font-size:1.15rem}"
+)
+WIDTH = 1000  # of a picture, in points of two pixels
+
+
+def _draw(path: Path, figure: go.Figure, title: str) -> None:
+    height = max(600, int(figure.layout.height or 0) + 64)
+    figure.update_layout(
+        title={"text": "<br>".join(wrap(title, 95)), "font": {"size": 16, "color": "#1c2430"}},
+        margin={"t": 84},
+        paper_bgcolor="#ffffff",  # a picture may be shown on any ground
+    )
+    figure.write_image(path, format="png", width=WIDTH, height=height, scale=2)
+
+
+def _write(path: Path, work: Callable[[], object]) -> None:
+    """Do it, and say so.
+
+    Raises:
+        SkipscopeError: One sentence: the file cannot be written, or what draws pictures is missing.
+    """
+    if not path.parent.is_dir():
+        raise SkipscopeError(f"{str(path)!r} cannot be written: there is no folder {path.parent}.")
     try:
-        if picture:
-            height = max(600, int(figure.layout.height or 0) + 40)
-            figure.write_image(path, format="png", width=1000, height=height, scale=2)
-        else:
-            figure.write_html(path, include_plotlyjs=True)
+        work()
     except OSError as error:
         raise SkipscopeError(
             f"{str(path)!r} cannot be written: {error.strerror or error}."
         ) from None
-    except (ValueError, RuntimeError) as error:  # kaleido is missing, or its browser
+    except (ValueError, RuntimeError, ImportError) as error:  # kaleido is missing, or its browser
+        if importlib.util.find_spec("kaleido") is None:
+            raise SkipscopeError(
+                "Pictures are drawn by kaleido, which is not installed: pip install "
+                "'skipscope[png]', or take --html."
+            ) from None
         raise SkipscopeError(
-            "Pictures are drawn by kaleido with a Chrome or Chromium: pip install "
-            f"'skipscope[png]', or take --html. ({str(error).strip().splitlines()[0]})"
+            "Pictures are drawn by a Chrome or Chromium, and none could be started: install one, "
+            f"name it in the variable BROWSER_PATH, or take --html. ({_reason(error)})"
         ) from None
     text.note(f"Wrote {path}.")
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong."""
+    said = error.args[0] if error.args else error
+    return (str(said).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -99,9 +99,9 @@ Every command explains itself: skipscope train --help""",
     _gates(command)
     _paths(command)
     _one_image(command)
+    _activations(command)
     _features_and_surface(command)
     _before_training(command)
-    _activations(command)
     _export(command)
     _publish_and_bench(command)
     return parser, made
@@ -257,26 +257,74 @@ def _train(command: Command) -> None:
 def _instruments(command: Command) -> None:
     lesions = command(
         "lesions",
-        "explorer.cli.measure:run_lesions",
-        "delete each unit in turn and measure the accuracy",
-        "Deleting leaves what goes round the unit: the shortcut of a residual unit, the carried\n"
-        "input of a highway unit, the earlier features of a dense unit. A plain net falls to\n"
-        "chance, a residual net hardly notices (Veit et al. 2016, Fig 3).",
+        "explorer.cli.lesions:run_lesions",
+        "delete, move or swap units of a trained net and measure the accuracy",
+        "one: delete each unit in turn. Deleting leaves what goes round the unit: the shortcut of\n"
+        "a residual unit, the carried input of a highway unit, the earlier features of a dense\n"
+        "unit. A plain net falls to chance, a residual net hardly notices (Veit et al. 2016,\n"
+        "Fig 3). random: delete 1 to K units drawn at random (Fig 5a). shuffle: reorder units of\n"
+        "one shape more and more, against Kendall's τ (Fig 5b). swap: every two units of one\n"
+        "shape. stages: all of a stage that can be deleted. gates: hold the gate of each highway\n"
+        "unit, or gated shortcut, at a value instead of letting it look at its input.",
         """\
   skipscope lesions digits_resnet_v2_56
+  skipscope lesions digits_plain_56 digits_resnet_v2_56 --html fig3.html
   skipscope lesions digits_plain_56 --json
+  skipscope lesions digits_resnet_v2_56 --kind random --k 20 --trials 10 --png fig5a.png
+  skipscope lesions digits_resnet_v2_56 --kind random --recalibrate
+  skipscope lesions digits_resnet_v2_56 --kind shuffle --moves neighbours --csv
+  skipscope lesions digits_resnet_v2_56 --kind swap --stage 1
+  skipscope lesions digits_densenet_40_k12 --kind stages --class 7
+  skipscope lesions digits_fc_highway_50 --kind gates --hold 0,1,mean
   skipscope lesions resnet_v2_20 --data cifar10 --weights lane-1-resnet_v2_20.safetensors
   skipscope lesions runs/he15/lane-1-resnet_v1_20.safetensors --n 1000
   skipscope lesions torchvision_resnet50 --weights default --data my_photos""",
     )
-    for parser, images, default in ((lesions, "test images (default all)", None),):
-        _net(parser)
-        _data(parser, "measure on this (default: what it was trained on, else digits)")
-        _weights(parser)
-        parser.add_argument("--n", type=_whole, default=default, help=images)
-        _seed(parser, "of the fresh weights where there are no trained ones")
-        _device(parser)
-        _json(parser)
+    lesions.add_argument("nets", nargs="+", metavar="NAME", help=_NAME)
+    lesions.add_argument(
+        "--kind",
+        type=_one_of("one", "random", "shuffle", "swap", "stages", "gates"),
+        default="one",
+        help="one (default), random, shuffle, swap, stages or gates",
+    )
+    lesions.add_argument(
+        "--k", type=_whole, help="of random: most units deleted (default 20, or all)"
+    )
+    lesions.add_argument(
+        "--trials", type=_whole, metavar="N", help="of random: draws (10); of shuffle: walks (8)"
+    )
+    lesions.add_argument(
+        "--points", type=_whole, metavar="N", help="of shuffle: orders of each walk (default 12)"
+    )
+    lesions.add_argument(
+        "--moves",
+        type=_one_of("pairs", "neighbours"),
+        help="of shuffle: any pairs change places (default), or neighbours, down to reversed order",
+    )
+    lesions.add_argument("--stage", type=_whole, metavar="N", help="of swap: one stage, from 1")
+    lesions.add_argument(
+        "--hold", type=_gate_values, metavar="VALUES", help="of gates: default 0,1,mean"
+    )
+    lesions.add_argument(
+        "--recalibrate",
+        action="store_true",
+        help="measure batch norm's statistics anew for each lesion, on 512 training images",
+    )
+    lesions.add_argument(
+        "--class", dest="of_class", metavar="NAME", help="accuracy among the images of this class"
+    )
+    lesions.add_argument(
+        "--precision",
+        type=_one_of("float32", "bfloat16"),
+        default="float32",
+        help="float32 (default), or bfloat16 for a quick look",
+    )
+    lesions.add_argument("--n", type=_whole, help="test images (default all)")
+    _data(lesions, "measure on this (default: what it was trained on, else digits)")
+    _weights(lesions)
+    _seed(lesions, "of what is drawn, and of fresh weights where there are no trained ones")
+    _device(lesions)
+    add_outputs(lesions)
 
 
 def _gradients(command: Command) -> None:
@@ -947,6 +995,22 @@ def _from_zero(value: str) -> int:
 
 def _wholes(value: str) -> tuple[int, ...]:
     return tuple(_whole(part.strip()) for part in value.split(","))
+
+
+def _gate_values(value: str) -> tuple[float | str, ...]:
+    """Numbers from 0 to 1, or ``mean``, separated by commas."""
+    values: list[float | str] = []
+    for part in (part.strip() for part in value.split(",")):
+        try:
+            number = float(part)
+        except ValueError:
+            number = math.nan
+        if part != "mean" and not 0 <= number <= 1:
+            raise argparse.ArgumentTypeError(
+                f"give values from 0 to 1 or mean, such as 0,1,mean, not {part!r}"
+            )
+        values.append("mean" if part == "mean" else number)
+    return tuple(values)
 
 
 def _numbers(value: str) -> tuple[float, ...]:

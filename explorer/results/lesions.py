@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
+from explorer.errors import NotApplicableError
 from explorer.results.common import Floats, floats, wilson_interval
 
 if TYPE_CHECKING:
@@ -69,6 +71,44 @@ def listed(values: Floats) -> Any:
     if values.ndim == 1:
         return [float(v) if math.isfinite(v) else None for v in values]
     return [listed(row) for row in values]
+
+
+class HasClasses(Protocol):
+    """A result that may also be known class by class."""
+
+    @property
+    def by_class(self) -> ByClass | None: ...
+
+
+R = TypeVar("R", bound=HasClasses)
+
+
+def of_class(result: R, which: str) -> R:
+    """The same result for the images of one class alone; its ``data`` says so.
+
+    Raises:
+        NotApplicableError: There is no such class, or no image of it.
+    """
+    classes = result.by_class
+    if classes is None:
+        raise NotApplicableError("This result was not kept class by class; measure it again.")
+    if which not in classes.names:
+        near = difflib.get_close_matches(which, classes.names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(classes.names)}."
+        raise NotApplicableError(f"There is no class {which!r}: {hint}")
+    index = classes.names.index(which)
+    n = int(classes.n_images[index])
+    if n == 0:
+        raise NotApplicableError(f"Among these images is none of the class {which!r}; take more.")
+    shown: R = replace(  # type: ignore[type-var]
+        result,
+        data=f"{result.data}, class {which}",  # type: ignore[attr-defined]
+        n_images=n,
+        baseline_accuracy=float(classes.baseline[index]),
+        accuracy=classes.accuracy[..., index],
+        by_class=None,
+    )
+    return shown
 
 
 @dataclass(frozen=True)

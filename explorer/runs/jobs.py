@@ -24,18 +24,25 @@ from explorer.nets.weights import fitted_to, load_pretrained, load_weights
 from explorer.probes.gates import gate_means
 from explorer.probes.gradients import layer_gradients
 from explorer.probes.image import read_image
-from explorer.probes.lesions import lesion_curve
 from explorer.probes.match import normalised_for, telling_apart
 from explorer.probes.predict import predict
 from explorer.probes.programs import evaluate_programs, without
 from explorer.probes.timing import time_forward
-from explorer.results import ForwardTiming, LesionCurve, Prediction
+from explorer.results import ForwardTiming, Prediction
 from explorer.runs.instruments.activations import activations
 from explorer.runs.instruments.answers import answers
 from explorer.runs.instruments.at_init import propagation, shattering
 from explorer.runs.instruments.attribution import attribution, conductance
 from explorer.runs.instruments.gates import gate_distribution, gate_image, gate_maps
 from explorer.runs.instruments.gradients import gradient_terms, gradients_at_init, shortcut_scaling
+from explorer.runs.instruments.lesions import (
+    gate_lesions,
+    lesion_band,
+    lesions,
+    shuffle_lesions,
+    stage_lesions,
+    swap_lesions,
+)
 from explorer.runs.instruments.paths import path_counts, paths, unravelled
 from explorer.runs.instruments.responses import (
     branches,
@@ -157,24 +164,6 @@ class Context:
     def _tell(self, text: str, share: float) -> None:
         self.progress(share, text)
         self.cancelled()
-
-
-def lesions(context: Context, payload: Payload) -> Payload:
-    warm, dataset = context.net(payload["net"]), context.dataset(payload)
-
-    def tell(curve: LesionCurve, share: float) -> None:
-        context.partial({**curve.to_json(), "step": warm.step})
-        context.progress(share, f"{curve.n_images} images")
-
-    curve = lesion_curve(
-        warm.net,
-        dataset,
-        n_images=payload["n_images"],
-        name=warm.name,
-        on_progress=tell,
-        cancelled=context.cancelled,
-    )
-    return {**curve.to_json(), "step": warm.step}
 
 
 def evaluate(context: Context, payload: Payload) -> Payload:
@@ -305,6 +294,11 @@ def blueprint(context: Context, payload: Payload) -> Payload:
 
 JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "lesions": lesions,
+    "lesion_band": lesion_band,
+    "shuffle_lesions": shuffle_lesions,
+    "swap_lesions": swap_lesions,
+    "stage_lesions": stage_lesions,
+    "gate_lesions": gate_lesions,
     "evaluate": evaluate,
     "gradients": gradients,
     "gates": gates,

@@ -11,10 +11,16 @@ from pydantic import Field, model_validator
 
 from explorer.errors import RunError
 from explorer.results import Baseline, Channels, Method, Part, ScalarFamily, SurfaceNorm
+from explorer.results.lesion_studies import Moves
 from explorer.specs import MAX_DEPTH, DataSpec, NetSpec, Spec, parse
 
 JobKind = Literal[
     "lesions",
+    "lesion_band",
+    "shuffle_lesions",
+    "swap_lesions",
+    "stage_lesions",
+    "gate_lesions",
     "evaluate",
     "gradients",
     "gates",
@@ -120,8 +126,63 @@ class OneNet(Spec):
         return (self.net,)
 
 
-class LesionsRequest(OneNet):
+class Lesioning(OneNet):
+    """What all lesions have in common.
+
+    Attributes:
+        recalibrate: Measure batch norm's statistics anew for each lesion, on so many training
+            images; 0 leaves them as trained.
+    """
+
+    recalibrate: int = Field(0, ge=0, le=10_000)
+
+
+class LesionsRequest(Lesioning):
     """Accuracy after deleting each unit, streamed; the result is a LesionCurve."""
+
+
+class LesionBandRequest(Lesioning):
+    """Accuracy after deleting 1 … k units at random, streamed: a LesionBand.
+
+    Attributes:
+        k: Most units deleted; None takes 20, or all where there are fewer.
+        seed: Of the draws.
+    """
+
+    k: int | None = Field(None, ge=1)
+    trials: int = Field(10, ge=1, le=100)
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+
+
+class ShuffleLesionsRequest(Lesioning):
+    """Accuracy with units of one shape reordered more and more, streamed: a ShuffleLesions."""
+
+    points: int = Field(12, ge=1, le=100)
+    trials: int = Field(8, ge=1, le=100)
+    moves: Moves = "pairs"
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+
+
+class SwapLesionsRequest(Lesioning):
+    """Accuracy with every two units of one shape swapped, streamed: a SwapLesions.
+
+    Attributes:
+        stage: From 0; None takes all.
+    """
+
+    stage: int | None = Field(None, ge=0)
+
+
+class StageLesionsRequest(Lesioning):
+    """Accuracy without whole stages, streamed: a StageLesions."""
+
+
+class GateLesionsRequest(Lesioning):
+    """Accuracy with gates held, streamed: a GateLesions."""
+
+    values: tuple[Annotated[float, Field(ge=0, le=1)] | Literal["mean"], ...] = Field(
+        (0.0, 1.0, "mean"), min_length=1, max_length=8
+    )
 
 
 class EvaluateRequest(OneNet):
@@ -512,6 +573,11 @@ class ShatteringRequest(Spec):
 
 Request = (
     LesionsRequest
+    | LesionBandRequest
+    | ShuffleLesionsRequest
+    | SwapLesionsRequest
+    | StageLesionsRequest
+    | GateLesionsRequest
     | EvaluateRequest
     | GradientsRequest
     | GatesRequest
@@ -545,6 +611,11 @@ Request = (
 )
 REQUESTS: dict[JobKind, type[Request]] = {
     "lesions": LesionsRequest,
+    "lesion_band": LesionBandRequest,
+    "shuffle_lesions": ShuffleLesionsRequest,
+    "swap_lesions": SwapLesionsRequest,
+    "stage_lesions": StageLesionsRequest,
+    "gate_lesions": GateLesionsRequest,
     "evaluate": EvaluateRequest,
     "gradients": GradientsRequest,
     "gates": GatesRequest,
@@ -579,6 +650,11 @@ REQUESTS: dict[JobKind, type[Request]] = {
 # What a person waits for is answered before, and in the middle of, what merely takes its time.
 PRIORITIES: dict[JobKind, Priority] = {
     "lesions": "sweep",
+    "lesion_band": "sweep",
+    "shuffle_lesions": "sweep",
+    "swap_lesions": "sweep",
+    "stage_lesions": "click",
+    "gate_lesions": "sweep",
     "evaluate": "click",
     "gradients": "click",
     "gates": "click",
