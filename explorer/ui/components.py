@@ -106,9 +106,22 @@ def lane_graph(
     _mount("lane", key, data, on_toggle_change=toggle, on_restore_change=restore)
 
 
-def live_chart(key: str, *, feed: str, chart: str, title: str) -> None:
-    """A figure of the feed that keeps zoom and legend while data arrives."""
-    _mount("chart", key, {"feed": feed, "chart": chart, "title": title})
+def live_chart(
+    key: str,
+    *,
+    feed: str,
+    chart: str,
+    title: str,
+    choices: dict[str, dict[str, str]] | None = None,
+) -> None:
+    """A figure of the feed that keeps zoom and legend while data arrives.
+
+    Args:
+        choices: By the key of a row of buttons: each button's words and the chart that it means,
+            so that the figure need not wait until the server knows of the choice.
+    """
+    data = {"feed": feed, "chart": chart, "title": title, "choices": choices or {}}
+    _mount("chart", key, data)
 
 
 def picture(key: str, *, feed: str, image: int) -> None:

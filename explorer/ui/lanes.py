@@ -86,9 +86,15 @@ def lane_data(state: PageState, lane: int) -> dict[str, Any]:
             f"{size_text(training_memory(plan, state.training).total)} to train"
         ),
         "first": feed.first_words(state, lane),
-        "colour": f"gradient_{state.gradient_of}" if state.colour == "gradient" else state.colour,
+        "colour": _quantity(state, state.colour),
+        "choices": {"colour": {words: _quantity(state, key) for key, words in COLOURS.items()}},
         "cut": list(state.cut(lane)),
     }
+
+
+def _quantity(state: PageState, colour: str) -> str:
+    """The lane's quantity that a choice of colours means."""
+    return f"gradient_{state.gradient_of}" if colour == "gradient" else colour
 
 
 @lru_cache(maxsize=512)

@@ -152,6 +152,31 @@ export const text = (element, value) => {
   if (element && element.textContent !== value) element.textContent = value;
 };
 
+// --------------------------------------------------------------------- choices made at once
+
+// Streamlit's row of buttons tells the server what was chosen; what only changes the look of what is
+// here already need not wait for its answer. ``data.choices`` says what each button's words mean:
+// {group: {words: value}}, group being the key of the row.
+const LOCAL_MS = 2000; // for so long an older answer of the server does not undo a choice
+
+function chosenAtOnce(event) {
+  const button = event.target.closest?.("[role=radio]");
+  const group = /st-key-([\w-]+)/.exec(button?.closest("[class*=st-key-]")?.className ?? "")?.[1];
+  if (!group) return;
+  for (const feed of feeds.values()) {
+    for (const one of feed.parts) {
+      const value = one.component?.data.choices?.[group]?.[button.textContent];
+      if (value === undefined) continue;
+      one.until = performance.now() + LOCAL_MS;
+      one.choose(value);
+    }
+  }
+}
+document.addEventListener("click", chosenAtOnce, true); // the row lets no click pass upwards
+
+// Whether the server's value is to be taken: not while it may be of before the last choice.
+const current = (one) => performance.now() >= (one.until ?? 0);
+
 // ------------------------------------------------------------------------- the marked block
 
 // A block or layer under the pointer (or with the focus) is marked wherever it is drawn.
@@ -208,8 +233,11 @@ export function chart(component) {
     );
     const self = {
       update(data) {
-        self.chart = data.chart;
         text(title, data.title);
+        if (current(self) || self.chart === undefined) self.choose(data.chart);
+      },
+      choose(chart) {
+        self.chart = chart;
         if (self.feed?.last?.figures && self.chart in self.feed.last.figures) {
           self.show(self.feed.last);
         } else self.feed?.soon(0);
@@ -353,7 +381,7 @@ export function lane(component) {
       chart: null,
       update(data) {
         box.style.setProperty("--lane", `var(--sk-lane-${data.lane})`);
-        box.dataset.colour = data.colour;
+        if (current(self) || self.colour === undefined) self.colour = data.colour;
         const cut = data.cut.length ? `${data.lane}:${data.cut.join(".")}` : "";
         if (cut !== self.cut) self.feed?.soon(0);
         self.cut = cut;
@@ -364,7 +392,7 @@ export function lane(component) {
             : null;
           graph.innerHTML = data.svg;
           for (const unit of graph.querySelectorAll("[data-unit]")) {
-            unit.addEventListener("click", () => self.choose(unit));
+            unit.addEventListener("click", () => self.press(unit));
             const here = () => marked.set(self.component.data.lane, unit.dataset.unit, self);
             unit.addEventListener("pointerenter", here);
             unit.addEventListener("focus", here);
@@ -390,7 +418,11 @@ export function lane(component) {
       end() {
         marked.parts.delete(self);
       },
-      choose(unit) {
+      choose(colour) {
+        self.colour = colour;
+        self.paint();
+      },
+      press(unit) {
         if (unit.getAttribute("aria-disabled") === "true") {
           find("sk-program").hidden = false;
           text(find("sk-answer"), unit.dataset.why ?? "This block cannot be deleted.");
@@ -457,7 +489,8 @@ export function lane(component) {
         self.paint();
       },
       paint() {
-        const chosen = self.quantities?.[self.component.data.colour];
+        box.dataset.colour = self.colour;
+        const chosen = self.quantities?.[self.colour];
         for (const unit of graph.querySelectorAll("[data-unit]")) {
           const value = chosen?.values[unit.dataset.unit];
           const shape = unit.querySelector("rect");
@@ -478,7 +511,7 @@ export function lane(component) {
       if (!unit) return;
       if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();
-        return self.choose(unit);
+        return self.press(unit);
       }
       const units = [...graph.querySelectorAll("[data-unit]")];
       const at = units.indexOf(unit);

@@ -31,6 +31,7 @@ from explorer.ui.presets import PRESETS, preset_nets, preset_of
 from explorer.ui.say import note, warn
 from explorer.ui.state import PageState, from_query, to_query
 
+CURVES = {"error": "Error", "loss": "Loss"}
 ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}
 
 
@@ -316,6 +317,7 @@ def _training_chart() -> None:
         feed=feed_query(state),
         chart=state.curve,
         title="Error" if state.curve == "error" else "Loss",
+        choices={"curve": {words: key for key, words in CURVES.items()}},
     )
 
 
@@ -363,7 +365,7 @@ def _curve_choice(state: PageState) -> None:
     widgets.segmented(
         "Curve",
         "curve",
-        {"error": "Error", "loss": "Loss"},
+        CURVES,
         state.curve,
         lambda value: _update(lambda s: replace(s, curve=value)),
     )
