@@ -351,7 +351,7 @@ def test_the_service_has_the_history_of_what_was_recorded(tmp_path: Path) -> Non
         with pytest.raises(RunError, match="no experiment"):
             service.layer_history("nothing", 0)
     finally:
-        service.close()
+        service._store.close()  # its workers were never started
 
 
 def test_a_picture_of_a_figure_is_as_tall_as_the_figure(

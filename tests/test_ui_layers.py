@@ -160,7 +160,7 @@ def test_a_history_is_of_runs_alone(tmp_path: Path) -> None:
         with pytest.raises(NotApplicableError, match="choose a lane of a run"):
             one.recorded(service, asking)
     finally:
-        service.close()
+        service._store.close()  # its workers were never started
     rows = [{"name": f"l{i}", "values": [10.0 ** (-i // 3), 1.0]} for i in range(6)]
     result = {
         "net": "",
