@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from itertools import product
 
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from explorer.charts import path_gradient_figure
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import Cancelled, DataError, NotApplicableError
@@ -451,6 +453,26 @@ def test_draws_do_not_depend_on_how_images_are_cut(
     assert cut.sampled is not None
     assert abs(another.sampled.value[1] / cut.sampled.value[1] - 1) > 1e-4
     np.testing.assert_allclose(another.coherent.value, cut.coherent.value, rtol=1e-4)
+
+
+def test_a_net_that_has_diverged_is_measured_as_nothing(digits: Dataset) -> None:
+    net = a_net("resnet_v2_8;width=2", double=False)
+    with torch.no_grad():
+        net.head.linear.weight[0] = float("nan")
+    result = path_gradients(net, digits, n_images=4)
+    assert np.isnan(result.coherent.value).all()
+    assert all(result.effective(curve) is None for curve in result.curves())
+    assert np.isnan(result.ratio(result.coherent))
+    told = json.loads(json.dumps(result.to_json()).replace("NaN", "null"))
+    assert np.isnan(PathGradients.from_json(told).gradient_norm)
+    assert path_gradient_figure([(0, "net", result)]).data[0].x.size == 0
+    # One that does not see its input has no gradient at all.
+    with torch.no_grad():
+        net.head.linear.weight.zero_()
+    nothing = path_gradients(net, digits, n_images=4)
+    assert (nothing.coherent.value == 0).all()
+    assert nothing.effective(nothing.coherent) is None
+    assert path_gradient_figure([(0, "net", nothing)]).layout
 
 
 def test_paths_are_drawn_evenly() -> None:

@@ -6,7 +6,8 @@ instrument does for a chunk of images: the forward pass, the exact vectors of al
 carried back to the images, and their norms; or the same for random signs, or for one random path
 of each length. ``passes`` is ours ÷ plain: how many passes all lengths cost. ``mismatch`` is the
 greatest difference between the sum over lengths and autograd's gradient, relative to the latter.
-The weights are fresh and the images noise: neither changes the arithmetic.
+The weights are fresh, batch norms have the statistics of the images, and these are noise: none
+of it changes the arithmetic.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from explorer.bench import conditions, in_turns, row
 from explorer.errors import NotApplicableError
 from explorer.nets import Net
-from explorer.probes.pathwalk import Point, Walk
+from explorer.probes.pathwalk import Point, Walk, has_two_ways
 
 
 def bench_paths(
@@ -37,8 +38,7 @@ def bench_paths(
         NotApplicableError: The net has no unit with two ways.
     """
     net = net.to(device).eval()
-    walk = Walk(net)
-    n = walk.two_way
+    n = sum(has_two_ways(unit) for unit in net.units)
     if n == 0:
         raise NotApplicableError(
             f"A {net.spec.family} net has a single path: choose a residual, highway or dense net."
@@ -46,6 +46,8 @@ def bench_paths(
     random = torch.Generator().manual_seed(seed)
     x = torch.randn(images, *net.spec.input_shape, generator=random).to(device)
     labels = torch.randint(net.spec.classes, (images,), generator=random).to(device)
+    _measure_statistics(net, x)
+    walk = Walk(net)
     signs = 2.0 * torch.randint(2, (images, n), generator=random) - 1
     ranks = torch.rand(n + 1, images, n, generator=random).argsort(-1).argsort(-1)
     taken = ranks < torch.arange(n + 1)[:, None, None]
@@ -95,8 +97,18 @@ def bench_paths(
     }
 
 
+@torch.no_grad()
+def _measure_statistics(net: Net, x: Tensor) -> None:
+    """Without them a fresh net's signal doubles with every unit, and its loss has no gradient."""
+    for module in net.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.momentum = 1.0
+    net.train()(x)
+    net.eval()
+
+
 def _mismatch(walk: Walk, point: Point) -> float:
     scale = point.seeds.exponents
-    whole = walk.gradient(point).over(scale).plain()[0].flatten(1)
-    total = walk.by_length(point).over(scale).plain().double().sum(0).flatten(1)
+    whole = walk.gradient(point).over(scale).plain()[0].cpu().flatten(1)
+    total = walk.by_length(point).over(scale).plain().cpu().double().sum(0).flatten(1)
     return float(((total - whole).norm(dim=1) / whole.norm(dim=1)).max())

@@ -138,8 +138,8 @@ class _Sums:
         if self._mismatch is not None:
             # Both relative to the images' own powers of two, so that nothing is lost as 0.
             scale = point.seeds.exponents
-            total = vectors.over(scale).plain().double().sum(0)
-            apart = (total - whole.over(scale).plain()[0]).flatten(1).norm(dim=1).cpu()
+            total = vectors.over(scale).plain().cpu().double().sum(0)
+            apart = (total - whole.over(scale).plain()[0].cpu()).flatten(1).norm(dim=1)
             self._mismatch[chunk] = (apart / (norm * 2.0 ** -scale[0])).numpy()
         self._exact = chunk.stop
 
@@ -185,7 +185,8 @@ class _Sums:
 def _curve(kind: CurveKind, values: Floats, draws: int) -> PathCurve:
     """Mean over images and its standard error, of (lengths, images)."""
     n = values.shape[1]
-    error = values.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(values), np.nan)
+    with np.errstate(invalid="ignore"):  # of a net that gives numbers without end
+        error = values.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(values), np.nan)
     return PathCurve(kind, values.mean(axis=1), error, n, draws)
 
 
