@@ -60,7 +60,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         *("app", "list", "show", "train", "lesions", "gradients", "gates", "responses", "export"),
         *("publish", "bench"),
         *("reuse", "propagation", "sensitivity", "surface", "shattering"),
-        *("attribute", "activations"),
+        *("attribute", "activations", "paths"),
     }
     for argv in (["--help"], *([name, "--help"] for name in commands)):
         with pytest.raises(SystemExit) as done:
@@ -80,7 +80,8 @@ def test_examples_in_the_help_are_understood() -> None:
     _, commands = build()
     seen = 0
     for parser in commands.values():
-        for line in (parser.epilog or "").splitlines()[1:]:
+        # A long example goes on in the next line, as in a shell.
+        for line in (parser.epilog or "").replace("\\\n", " ").splitlines()[1:]:
             typed = re.split(r"\s[|>]\s|\s{3,}", line.strip())[0]
             words = shlex.split(typed)
             assert words[0] == "skipscope"
@@ -351,7 +352,7 @@ def test_ctrl_c_saves_and_the_resumed_curve_is_the_same(
         (["train", "--resume", "nowhere"], "no checkpoint"),
         (["train", "plain_8", "--resume", "nowhere"], "alone"),
         (["publish", "--only", "digits_plain"], "did you mean 'digits_plain_56'?"),
-        (["bench", "speed"], "choose forward, lesions, training or app, not 'speed'"),
+        (["bench", "speed"], "choose forward, lesions, paths, training, app or crowd, not 'speed'"),
         (["app", "--port", "99999"], "a port from 1 to 65535"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
