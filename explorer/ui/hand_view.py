@@ -12,6 +12,7 @@ import streamlit as st
 from explorer.graph import to_svg
 from explorer.specs import NetSpec
 from explorer.ui.instrument_view import part
+from explorer.ui.instruments.options import Present
 from explorer.ui.instruments.rearranged import HandPick, Rearranged, hand_of
 from explorer.ui.look import Look, Scene
 from explorer.ui.plans import plan_of
@@ -21,6 +22,7 @@ Update = Callable[[Callable[[Look], Look]], None]
 Change = Callable[[Rearranged], Rearranged]
 _UNDO = "hand.undo"
 UNDO_KEPT = 100
+PICK = HandPick()
 
 _HTML = """
 <div class="sk-hand">
@@ -65,7 +67,7 @@ def _graph(shown: Scene, index: int, net: SourceNet, update: Update) -> None:
         if name in names:
             block = order[names.index(name)]
             if plan.units[block].deletable:
-                _do(shown, {index: lambda now: now.toggled(block)}, update)
+                _do({index: lambda now: now.toggled(block)}, update)
 
     def swap() -> None:
         one, _, other = event("swap").partition(" ")
@@ -73,7 +75,7 @@ def _graph(shown: Scene, index: int, net: SourceNet, update: Update) -> None:
             places = names.index(one), names.index(other)
             groups = {plan.units[place].swap_group for place in places}
             if len(groups) == 1 and None not in groups:
-                _do(shown, {index: lambda now: now.swapped(*places)}, update)
+                _do({index: lambda now: now.swapped(*places)}, update)
 
     st.html(
         f'<p class="sk-origin"><span class="sk-dot sk-dot-{index} sk-dot-small"></span> '
@@ -118,14 +120,12 @@ def _dice(shown: Scene, lanes: list[int], update: Update) -> None:
         plan = plans[index]
         return now if plan is None else now.shuffled(plan, k, draw)
 
-    st.button(
-        "Delete at random", key="hand.delete", on_click=lambda: _do(shown, all_of(fewer), update)
-    )
+    st.button("Delete at random", key="hand.delete", on_click=lambda: _do(all_of(fewer), update))
     st.button(
         "Swap pairs at random",
         key="hand.shuffle",
         help="Pairs of blocks that map the same shape to the same shape.",
-        on_click=lambda: _do(shown, all_of(shuffled), update),
+        on_click=lambda: _do(all_of(shuffled), update),
     )
     st.button(
         "Undo",
@@ -137,18 +137,23 @@ def _dice(shown: Scene, lanes: list[int], update: Update) -> None:
         "Restore all",
         key="hand.restore",
         disabled=not any(hand_of(shown.options, index) != Rearranged() for index in lanes),
-        on_click=lambda: _do(shown, all_of(lambda _, now: Rearranged()), update),
+        on_click=lambda: _do(all_of(lambda _, now: Rearranged()), update),
     )
 
 
-def _do(shown: Scene, changes: dict[int, Change], update: Update) -> None:
-    """Applies changes by net, and remembers what was before."""
-    hand = dict(shown.options["hand"])
-    for index, change in changes.items():
-        hand[index] = change(hand.get(index, Rearranged()))
-    before = (shown.look.nets, shown.look.chosen.get("hand"))
-    st.session_state[_UNDO] = [*st.session_state.get(_UNDO, []), before][-UNDO_KEPT:]
-    update(lambda now: now.with_option("hand", HandPick().write(hand) or None))
+def _do(changes: dict[int, Change], update: Update) -> None:
+    """Applies changes by net to what is in the address now, and remembers what was before."""
+
+    def change(now: Look) -> Look:
+        text = now.chosen.get("hand")
+        hand = dict(PICK.read(text or "", Present()))
+        for index, done in changes.items():
+            hand[index] = done(hand.get(index, Rearranged()))
+        kept = [*st.session_state.get(_UNDO, []), (now.nets, text)]
+        st.session_state[_UNDO] = kept[-UNDO_KEPT:]
+        return now.with_option("hand", PICK.write(hand) or None)
+
+    update(change)
 
 
 def _undo(update: Update) -> None:
