@@ -238,6 +238,7 @@ def test_zoom_and_legend_survive_new_data_and_a_refresh_attaches_again(visit: Vi
 
     run = parse_qs(urlparse(page.url).query)["run"]
     page.reload()
+    page.wait_for_function("() => !document.getElementById('sk-cover')", timeout=60_000)
     visit.status("running")
     assert parse_qs(urlparse(page.url).query)["run"] == run
     page.locator(".sk-play").click()
