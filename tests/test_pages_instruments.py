@@ -50,6 +50,11 @@ NETS: dict[str, tuple[str, str | None]] = {
     "surface": ("resnet_v2_8;width=4", None),
     "terms": ("resnet_v2_8;width=4", "plain_8;width=4"),
     "unravelled": ("resnet_v2_8;width=4", "plain_8;width=4"),
+    "several": ("resnet_v2_8;width=4", None),
+    "shuffle": ("resnet_v2_14;width=4", "densenet_10_k3"),
+    "swap": ("resnet_v2_14;width=4", "densenet_10_k3"),
+    "stages": ("resnet_v2_8;width=4", None),
+    "held_gates": ("fc_highway_5;width=8", "plain_8;width=4"),
 }
 
 

@@ -233,7 +233,7 @@ def count_correct(
     engine: Engine
     if recalibrate:
         engine = Recalibrated(net, precision=precision, mean_gates=means)
-        batches = calibration_batches(engine, net, dataset, recalibrate)
+        batches = calibration_batches(net, dataset, recalibrate)
         used = sum(map(len, batches))
         groups = _groups(engine, programs, fewest=max(map(len, batches)))
         for group in groups:

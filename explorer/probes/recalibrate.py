@@ -8,6 +8,7 @@ about one more evaluation of all programs on those images; shared prefixes are m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -19,8 +20,9 @@ from explorer.nets import Net
 from explorer.probes.engine import Engine, Precision, Step, Where, schedule
 from explorer.probes.select import some_images
 
-BATCH = 128  # training images, as He15 trains; fewer where they are large
-_FEWEST = 16
+BATCH = 128  # training images, as He15 trains; fewer where their maps are large
+FEWEST = 16
+_BATCH_BYTES = 64 << 20  # of a unit's output
 
 
 class Recalibrated(Engine):
@@ -140,14 +142,20 @@ class _StateNorm(nn.Module):
         return mean, var
 
 
-def calibration_batches(engine: Engine, net: Net, dataset: Dataset, n: int) -> list[Tensor]:
+def calibration_batches(net: Net, dataset: Dataset, n: int) -> list[Tensor]:
     """About ``n`` training images, class-balanced, normalised, in batches of one size.
 
+    The size depends on the net alone, so that every machine measures the same statistics.
+
     Raises:
-        DataError: The images do not fit the net, or ``n`` is less than 2.
+        NotApplicableError: Too few images are asked for.
+        DataError: The images do not fit the net.
     """
+    if n < FEWEST:
+        raise NotApplicableError(
+            f"Batch norm's statistics need at least {FEWEST} training images, not {n}."
+        )
     images, _ = some_images(net, dataset, n, train=True)
-    intact = [Step(i) for i in range(len(engine.plan.units))]
-    size = min(BATCH, max(_FEWEST, engine.images_at_once([tuple(intact)])), len(images))
-    parts = torch.split(images, size)
-    return [dataset.normalise(part) for part in parts if len(part) == size]
+    largest = 4 * max(math.prod(unit.output_shape) for unit in net.blueprint.units)
+    size = min(BATCH, max(FEWEST, _BATCH_BYTES // largest), len(images))
+    return [dataset.normalise(part) for part in torch.split(images, size) if len(part) == size]

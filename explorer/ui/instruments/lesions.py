@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, lesion_figure
 from explorer.results import LesionCurve, wilson_interval
+from explorer.ui.instruments import lesioning
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
 from explorer.ui.instruments.options import Options
-from explorer.ui.instruments.words import block, count, listed, percent, so_far
+from explorer.ui.instruments.words import block, count, listed, percent
 
 DELETED_IS = {
     "plain": "deleted: y = x instead of y = H(x)",
@@ -22,17 +23,16 @@ DELETED_IS = {
 }
 
 
-def _curve(lane: Lane) -> LesionCurve:
-    return LesionCurve.from_json(lane.result)
+def _curve(lane: Lane, options: Options) -> LesionCurve:
+    return lesioning.of_chosen_class(LesionCurve.from_json(lane.result), lane, options)
 
 
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
     drawn = []
     for lane in lanes:
-        curve = _curve(lane)
+        curve = _curve(lane, options)
         drawn.append((lane.index, lane.name, lane.unit_names or curve.units, curve))
-    chance = 1 / len(lanes[0].info.classes) if lanes else None
-    made = lesion_figure(drawn, chance=chance, theme=theme)
+    made = lesion_figure(drawn, chance=lesioning.chance(lanes, options), theme=theme)
     made.update_layout(height=380)
     return made
 
@@ -40,7 +40,7 @@ def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
 def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
-        curve = _curve(lane)
+        curve = _curve(lane, options)
         measured = np.isfinite(curve.accuracy)
         if not measured.any() or not np.isfinite(curve.baseline_accuracy):
             continue
@@ -50,8 +50,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         worst = int(np.argmin(accuracy))
         cheap = int(np.sum(cost < 1))
         said.append(
-            f"{lane.name}: {percent(curve.baseline_accuracy)} right intact "
-            f"({curve.n_images:,} test images{so_far(lane)}). Deleted alone, {cheap} of "
+            f"{lesioning.intact(lane, curve)}. Deleted alone, {cheap} of "
             f"{count(len(units), 'block')} cost less than 1 point; the median cost is "
             f"{float(np.median(cost)):.1f} points. Worst is {block(lane, units[worst])}: "
             f"{percent(float(accuracy[worst]))} without it."
@@ -62,9 +61,9 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     families = {lane.plan.spec.family for lane in lanes if lane.plan is not None}
     lines = [words for family, words in DELETED_IS.items() if family in families]
-    lines.append("95 % interval (Wilson): (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)")
+    lines.append(lesioning.INTERVAL)
     for lane in lanes:
-        curve = _curve(lane)
+        curve = _curve(lane, options)
         if not len(curve.units) or not np.isfinite(curve.accuracy).all():
             continue
         worst = int(np.argmin(curve.accuracy))
@@ -129,7 +128,9 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="evaluation mode, batch norm's statistics as trained",
+    mode=lesioning.MODE,
+    payload=lesioning.payload,
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
+    options=(lesioning.RECALIBRATE, lesioning.CLASS),
 )

@@ -1,0 +1,82 @@
+"""What the pages on deleted, moved and held blocks share: options, payloads, sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from explorer.results import ByClass, LesionCurve, LesionStudy, wilson_interval
+from explorer.results.lesions import HasClasses, of_class
+from explorer.ui.instruments.contract import Asking, Lane, one_net
+from explorer.ui.instruments.options import ClassPick, Flag, Options, Present
+from explorer.ui.instruments.words import percent, so_far
+
+R = TypeVar("R", bound=HasClasses)
+IMAGES = 512  # training images for a recalibration
+MODE = "evaluation mode, batch norm's statistics as trained unless they are measured anew"
+RECALIBRATE = Flag(
+    "recalibrate",
+    "Measure batch norm's statistics anew",
+    help=f"For each lesion, on {IMAGES} training images; nothing is learned. It takes longer.",
+)
+INTERVAL = "95 % interval (Wilson): (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)"
+
+
+class OneClass(ClassPick):
+    """One class of the images, or all of them."""
+
+    def choices(self, present: Present) -> Mapping[str, str]:
+        return {"all": "all classes", **super().choices(present)}
+
+
+CLASS = OneClass("class", "Images of", help="Accuracy among the images of one class alone.")
+
+
+def payload(asking: Asking) -> dict[str, Any]:
+    """Of a job on one net; says ``recalibrate`` only where the result is not the usual one."""
+    asked = one_net(asking)
+    if asking.options["recalibrate"] or asking.options["class"] != "all":
+        asked["recalibrate"] = IMAGES if asking.options["recalibrate"] else 0
+    return asked
+
+
+def of_chosen_class(result: R, lane: Lane, options: Options) -> R:
+    """The result for the class that was chosen; for all of them while it is still coming."""
+    chosen = options.get("class", "all")
+    classes: ByClass | None = result.by_class
+    if chosen == "all" or classes is None or classes.n_images[int(chosen)] == 0:
+        return result
+    return of_class(result, lane.info.classes[int(chosen)])
+
+
+def chance(lanes: Sequence[Lane], options: Options) -> float | None:
+    """Accuracy of guessing; of one class's images it is another for every guesser."""
+    if not lanes or options.get("class", "all") != "all":
+        return None
+    return 1 / len(lanes[0].info.classes)
+
+
+def intact(lane: Lane, result: LesionCurve | LesionStudy) -> str:
+    """ "Plain 56: 59.4 % right intact (360 test images, …)." without the full stop."""
+    norms = (
+        f", batch norm measured anew on {result.recalibrated} training images"
+        if result.recalibrated
+        else ""
+    )
+    where = result.data.partition(", ")[2]
+    of = f" of {where}" if where.startswith("class ") else ""
+    return (
+        f"{lane.name}: {percent(result.baseline_accuracy)} right intact "
+        f"({result.n_images:,} test images{of}{norms}{so_far(lane)})"
+    )
+
+
+def with_interval(share: float, n: int) -> str:
+    """ "41.7 % (33.2 % to 50.6 %)"."""
+    low, high = wilson_interval(share, n)
+    return f"{percent(share)} ({percent(low)} to {percent(high)})"
+
+
+def points(share: float) -> float:
+    """Per cent, rounded to what it is worth."""
+    return round(share * 100, 2)

@@ -1,0 +1,109 @@
+"""Accuracy without all the blocks of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from explorer.blueprint import Blueprint
+from explorer.charts import Theme, stage_figure
+from explorer.results import StageLesions
+from explorer.ui.instruments import lesioning, lesions
+from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
+from explorer.ui.instruments.options import Options
+from explorer.ui.instruments.words import count, listed
+
+
+def _stages(lane: Lane, options: Options) -> StageLesions:
+    return lesioning.of_chosen_class(StageLesions.from_json(lane.result), lane, options)
+
+
+def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
+    return stage_figure(
+        [(lane.index, lane.name, _stages(lane, options)) for lane in lanes],
+        chance=lesioning.chance(lanes, options),
+        theme=theme,
+    )
+
+
+def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
+    said = []
+    for lane in lanes:
+        stages = _stages(lane, options)
+        each = [
+            f"{lesioning.with_interval(float(share), stages.n_images)} without the "
+            f"{count(len(gone), 'block')} of {name}"
+            for name, gone, share in zip(
+                stages.stages, stages.deleted, stages.accuracy, strict=True
+            )
+        ]
+        words = f"{lesioning.intact(lane, stages)}; {listed(each)}."
+        kept = sum(map(len, stages.kept))
+        if kept:
+            words += (
+                f" {count(kept, 'block')} had to stay, because "
+                f"{'it changes' if kept == 1 else 'they change'} the shape."
+            )
+        said.append(words)
+    return said
+
+
+def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
+    families = {lane.plan.spec.family for lane in lanes if lane.plan is not None}
+    lines = [words for family, words in lesions.DELETED_IS.items() if family in families]
+    return [*lines, lesioning.INTERVAL]
+
+
+def table(result: Result) -> list[Row]:
+    stages = StageLesions.from_json(result)
+    return [
+        {
+            "stage": name,
+            "blocks deleted": len(gone),
+            "blocks kept": len(kept),
+            "right, %": lesioning.points(float(share)),
+            "95 % from": lesioning.points(float(low)),
+            "to": lesioning.points(float(high)),
+        }
+        for name, gone, kept, share, (low, high) in zip(
+            stages.stages,
+            stages.deleted,
+            stages.kept,
+            stages.accuracy,
+            stages.intervals(),
+            strict=True,
+        )
+    ]
+
+
+def not_for(plan: Blueprint) -> str | None:
+    return lesions.not_for(plan)
+
+
+INSTRUMENT = Instrument(
+    key="stages",
+    title="Delete stages",
+    group="blocks",
+    order=50,
+    question="Can a net do without a whole stage?",
+    explains=(
+        "Every block of a stage that can be deleted is gone at once; what halves the resolution "
+        "and has nothing to pass it by stays, and the sentences say how many those are. Look "
+        "whether the first stage, whose maps all the others build on, costs most."
+    ),
+    figure_of=(
+        "No figure of the papers: Veit et al. 2016 delete single blocks (Fig 3) and random ones "
+        "(Fig 5a)."
+    ),
+    job="stage_lesions",
+    figure=figure,
+    caption=caption,
+    formula=formula,
+    table=table,
+    mode=lesioning.MODE,
+    payload=lesioning.payload,
+    not_for=not_for,
+    suggests=("digits_plain_56", "digits_resnet_v2_56"),
+    options=(lesioning.RECALIBRATE, lesioning.CLASS),
+)

@@ -1,0 +1,103 @@
+"""Accuracy with every two blocks of one shape swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from explorer.blueprint import Blueprint
+from explorer.charts import Theme, swap_figure
+from explorer.results import SwapLesions
+from explorer.ui.instruments import lesioning, shuffled
+from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
+from explorer.ui.instruments.options import Options
+from explorer.ui.instruments.words import count, percent
+
+
+def _swaps(lane: Lane, options: Options) -> SwapLesions:
+    return lesioning.of_chosen_class(SwapLesions.from_json(lane.result), lane, options)
+
+
+def payload(asking: Asking) -> dict[str, Any]:
+    return {**lesioning.payload(asking), "stage": None}
+
+
+def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
+    return swap_figure(
+        [(lane.index, lane.name, _swaps(lane, options)) for lane in lanes], theme=theme
+    )
+
+
+def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
+    said = []
+    for lane in lanes:
+        swaps = _swaps(lane, options)
+        apart = np.subtract(swaps.second, swaps.first)
+        worst = int(np.argmin(swaps.accuracy))
+        near = float(np.median(swaps.accuracy[apart == 1])) if (apart == 1).any() else None
+        words = (
+            f"{lesioning.intact(lane, swaps)}. {count(len(apart), 'pair')} of one shape: the "
+            f"median is {percent(float(np.median(swaps.accuracy)))}"
+        )
+        if near is not None:
+            words += f", of neighbours {percent(near)}"
+        said.append(
+            f"{words}. Worst are blocks {swaps.first[worst] + 1} and {swaps.second[worst] + 1}: "
+            f"{lesioning.with_interval(float(swaps.accuracy[worst]), swaps.n_images)}."
+        )
+    return said
+
+
+def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
+    return ["swapped: block a computes where b stood, and b where a stood", lesioning.INTERVAL]
+
+
+def table(result: Result) -> list[Row]:
+    swaps = SwapLesions.from_json(result)
+    return [
+        {
+            "block": swaps.units[first],
+            "and": swaps.units[second],
+            "right, %": lesioning.points(float(share)),
+            "95 % from": lesioning.points(float(low)),
+            "to": lesioning.points(float(high)),
+        }
+        for first, second, share, (low, high) in zip(
+            swaps.first, swaps.second, swaps.accuracy, swaps.intervals(), strict=True
+        )
+    ]
+
+
+def not_for(plan: Blueprint) -> str | None:
+    return shuffled.not_for(plan)
+
+
+INSTRUMENT = Instrument(
+    key="swap",
+    title="Swap two",
+    group="blocks",
+    order=40,
+    question="Which blocks can take each other's place?",
+    explains=(
+        "Each square is the accuracy after the two blocks of its row and column have changed "
+        "places; the diagonal is the intact net, and pairs of different shape are empty. Look for "
+        "light squares: those two do not do the same work."
+    ),
+    figure_of=(
+        "No figure of the papers: Veit et al. 2016 swap many pairs at once (Fig 5b); here each "
+        "pair is swapped alone."
+    ),
+    job="swap_lesions",
+    figure=figure,
+    caption=caption,
+    formula=formula,
+    table=table,
+    mode=lesioning.MODE,
+    payload=payload,
+    not_for=not_for,
+    suggests=("digits_plain_56", "digits_resnet_v2_56"),
+    options=(lesioning.RECALIBRATE, lesioning.CLASS),
+)

@@ -1,0 +1,669 @@
+"""Units deleted, moved or swapped, stages deleted, gates held: exactness, and every door."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+from scipy.stats import kendalltau
+from torch import nn
+
+import explorer
+from explorer import charts
+from explorer.blueprint import blueprint
+from explorer.cli import main
+from explorer.cli.outputs import page
+from explorer.data.dataset import Dataset
+from explorer.data.load import load_data
+from explorer.data.order import spread
+from explorer.errors import Cancelled, DataError, NotApplicableError, SkipscopeError
+from explorer.names import spec_of
+from explorer.nets import Net, create_net
+from explorer.probes.deletions import lesion_band, stage_lesions
+from explorer.probes.engine import Engine
+from explorer.probes.held_gates import gate_lesions
+from explorer.probes.lesions import lesion_curve
+from explorer.probes.programs import Counts, evaluate_program, evaluate_programs, without
+from explorer.probes.shuffles import kendall_tau, shuffle_lesions, swap_lesions, walk
+from explorer.probes.studies import swap_groups
+from explorer.results import (
+    GateLesions,
+    LesionBand,
+    LesionCurve,
+    LesionStudy,
+    ShuffleLesions,
+    StageLesions,
+    SwapLesions,
+    wilson_interval,
+)
+from explorer.results.lesions import of_class
+from explorer.runs.jobs import JOBS, Context, Shelf
+from explorer.runs.requests import parse_request
+from explorer.specs import DATASETS, DataSpec
+from explorer.ui.instruments import Lane, Present, instrument
+
+RESIDUAL = "resnet_v2_20;width=2"
+PLAIN = "plain_14;width=2"
+HIGHWAY = "fc_highway_6;width=9"
+GATED = "resnet_v2_8;width=2;shortcut=exclusive_gating;gate_bias=0"
+DENSE = "densenet_13_k4"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_data(DataSpec(name="digits", test_limit=50, train_limit=200))
+
+
+def net_of(name: str) -> Net:
+    """Fresh, with batch norms that have seen some images, so that its answers differ."""
+    net = create_net(name, input_shape=(1, 8, 8), classes=10, seed=3).train()
+    with torch.no_grad():
+        for _ in range(3):
+            net(torch.randn(32, 1, 8, 8, generator=torch.Generator().manual_seed(5)))
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def studies(digits: Dataset) -> list[LesionStudy]:
+    """One of each, small."""
+    residual = net_of(RESIDUAL)
+    return [
+        lesion_band(residual, digits, k=4, trials=3),
+        shuffle_lesions(residual, digits, points=3, trials=2),
+        swap_lesions(residual, digits, stage=0),
+        stage_lesions(residual, digits),
+        gate_lesions(net_of(GATED), digits),
+    ]
+
+
+# ------------------------------------------------------------------------------------- exact
+
+
+def test_draws_are_nested_and_each_is_what_one_program_says(digits: Dataset) -> None:
+    net = net_of(RESIDUAL)
+    band = lesion_band(net, digits, k=5, trials=3, seed=4)
+    assert band.accuracy.shape == (3, 5)
+    for gone, row in zip(band.deleted, band.accuracy, strict=True):
+        assert len(set(gone)) == 5
+        for k in (1, 5):
+            one = evaluate_program(net, digits, without(net.blueprint, gone[:k]))
+            assert row[k - 1] == pytest.approx(one.accuracy)
+    assert len(set(band.deleted)) == 3
+    assert lesion_band(net, digits, k=5, trials=3, seed=4).deleted == band.deleted
+    assert lesion_band(net, digits, k=5, trials=3, seed=5).deleted != band.deleted
+    wider = lesion_band(net, digits, trials=3, seed=4)  # all nine, where there are fewer than 20
+    assert [gone[:5] for gone in wider.deleted] == list(band.deleted)
+    assert wider.accuracy.shape == (3, 9)
+    np.testing.assert_allclose(wider.accuracy[:, :5], band.accuracy)
+    # Without any unit there is one net left, whatever the order in which they went.
+    assert len(set(wider.accuracy[:, -1])) == 1
+
+
+@pytest.mark.parametrize("moves", ["pairs", "neighbours"])
+def test_walks_cover_the_range_of_tau(moves: Any) -> None:
+    plan = blueprint(spec_of("resnet_v2_56"))
+    groups = swap_groups(plan)
+    n = len(plan.units)
+    found = list(walk(n, groups, 10, moves, 0, 1))
+    tau = [kendall_tau(order) for order, _ in found]
+    for (order, _), value in zip(found, tau, strict=True):
+        assert sorted(order) == list(range(n))
+        assert value == pytest.approx(kendalltau(range(n), order).statistic)
+        for place, unit in enumerate(order):
+            assert plan.units[place].swap_group == plan.units[unit].swap_group or place == unit
+    assert sorted(tau, reverse=True)[0] == tau[0]
+    if moves == "neighbours":  # exactly evenly spread, to the end
+        lowest = 1 - 4 * (36 + 28 + 28) / (27 * 26)
+        np.testing.assert_allclose(tau, 1 - (1 - lowest) * np.arange(1, 11) / 10, atol=0.01)
+        assert [swaps for _, swaps in found][-1] == 36 + 28 + 28
+    else:
+        assert tau[0] > 0.9
+        assert min(tau) < 0.75
+        assert [swaps for _, swaps in found] == sorted(swaps for _, swaps in found)
+    assert list(walk(n, groups, 10, moves, 0, 2)) != found
+
+
+def test_kendall_tau_of_few_and_reversed() -> None:
+    assert kendall_tau([0]) == 1
+    assert kendall_tau([1, 0]) == -1
+    assert kendall_tau(range(9)) == 1
+    assert kendall_tau([2, 0, 1]) == pytest.approx(kendalltau([0, 1, 2], [2, 0, 1]).statistic)
+
+
+def test_shuffles_and_swaps_are_what_one_program_says(digits: Dataset) -> None:
+    net = net_of(RESIDUAL)
+    shuffled = shuffle_lesions(net, digits, points=3, trials=2, moves="neighbours")
+    for orders, row in zip(shuffled.orders, shuffled.accuracy, strict=True):
+        for order, accuracy in zip(orders, row, strict=True):
+            assert accuracy == pytest.approx(evaluate_program(net, digits, order).accuracy)
+    assert shuffled.tau.min() == pytest.approx(shuffled.lowest_tau)
+    swaps = swap_lesions(net, digits)
+    assert len(swaps.first) == 3 + 1 + 1
+    for first, second, accuracy in zip(swaps.first, swaps.second, swaps.accuracy, strict=True):
+        order = list(range(9))
+        order[first], order[second] = second, first
+        assert accuracy == pytest.approx(evaluate_program(net, digits, order).accuracy)
+    table = swaps.matrix()
+    np.testing.assert_array_equal(table, table.T)
+    assert table[0, 0] == swaps.baseline_accuracy
+    assert np.isnan(table[0, 4])
+    assert np.isnan(table[3, 3])  # the first of its stage is alone with its shape
+    assert swap_lesions(net, digits, stage=1).first == (4,)
+
+
+def test_stages_keep_what_cannot_be_deleted(digits: Dataset) -> None:
+    net = net_of(PLAIN)
+    stages = stage_lesions(net, digits)
+    assert stages.stages == ("stage 1", "stage 2", "stage 3")
+    assert stages.kept == ((), ("stages.1.units.0",), ("stages.2.units.0",))
+    for gone, accuracy in zip(stages.deleted, stages.accuracy, strict=True):
+        one = evaluate_program(net, digits, without(net.blueprint, gone))
+        assert accuracy == pytest.approx(one.accuracy)
+    # A stage of one unit that halves the resolution has nothing to lose.
+    assert stage_lesions(net_of("plain_8;width=2"), digits).stages == ("stage 1",)
+    assert stage_lesions(net_of("highway_13;width=2"), digits).kept[0] == ("stages.0.transition",)
+
+
+def test_a_gate_at_zero_deletes_a_highway_unit(digits: Dataset) -> None:
+    net = net_of(HIGHWAY)
+    gates, curve = gate_lesions(net, digits), lesion_curve(net, digits)
+    assert gates.gate == "transform"
+    assert gates.units == curve.units
+    assert gates.values == (0.0, 1.0, "mean")
+    np.testing.assert_array_equal(gates.accuracy[0, :-1], curve.accuracy)
+    assert gates.accuracy[0, -1] == evaluate_program(net, digits, []).accuracy
+
+
+def test_gates_that_ignore_the_image_may_be_held_at_their_mean(digits: Dataset) -> None:
+    """Zero gate weights: T = σ(b), whatever the image."""
+    net = net_of(HIGHWAY)
+    for unit in net.units:
+        nn.init.zeros_(unit.transform_gate.linear.weight)
+        nn.init.constant_(unit.transform_gate.linear.bias, 0.0)
+    gates = gate_lesions(net, digits, values=("mean", 0.5))
+    assert (gates.accuracy == gates.baseline_accuracy).all()
+    assert gate_lesions(net_of(GATED), digits).gate == "shortcut"
+
+
+def test_zeroed_residuals_lose_nothing(digits: Dataset) -> None:
+    net = net_of(RESIDUAL)
+    for unit in net.units:
+        nn.init.zeros_(unit.residual.conv2.weight)
+    for study in (
+        lesion_band(net, digits, k=9, trials=2),
+        shuffle_lesions(net, digits, points=2, trials=1),
+        stage_lesions(net, digits),
+    ):
+        assert (study.accuracy == study.baseline_accuracy).all()
+
+
+def test_recalibration_is_torchs_own_statistics(digits: Dataset) -> None:
+    """On all the training images as one batch, the whole way from the net to the accuracy."""
+    net = net_of("resnet_v1_14;width=4")
+    name = net.unit_names[1]
+    curve = lesion_curve(net, digits, recalibrate=128)
+    assert curve.recalibrated == 128
+    from explorer.probes.select import some_images
+
+    train = digits.normalise(some_images(net, digits, 128, train=True)[0])
+    test, labels = digits.normalise(digits.test_images), digits.test_labels
+    for deleted, accuracy in (((), curve.baseline_accuracy), ((1,), curve.accuracy[1])):
+        twin = copy.deepcopy(net)
+        for i in deleted:
+            unit = twin.units[i]
+            unit.forward = unit.bypass
+        for module in twin.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
+                module.momentum = None
+                module.train()
+        with torch.no_grad():
+            twin(train)
+            right = twin.eval()(test).argmax(1) == labels
+        assert accuracy == pytest.approx(right.double().mean().item())
+    (one,) = evaluate_programs(net, digits, [without(net.blueprint, [name])], recalibrate=128)
+    assert one.accuracy == curve.accuracy[1]
+
+
+def test_classes_add_up_and_can_be_seen_alone(digits: Dataset, studies: list[LesionStudy]) -> None:
+    for study in studies:
+        classes = study.by_class
+        assert classes is not None
+        assert classes.n_images.tolist() == [5] * 10
+        np.testing.assert_allclose(classes.accuracy.mean(-1), study.accuracy)
+        seven = of_class(study, "7")
+        assert seven.n_images == 5
+        assert seven.data == "digits, class 7"
+        np.testing.assert_array_equal(seven.accuracy, classes.accuracy[..., 7])
+        assert seven.intervals().shape == (*study.accuracy.shape, 2)
+    with pytest.raises(NotApplicableError, match="no class 'seven'"):
+        of_class(study, "seven")
+    with pytest.raises(NotApplicableError, match="not kept class by class"):
+        of_class(seven, "7")
+    few = lesion_curve(net_of(RESIDUAL), digits, n_images=3)
+    assert few.by_class is not None
+    empty = few.by_class.names[int(np.argmin(few.by_class.n_images))]
+    with pytest.raises(NotApplicableError, match=r"none of the class .*take more"):
+        of_class(few, empty)
+
+
+def test_intervals_are_wilsons(studies: list[LesionStudy]) -> None:
+    band = studies[0]
+    low, high = band.intervals()[1, 1]
+    assert (low, high) == wilson_interval(float(band.accuracy[1, 1]), 50)
+
+
+# --------------------------------------------------------------------------------- as it comes
+
+
+def test_the_first_images_are_a_fair_sample() -> None:
+    labels = np.repeat(np.arange(4), [40, 30, 20, 10])
+    order = spread(labels, 3)
+    assert sorted(order) == list(range(100))
+    for n in range(1, 101):
+        counts = np.bincount(labels[order[:n]], minlength=4)
+        assert np.abs(counts - n * np.asarray([0.4, 0.3, 0.2, 0.1])).max() <= 1
+    assert spread(labels, 4).tolist() != order.tolist()
+    assert spread(np.zeros(0, np.int64), 0).tolist() == []
+
+
+def test_partial_results_come_coarse_first(digits: Dataset) -> None:
+    net = net_of(RESIDUAL)
+    seen: list[tuple[LesionBand, float]] = []
+    whole = lesion_band(
+        net, digits, k=3, trials=2, on_progress=lambda part, share: seen.append((part, share))
+    )
+    assert [part.n_images for part, _ in seen] == [40, 50]
+    assert [share for _, share in seen] == [0.8, 1.0]
+    first = seen[0][0].by_class
+    assert first is not None
+    assert first.n_images.tolist() == [4] * 10
+    assert seen[-1][0].to_json() == whole.to_json()
+
+
+def test_memory_parts_the_programs_and_changes_nothing(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = net_of(RESIDUAL)
+    whole = swap_lesions(net, digits), lesion_curve(net, digits, recalibrate=64)
+    asked: list[int] = []
+    logits = Engine.logits
+
+    def noted(self: Engine, images: Any, programs: Any, **options: Any) -> Any:
+        asked.append(len(programs))
+        return logits(self, images, programs, **options)
+
+    monkeypatch.setattr(Engine, "logits", noted)
+    monkeypatch.setattr("explorer.probes.engine._STATE_BYTES", 4 * 2 * 2 * 8 * 8 * 4 * 3)
+    parts = swap_lesions(net, digits), lesion_curve(net, digits, recalibrate=64)
+    assert max(asked) < 6
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one.accuracy, other.accuracy)
+        assert one.baseline_accuracy == other.baseline_accuracy
+
+
+@pytest.mark.parametrize("recalibrate", [0, 64])
+def test_it_stops_when_it_is_told_to(digits: Dataset, recalibrate: int) -> None:
+    asked = 0
+
+    def cancelled() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 2
+
+    with pytest.raises(Cancelled, match="stopped"):
+        lesion_band(net_of(RESIDUAL), digits, recalibrate=recalibrate, cancelled=cancelled)
+    with pytest.raises(Cancelled, match="stopped"):
+        gate_lesions(net_of(HIGHWAY), digits, values=("mean",), cancelled=lambda: True)
+    assert asked == 3
+
+
+def test_the_net_is_left_alone(digits: Dataset) -> None:
+    for name in (RESIDUAL, GATED):
+        net = net_of(name).train()
+        net.units[0].eval()
+        before = {key: value.clone() for key, value in net.state_dict().items()}
+        modes = [module.training for module in net.modules()]
+        kinds = [type(module) for module in net.modules()]
+        stage_lesions(net, digits, recalibrate=64)
+        if name == GATED:
+            gate_lesions(net, digits)
+        assert [module.training for module in net.modules()] == modes
+        assert [type(module) for module in net.modules()] == kinds
+        assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+        assert not any(module._forward_hooks for module in net.modules())
+        assert all(p.requires_grad and p.grad is None for p in net.parameters())
+
+
+# ------------------------------------------------------------------------------- wrong input
+
+
+@pytest.mark.parametrize(
+    ("measure", "name", "options", "sentence"),
+    [
+        (lesion_band, RESIDUAL, {"k": 10}, "of the 9 that can be, is from 1 to 9, not 10"),
+        (lesion_band, RESIDUAL, {"k": 0}, "from 1 to 9, not 0"),
+        (lesion_band, RESIDUAL, {"trials": 0}, "trials is from 1 to 1000, not 0"),
+        (shuffle_lesions, DENSE, {}, "keep one and the same shape.*choose a plain, residual"),
+        (shuffle_lesions, RESIDUAL, {"points": 0}, "points is from 1 to 1000"),
+        (shuffle_lesions, RESIDUAL, {"moves": "all"}, "'pairs' or 'neighbours', not 'all'"),
+        (swap_lesions, RESIDUAL, {"stage": 3}, "no stage 3: this net has 3, 0 to 2"),
+        (swap_lesions, "resnet_v2_14;width=2", {"stage": 1}, "No two units of stage 2"),
+        (gate_lesions, PLAIN, {}, "A plain net has no gates.*digits_fc_highway_50"),
+        (gate_lesions, HIGHWAY, {"values": [1.5]}, "from 0 to 1 or at its 'mean', not at 1.5"),
+        (gate_lesions, HIGHWAY, {"values": []}, "at least one value"),
+        (stage_lesions, HIGHWAY, {"recalibrate": 64}, "no batch norm"),
+        (stage_lesions, RESIDUAL, {"recalibrate": 1}, "at least 16"),
+        (
+            stage_lesions,
+            RESIDUAL,
+            {"recalibrate": 64, "precision": "bfloat16"},
+            "float32, not in bfloat16",
+        ),
+    ],
+)
+def test_what_is_not_possible_is_one_sentence(
+    measure: Callable[..., Any], name: str, options: dict[str, Any], sentence: str, digits: Dataset
+) -> None:
+    with pytest.raises((NotApplicableError, DataError), match=sentence) as caught:
+        measure(net_of(name), digits, **options)
+    assert str(caught.value).rstrip(".").count(". ") == 0
+
+
+def test_gates_that_are_not_there_cannot_be_held(digits: Dataset) -> None:
+    with pytest.raises(NotApplicableError, match="has no gate that could be held"):
+        evaluate_program(net_of(PLAIN), digits, range(6), gates={0: 0.5})
+    with pytest.raises(NotApplicableError, match="not at 'open'"):
+        evaluate_program(net_of(HIGHWAY), digits, range(5), gates={"stages.0.units.0": "open"})  # type: ignore[dict-item]
+    held = evaluate_program(net_of(HIGHWAY), digits, range(5), gates={0: 0, 1: "mean"})
+    assert 0 <= held.accuracy <= 1
+
+
+# ----------------------------------------------------------------------- results and figures
+
+
+def test_results_survive_json_and_make_tables(digits: Dataset, studies: list[LesionStudy]) -> None:
+    lengths = [12, 6, 3, 3, 3 * 2]
+    for study, length in zip(studies, lengths, strict=True):
+        value = json.loads(json.dumps(study.to_json()))
+        assert type(study).from_json(value).to_json() == study.to_json()
+        short = type(study).from_json(study.to_json(by_class=False))
+        assert short.by_class is None
+        np.testing.assert_array_equal(short.accuracy, study.accuracy)
+        frame = study.to_frame()
+        assert len(frame) == length
+        assert {"accuracy", "low_95", "high_95", "class 0", "class 9"} <= set(frame.columns)
+        assert len(short.to_frame().columns) == len(frame.columns) - 10
+    curve = lesion_curve(net_of(RESIDUAL), digits)
+    again = LesionCurve.from_json(json.loads(json.dumps(curve.to_json())))
+    assert again.to_json() == curve.to_json()
+    assert set(curve.to_json(by_class=False)) >= {
+        *("net", "data", "n_images", "baseline_accuracy", "units")
+    }
+    assert {"name", "accuracy"} == set(curve.to_json()["units"][0])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figures_say_n_and_take_any_number_of_nets(theme: Any, studies: list[LesionStudy]) -> None:
+    band, shuffled, swaps, stages, gates = studies
+    units = net_of(GATED).unit_names
+    figures: list[tuple[Callable[..., go.Figure], list[Any]]] = [
+        (charts.lesion_band_figure, [band]),
+        (charts.shuffle_figure, [shuffled]),
+        (charts.swap_figure, [swaps]),
+        (charts.stage_figure, [stages]),
+        (charts.gate_lesion_figure, [units, gates]),
+    ]
+    for draw, what in figures:
+        assert draw([], theme="dark").layout
+        one, two = draw([(0, "a", *what)], theme="dark"), draw(
+            [(0, "a", *what), (1, "b", *what)], theme="dark"
+        )  # fmt: skip
+        assert len(two.data) == 2 * len(one.data)
+        said = one.layout.yaxis.title.text + "".join(a.text for a in one.layout.annotations)
+        assert "50 images" in said
+    drawn = charts.lesion_band_figure([(0, "a", band)])
+    line = drawn.data[-1]
+    assert list(line.x) == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(line.y[1:], np.median(band.accuracy, axis=0) * 100)
+    assert line.error_y.array[0] > 0
+
+
+# -------------------------------------------------------------------------------- from a shell
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    code = main(["lesions", *argv])
+    done = capsys.readouterr()
+    return code, done.out, done.err
+
+
+KINDS: dict[str, tuple[str, list[str], type[Any]]] = {
+    "one": (RESIDUAL, [], LesionCurve),
+    "random": (RESIDUAL, ["--k", "3", "--trials", "2"], LesionBand),
+    "shuffle": (RESIDUAL, ["--points", "2", "--trials", "2"], ShuffleLesions),
+    "swap": (RESIDUAL, ["--stage", "1"], SwapLesions),
+    "stages": (PLAIN, ["--recalibrate"], StageLesions),
+    "gates": (HIGHWAY, ["--hold", "0,0.5,mean"], GateLesions),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_from_a_shell(
+    kind: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    name, options, result = KINDS[kind]
+    argv = [name, "--kind", kind, *options, "--n", "40"]
+    code, out, err = run(capsys, *argv)
+    assert (code, err) == (0, "")
+    assert "40 test images of digits; 95 % interval" in out
+    assert ("measured anew on 512" in out) == (kind == "stages")
+    code, out, _ = run(capsys, *argv, "--json")
+    value = json.loads(out)
+    assert value["weights"] == "untrained, seed 7"
+    assert value["net"] == name
+    measured = result.from_json(value)
+    assert measured.n_images == 40
+    assert measured.by_class.accuracy.shape == (*measured.accuracy.shape, 10)
+    if kind == "random":
+        _, out, _ = run(capsys, *argv, "--csv")
+        assert len(out.splitlines()) == 1 + measured.accuracy.size
+    file = tmp_path / "figure.html"
+    code, _, err = run(capsys, *argv, "--html", str(file))
+    assert (code, err) == (0, f"Wrote {file}.\n")
+    html = file.read_text("utf-8")
+    assert "Plotly.newPlot" in html
+    assert "<title>Accuracy with" in html
+    assert 'src="http' not in html  # nothing is fetched
+
+
+def test_nets_side_by_side_and_one_class(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, PLAIN, RESIDUAL, "--n", "60", "--class", "7", "--json")
+    assert code == 0
+    two = json.loads(out)["nets"]
+    assert [value["net"] for value in two] == [PLAIN, RESIDUAL]
+    assert two[0]["n_images"] == 6
+    assert two[0]["data"] == "digits, class 7"
+    code, out, _ = run(capsys, PLAIN, "--n", "60", "--kind", "stages", "--class", "7")
+    assert "6 test images of digits, class 7" in out
+    assert "Not deletable, because they change the shape: stages.1.units.0" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--k", "3"], "--k is for --kind random; leave it out"),
+        (["--kind", "swap", "--trials", "3"], "--trials is for --kind random or shuffle"),
+        (["--kind", "swap", "--stage", "4"], "There is no stage 4: .* has 3, from 1"),
+        (["--kind", "all"], "choose one, random, shuffle, swap, stages or gates, not 'all'"),
+        (["--kind", "gates", "--hold", "0,2"], "from 0 to 1 or mean, such as 0,1,mean, not '2'"),
+        (["--kind", "gates"], "A plain net has no gates"),
+        (["--class", "cat"], "no class 'cat': there are 0, 1, 2"),
+        (["--kind", "random", "--k", "99"], "from 1 to 4, not 99"),
+        (["--html", "no/where/a.html"], "there is no folder no/where"),
+    ],
+)
+def test_wrong_input_from_a_shell(
+    argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, PLAIN, "--n", "10", *argv)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert re.search(sentence, err)
+
+
+def test_a_picture_or_what_it_needs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What draws it is another program, which is not started here."""
+    file = tmp_path / "figure.png"
+    argv = [PLAIN, "--n", "10", "--png", str(file)]
+    drawn: list[dict[str, Any]] = []
+
+    def draw(self: go.Figure, path: Path, **options: Any) -> None:
+        drawn.append({"ground": self.layout.paper_bgcolor, "path": path, **options})
+
+    monkeypatch.setattr(go.Figure, "write_image", draw)
+    assert run(capsys, *argv)[0] == 0
+    assert drawn[0]["path"] == file
+    assert drawn[0]["ground"] == "#ffffff"
+    assert drawn[0]["height"] >= 600
+
+    def fail(self: go.Figure, path: Path, **options: Any) -> None:
+        raise RuntimeError("Kaleido requires Google Chrome.\nLong instructions follow.")
+
+    monkeypatch.setattr(go.Figure, "write_image", fail)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: find_spec("json"))
+    code, _, err = run(capsys, *argv)
+    assert code == 2
+    assert "BROWSER_PATH, or take --html. (Kaleido requires Google Chrome)" in err
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    code, _, err = run(capsys, *argv)
+    assert code == 2
+    assert "pip install 'skipscope[png]', or take --html" in err
+
+
+def test_a_page_holds_what_it_says() -> None:
+    text = page(go.Figure(go.Scatter(y=[1, 2])), "Nets < & >")
+    assert text.startswith("<!doctype html>")
+    assert "<h1>Nets &lt; &amp; &gt;</h1>" in text
+    assert 'name="viewport"' in text
+
+
+# ------------------------------------------------------------------------ notebook, jobs, page
+
+
+def test_from_a_notebook(digits: Dataset) -> None:
+    net = net_of(RESIDUAL)
+    assert explorer.lesion_band(net, digits, k=2, trials=1).accuracy.shape == (1, 2)
+    assert explorer.shuffle_lesions(net, digits, points=2, trials=1).moves == "pairs"
+    assert explorer.swap_lesions(net, digits, stage=2).first == (7,)
+    assert explorer.stage_lesions(net, digits, recalibrate=32).recalibrated == 32
+    assert explorer.gate_lesions(net_of(HIGHWAY), digits, values=[0.5]).values == (0.5,)
+    assert explorer.lesion_curve(net, digits, recalibrate=32).recalibrated == 32
+
+
+JOB_RESULTS: dict[str, tuple[str, dict[str, Any], type[Any]]] = {
+    "lesions": (RESIDUAL, {"recalibrate": 32}, LesionCurve),
+    "lesion_band": (RESIDUAL, {"k": 2, "trials": 2}, LesionBand),
+    "shuffle_lesions": (RESIDUAL, {"points": 2, "trials": 2, "moves": "pairs"}, ShuffleLesions),
+    "swap_lesions": (RESIDUAL, {}, SwapLesions),
+    "stage_lesions": (RESIDUAL, {}, StageLesions),
+    "gate_lesions": (HIGHWAY, {"values": [0, "mean"]}, GateLesions),
+}
+
+
+@pytest.mark.parametrize("kind", JOB_RESULTS)
+def test_every_kind_as_a_job_and_on_the_page(kind: str) -> None:
+    name, options, result = JOB_RESULTS[kind]
+    partial: list[Any] = []
+    context = Context(Shelf(), 0, lambda: False, lambda share, text: None, partial.append)
+    spec = spec_of(name)
+    fitted = spec.model_copy(update={"input_shape": (1, 8, 8)})
+    source = {"source": "fresh", "spec": fitted.model_dump(mode="json"), "seed": 1}
+    data = DataSpec().model_dump(mode="json")
+    request = parse_request(kind, {"net": source, "data": data, "n_images": 100, **options})
+    value = JOBS[kind](context, {**request.model_dump(mode="json"), "data": data})
+    assert value["step"] is None
+    measured = result.from_json(json.loads(json.dumps(value)))
+    assert measured.n_images == 100
+    assert partial[0]["n_images"] == 40
+    assert "by_class" not in partial[0]
+    key = {
+        "lesions": "lesions",
+        "lesion_band": "several",
+        "shuffle_lesions": "shuffle",
+        "swap_lesions": "swap",
+        "stage_lesions": "stages",
+        "gate_lesions": "held_gates",
+    }[kind]
+    one, plan = instrument(key), blueprint(fitted)
+    assert one.kind({}) == kind
+    assert one.not_for(plan) is None
+    shown = {o.name: o.usual(Present((plan,), DATASETS["digits"].classes)) for o in one.options}
+    for done, part, chosen in (
+        (False, partial[0], "all"),
+        (True, value, "all"),
+        (True, value, "7"),
+    ):
+        lane = Lane(0, "A net", plan, DATASETS["digits"], part, done)
+        options = {**shown, "class": chosen}
+        assert one.figure([lane], options, "light").data
+        (said,) = one.caption([lane], options)
+        assert ("so far" in said) is not done
+        n = 40 if not done else 10 if chosen == "7" else 100
+        assert f"{n} test images" in said
+        assert one.formula([lane], options)
+        rows = one.table(part)
+        assert len({tuple(row) for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "words"),
+    [
+        ("shuffle", DENSE, "None|No two blocks"),
+        ("swap", DENSE, "No two blocks"),
+        ("held_gates", PLAIN, "A plain net has no gates"),
+    ],
+)
+def test_the_page_says_for_which_net_it_means_nothing(key: str, name: str, words: str) -> None:
+    said = instrument(key).not_for(blueprint(spec_of(name)))
+    assert said is not None
+    assert re.search(words, said)
+
+
+def test_counts_are_shares(digits: Dataset) -> None:
+    counts = Counts(np.asarray([[1.0, 0.0], [2.0, 0.0]]), np.asarray([2.0, 0.0]), 4)
+    assert counts.n_images == 2
+    assert counts.share_done == 0.5
+    assert counts.accuracy.tolist() == [0.5, 1.0]
+    assert np.isnan(counts.per_class[:, 1]).all()
+    with pytest.raises(SkipscopeError, match="at least 1 image"):
+        stage_lesions(net_of(RESIDUAL), digits, n_images=0)
+
+
+def test_groups_are_pairs_of_one_shape() -> None:
+    plan = blueprint(spec_of("highway_13;width=2"))
+    for group in swap_groups(plan):
+        for a, b in combinations(group, 2):
+            assert plan.units[a].input_shape == plan.units[b].output_shape
+            assert plan.units[a].kind == "highway"
