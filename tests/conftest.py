@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Runs, downloads and caches of the tests go to a folder of their own."""
+    """Runs, downloads and caches of a file's tests go to a folder of their own."""
     home = tmp_path_factory.mktemp("skipscope-home")
     before = os.environ.get("SKIPSCOPE_HOME")
     os.environ["SKIPSCOPE_HOME"] = str(home)
@@ -25,3 +25,12 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["SKIPSCOPE_HOME"]
     else:
         os.environ["SKIPSCOPE_HOME"] = before
+
+
+# By file, in their order here: these mostly wait for processes, so that a core is free for others.
+_FIRST = ("test_runs_service.py", "test_browser.py", "test_browser_instruments.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes begin first: at the end all cores are busy, not one."""
+    items.sort(key=lambda item: _FIRST.index(item.path.name) if item.path.name in _FIRST else 9)

@@ -209,7 +209,7 @@ def _clicks(browser: Any, server: Server, n: int) -> list[float]:
 
 def _interactions(browser: Any, server: Server, n: int) -> dict[str, list[float]]:
     """While plain-56 and ResNet-56 train: other colours for the blocks, which the page has at hand,
-    and a drawer of choices, which the server draws when it is opened."""
+    and a drawer of choices, until its last control stands there."""
     page = browser.new_page()
     link = urlencode({"lanes": "plain_56,resnet_v2_56", "train": "one_cycle;steps=100000"})
     page.goto(f"{server.url}/?{link}")

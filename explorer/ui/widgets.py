@@ -137,8 +137,7 @@ def pills(
 
 
 @contextmanager
-def drawer(label: str, key: str) -> Iterator[bool]:
-    """A popover; yields whether it is open: what is in a closed one need not be drawn."""
-    popover = st.popover(label, key=key, on_change="rerun")
-    with popover:
-        yield bool(popover.open)
+def drawer(label: str, key: str) -> Iterator[None]:
+    """A popover whose content is there before it is opened: opening it asks the server nothing."""
+    with st.popover(label, key=key):
+        yield

@@ -157,13 +157,11 @@ def _toolbar() -> None:
         if "start" not in state.hide:
             _start_from(state)
         if "data" not in state.hide:
-            with widgets.drawer("Data", "data.open") as opened:
-                if opened:
-                    settings.data_settings(state, _become)
+            with widgets.drawer("Data", "data.open"):
+                settings.data_settings(state, _become)
         if "training" not in state.hide:
-            with widgets.drawer("Training", "training.open") as opened:
-                if opened:
-                    settings.training_settings(state, _become)
+            with widgets.drawer("Training", "training.open"):
+                settings.training_settings(state, _become)
         if "nets" not in state.hide:
             st.button(
                 "Add a net",
@@ -173,9 +171,8 @@ def _toolbar() -> None:
             )
         if not state.hide:  # a lesson's page stays what the teacher made it
             _look_inside(state, range(len(state.lanes)), "Look inside", key="inside")
-            with widgets.drawer("Share", "share.open") as opened:
-                if opened:
-                    settings.share(state)
+            with widgets.drawer("Share", "share.open"):
+                settings.share(state)
 
 
 def _start_from(state: PageState) -> None:
@@ -275,16 +272,15 @@ def _change(state: PageState, lane: int, net: NetSpec) -> None:
     def remove() -> None:
         _become(lambda s: s.with_lanes(tuple(n for i, n in enumerate(s.lanes) if i != lane)))
 
-    with widgets.drawer("Change", f"lane{lane}.open") as opened:
-        if opened:
-            _look_inside(state, [lane], "Look inside this net", key=f"lane{lane}.inside")
-            choices.lane_choices(lane, net, change)
-            st.button(
-                "Remove this net",
-                key=f"lane{lane}.remove",
-                disabled=len(state.lanes) == 1,
-                on_click=remove,
-            )
+    with widgets.drawer("Change", f"lane{lane}.open"):
+        _look_inside(state, [lane], "Look inside this net", key=f"lane{lane}.inside")
+        choices.lane_choices(lane, net, change)
+        st.button(
+            "Remove this net",
+            key=f"lane{lane}.remove",
+            disabled=len(state.lanes) == 1,
+            on_click=remove,
+        )
 
 
 # ------------------------------------------------------------------------------------- charts

@@ -114,17 +114,14 @@ def _nets(service: RunService, shown: Scene) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         addable = shown.instrument.needs_net and len(look.nets) < MAX_LANES
         if addable and "nets" not in look.hide:
-            with widgets.drawer("Add a net", "nets.add.open") as opened:
-                if opened:
-                    _choose_net(service, look, None)
+            with widgets.drawer("Add a net", "nets.add.open"):
+                _choose_net(service, look, None)
         if "images" not in look.hide:
-            with widgets.drawer("Images", "instruments.images.open") as opened:
-                if opened:
-                    _images(shown)
+            with widgets.drawer("Images", "instruments.images.open"):
+                _images(shown)
         if not look.hide:  # a lesson's page stays what the teacher made it
-            with widgets.drawer("Share", "instruments.share.open") as opened:
-                if opened:
-                    _share(look)
+            with widgets.drawer("Share", "instruments.share.open"):
+                _share(look)
 
 
 def _share(look: Look) -> None:
@@ -156,10 +153,9 @@ def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:
             f"{escape(net.name)}</h2>"
         )
         if "nets" not in look.hide:
-            with widgets.drawer("Change", f"net{index}.open") as opened:
-                if opened:
-                    _choose_net(service, look, net.token)
-                    _remove_net(shown, index)
+            with widgets.drawer("Change", f"net{index}.open"):
+                _choose_net(service, look, net.token)
+                _remove_net(shown, index)
     st.html(f'<p class="sk-origin">{escape(net.origin)}</p>')
     if index in shown.refused:
         st.info(plain(shown.refused[index]))
