@@ -382,6 +382,34 @@ def test_jobs_while_a_training_runs(service: RunService) -> None:
         service.submit("evaluate", {"net": source})
 
 
+def test_a_deleted_training_is_stopped_and_can_be_brought_back(service: RunService) -> None:
+    experiment = service.create(spec(ENDLESS, lanes=1), name="regretted")
+    reaches(service, experiment, "running")
+    service.annotate(experiment, "  to be <kept>\n")
+    service.control(experiment, "keep")
+    with pytest.raises(RunError, match="at most 20,000 characters, not 20,001"):
+        service.annotate(experiment, "x" * 20_001)
+    service.delete(experiment)
+    with pytest.raises(RunError, match="it was deleted"):
+        service.live(experiment)
+    assert experiment not in [view.id for view in service.experiments()]
+    until(lambda: service._runs[experiment].worker is None)
+    [view] = [view for view in service.deleted_experiments() if view.id == experiment]
+    service.restore(experiment)
+    view = service.experiment(experiment)
+    assert (view.status, view.note, view.deleted) == ("stopped", "to be <kept>", None)
+    assert view.resumable
+    assert view.step == len(service.live(experiment, 10**6).lanes[0].curves.step) > 0
+
+    service.delete(experiment)
+    run = service._runs[experiment]
+    run.deleted = time.time() - 25 * 3600  # its day is over
+    until(lambda: experiment not in service._runs)
+    until(lambda: not service._store.folder(experiment).exists())
+    with pytest.raises(RunError, match="removed for good"):
+        service.restore(experiment)
+
+
 def test_the_same_question_is_answered_once(service: RunService) -> None:
     first = service.submit("lesions", {"net": FRESH, "data": DATA.model_dump()})
     second = service.submit("lesions", {"net": FRESH, "data": DATA.model_dump()})

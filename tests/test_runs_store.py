@@ -51,6 +51,47 @@ def test_records_come_back_whole_and_in_order(store: Store) -> None:
     assert (row.name, row.status, row.step, row.steps_total) == ("a name", "queued", 2, 10)
 
 
+def test_notes_marks_and_deletions_outlive_the_process(tmp_path: Path) -> None:
+    before = Store(tmp_path)
+    kept, gone = before.create("one", "{}", 10), before.create("two", "{}", 10)
+    before.annotate(kept, "a lower rate\nwould do <b>")
+    before.keep(kept, True)
+    before.mark_deleted(gone, 12.5)
+    before.close()
+
+    after = Store(tmp_path)
+    rows = {row.id: row for row in after.experiments()}
+    assert (rows[kept].note, rows[kept].kept, rows[kept].deleted) == (
+        "a lower rate\nwould do <b>",
+        True,
+        None,
+    )
+    assert (rows[gone].note, rows[gone].kept, rows[gone].deleted) == ("", False, 12.5)
+    after.mark_deleted(gone, None)
+    row = after.experiment(gone)
+    assert row is not None
+    assert row.deleted is None
+    after.close()
+
+
+def test_a_file_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    experiment = store.create("old", "{}", 10)
+    store.append(experiment, [step(0)])
+    for column in ("note", "kept", "deleted"):
+        store._writer.execute(f"ALTER TABLE experiments DROP COLUMN {column}")
+    store._writer.execute("PRAGMA user_version = 1")
+    store.close()
+
+    again = Store(tmp_path)
+    assert again.notice is None
+    [row] = again.experiments()
+    assert (row.name, row.step, row.note, row.kept, row.deleted) == ("old", 1, "", False, None)
+    again.annotate(experiment, "new")
+    assert [record.step for _, record in again.records(experiment)] == [0]
+    again.close()
+
+
 @pytest.mark.parametrize("status", ["queued", "starting", "running", "paused"])
 def test_a_restart_finds_every_run_and_says_which_were_cut_short(
     tmp_path: Path, status: Status
@@ -166,7 +207,7 @@ def test_deleting_takes_records_results_and_files_along(store: Store) -> None:
         store.append(experiment, [step(0)])
         store.add_result(ResultRow(experiment, 0, "lesions", 1, {"step": 1}))
         (store.folder(experiment) / "lane-0.safetensors").write_bytes(b"weights")
-    store.delete(gone)
+    store.purge(gone)
     assert [row.id for row in store.experiments()] == [kept]
     assert store.records(gone) == []
     assert store.latest_results(gone, "lesions") == {}

@@ -63,6 +63,7 @@ class Run:
         play_again: Play was pressed while it was being parked.
         pause_reason: The sentence for the pause that it was told to make.
         prepared: Share of the data that is downloaded or decoded; None when not loading.
+        deleted: When it was deleted (Unix seconds), as long as it can be brought back.
         saved: There is a checkpoint to go on from.
         snapshots: Step of the latest weights in its folder, by lane.
     """
@@ -86,7 +87,9 @@ class Run:
     pause_reason: str = ""
     prepared: float | None = None
     slow: float | None = None
+    note: str = ""
     kept: bool = False
+    deleted: float | None = None
     watched: float = field(default_factory=time.monotonic)
     saved: bool = False
     snapshot_asked: float = 0.0
@@ -115,6 +118,9 @@ class Run:
             created=row.created,
             updated=row.updated,
             version=version,
+            note=row.note,
+            kept=row.kept,
+            deleted=row.deleted,
         )
 
     def control(self, action: str, value: Any = None) -> None:
@@ -161,7 +167,9 @@ def experiment_view(run: Run, queue_position: int | None) -> ExperimentView:
         device=run.device,
         queue_position=queue_position,
         slow=run.slow,
+        note=run.note,
         kept=run.kept,
+        deleted=run.deleted,
         resumable=run.saved and run.status in ("interrupted", "stopped", "failed"),
         lanes=tuple(_lane_state(run, lane) for lane in range(len(run.lane_names))),
         created=run.created,

@@ -78,6 +78,8 @@ SPARE_DELAY = 3.0  # after a training's start, before the next warm process take
 BROKEN_DELAY = 15.0  # after a process that could not even start
 CLOSE_SECONDS = 6.0
 HISTORIES_KEPT = 12
+DELETED_KEPT = 24 * 3600.0  # seconds for which a deleted experiment can be brought back
+LONGEST_NOTE = 20_000  # characters
 
 
 class RunService:
@@ -136,6 +138,7 @@ class RunService:
             try:
                 run = self._runs[row.id] = Run.from_row(row, next(self._versions))
                 run.saved = checkpoint_path(self._store.folder(run.id)).exists()
+                self._watcher.find_snapshots(run)
             except SkipscopeError as error:
                 self.notice = f"The run {row.name!r} cannot be shown by this version: {error}"
 
@@ -233,6 +236,7 @@ class RunService:
                 case "learning_rate":
                     self._learning_rate(run, value)
                 case "keep":
+                    self._store.keep(run.id, value != 0)
                     run.kept = value != 0
                 case "save_weights":
                     if run.worker is None:
@@ -278,9 +282,17 @@ class RunService:
             return self._view(self._run(experiment))
 
     def experiments(self) -> list[ExperimentView]:
-        """All experiments, the newest first."""
+        """All experiments that were not deleted, the newest first."""
+        return self._newest_first(deleted=False)
+
+    def deleted_experiments(self) -> list[ExperimentView]:
+        """Those that can still be brought back, the newest first."""
+        return self._newest_first(deleted=True)
+
+    def _newest_first(self, *, deleted: bool) -> list[ExperimentView]:
         with self._lock:
-            runs = sorted(self._runs.values(), key=lambda run: run.created, reverse=True)
+            runs = [run for run in self._runs.values() if (run.deleted is not None) == deleted]
+            runs.sort(key=lambda run: run.created, reverse=True)
             return [self._view(run) for run in runs]
 
     def rename(self, experiment: str, name: str) -> None:
@@ -293,18 +305,60 @@ class RunService:
             run.name = name
             self._touch(run)
 
-    def delete(self, experiment: str) -> None:
-        """Removes an experiment with its records and weights; one that trains is ended first."""
+    def annotate(self, experiment: str, note: str) -> None:
+        """Keeps a person's own words on an experiment, in the place of earlier ones.
+
+        Raises:
+            RunError: There is no such experiment, or the note is too long.
+        """
+        note = note.strip()
+        if len(note) > LONGEST_NOTE:
+            raise RunError(
+                f"A note has at most {LONGEST_NOTE:,} characters, not {len(note):,}: shorten it."
+            )
         with self._lock:
             run = self._run(experiment)
-            del self._runs[experiment]
+            self._store.annotate(experiment, note)
+            run.note = note
+            self._touch(run)
+
+    def delete(self, experiment: str) -> None:
+        """Hides an experiment, and stops it if it trains; :meth:`restore` brings it back.
+
+        Its records and weights are removed a day later, or by :meth:`purge`.
+        """
+        with self._lock:
+            run = self._run(experiment)
+            when = time.time()
+            self._store.mark_deleted(experiment, when)
+            run.kept = False
+            self._stop(run)
+            run.deleted = when
+            self._touch(run)
+
+    def restore(self, experiment: str) -> None:
+        """Brings a deleted experiment back; raises :class:`RunError` where it is gone for good."""
+        with self._lock:
+            run = self._runs.get(experiment)
+            if run is None:
+                raise RunError(f"The run {experiment!r} was removed for good: train it anew.")
+            self._store.mark_deleted(experiment, None)
+            run.deleted = None
+            self._touch(run)
+
+    def purge(self, experiment: str) -> None:
+        """Removes an experiment with its records and weights for good."""
+        with self._lock:
+            run = self._runs.pop(experiment, None)
+            if run is None:
+                return
             if run in self._queue:
                 self._queue.remove(run)
             worker, run.worker = run.worker, None
         if worker is not None:
             worker.end()
             worker.kill()
-        self._store.delete(experiment)
+        self._store.purge(experiment)
         with self._lock:
             self._schedule()
 
@@ -577,9 +631,14 @@ class RunService:
         self._schedule()
 
     def _keep_house(self) -> None:
-        """Leases and the spare process, twice a second."""
+        """Leases and the spare process, twice a second; deleted runs whose day is over."""
         while not self._closing.wait(0.5):
             now = time.monotonic()
+            with self._lock:
+                over = time.time() - DELETED_KEPT
+                purged = [r.id for r in self._runs.values() if r.deleted and r.deleted < over]
+            for experiment in purged:
+                self.purge(experiment)
             with self._lock:
                 if self._closing.is_set():
                     return
@@ -874,7 +933,7 @@ class RunService:
 
     def _run(self, experiment: str) -> Run:
         run = self._runs.get(experiment)
-        if run is None:
+        if run is None or run.deleted is not None:
             raise RunError(
                 f"There is no experiment {experiment!r} here: it was deleted, or the link comes "
                 "from another machine."

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -32,7 +32,7 @@ Status = Literal[
     "queued", "starting", "running", "paused", "finished", "stopped", "failed", "interrupted"
 ]
 UNFINISHED: tuple[Status, ...] = ("queued", "starting", "running", "paused")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _ALWAYS = 2**62
 _VARIABLES = 500  # of one SQL statement
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: ids are read aloud and retyped
@@ -47,7 +47,10 @@ CREATE TABLE IF NOT EXISTS experiments (
     reason TEXT NOT NULL,
     step INTEGER NOT NULL,
     steps_total INTEGER NOT NULL,
-    device TEXT
+    device TEXT,
+    note TEXT NOT NULL DEFAULT '',
+    kept INTEGER NOT NULL DEFAULT 0,
+    deleted REAL
 );
 -- loss and error repeat two values of a step's payload: curves are read from the index alone.
 CREATE TABLE IF NOT EXISTS records (
@@ -72,11 +75,25 @@ CREATE TABLE IF NOT EXISTS results (
 );
 CREATE INDEX IF NOT EXISTS results_by_step ON results (experiment, lane, kind, step);
 """
+# By format: what makes it the next one.
+_CHANGES = {
+    1: (
+        "ALTER TABLE experiments ADD COLUMN note TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE experiments ADD COLUMN kept INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE experiments ADD COLUMN deleted REAL",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class ExperimentRow:
-    """One experiment as the store keeps it; ``spec`` is JSON text, times are Unix seconds."""
+    """One experiment as the store keeps it; ``spec`` is JSON text, times are Unix seconds.
+
+    Attributes:
+        note: A person's own words on it.
+        kept: It goes on training when nobody watches.
+        deleted: When it was deleted; None if it was not. It can be brought back until it is purged.
+    """
 
     id: str
     name: str
@@ -88,6 +105,15 @@ class ExperimentRow:
     step: int
     steps_total: int
     device: str | None
+    note: str = ""
+    kept: bool = False
+    deleted: float | None = None
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...]) -> ExperimentRow:
+        """From all columns in the table's order."""
+        found = cls(*row)
+        return replace(found, kept=bool(found.kept))
 
 
 @dataclass(frozen=True)
@@ -171,8 +197,13 @@ class Store:
                     "folder."
                 )
             if version == 0:
+                statements = _SCHEMA.split(";\n")
+            else:
+                statements = [s for old in range(version, SCHEMA_VERSION) for s in _CHANGES[old]]
+            if statements:
                 with self._writer:
-                    for statement in _SCHEMA.split(";\n"):
+                    self._writer.execute("BEGIN")
+                    for statement in statements:
                         self._writer.execute(statement)
                     self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             self._writer.execute("SELECT count(*) FROM experiments").fetchone()
@@ -245,7 +276,8 @@ class Store:
         now = time.time()
         with self._write() as database:
             database.execute(
-                "INSERT INTO experiments VALUES (?, ?, ?, ?, ?, 'queued', '', 0, ?, NULL)",
+                "INSERT INTO experiments (id, name, spec, created, updated, status, reason, step, "
+                "steps_total) VALUES (?, ?, ?, ?, ?, 'queued', '', 0, ?)",
                 (experiment, name, spec, now, now, steps_total),
             )
         self.folder(experiment).mkdir(exist_ok=True)
@@ -278,26 +310,41 @@ class Store:
         with self._write() as database:
             database.execute("UPDATE experiments SET name = ? WHERE id = ?", (name, experiment))
 
-    def delete(self, experiment: str) -> None:
-        """Removes an experiment, all its records and its folder."""
+    def annotate(self, experiment: str, note: str) -> None:
+        with self._write() as database:
+            database.execute("UPDATE experiments SET note = ? WHERE id = ?", (note, experiment))
+
+    def keep(self, experiment: str, kept: bool) -> None:
+        with self._write() as database:
+            database.execute(
+                "UPDATE experiments SET kept = ? WHERE id = ?", (int(kept), experiment)
+            )
+
+    def mark_deleted(self, experiment: str, when: float | None) -> None:
+        """Notes that an experiment was deleted, or with None that it was brought back."""
+        with self._write() as database:
+            database.execute("UPDATE experiments SET deleted = ? WHERE id = ?", (when, experiment))
+
+    def purge(self, experiment: str) -> None:
+        """Removes an experiment, all its records and its folder for good."""
         with self._write() as database:
             database.execute("DELETE FROM experiments WHERE id = ?", (experiment,))
         shutil.rmtree(self.folder(experiment), ignore_errors=True)
 
     def experiments(self) -> list[ExperimentRow]:
-        """All experiments, the newest first."""
+        """All experiments, the newest first, deleted ones too."""
         with self._read() as database:
             rows = database.execute(
                 "SELECT * FROM experiments ORDER BY created DESC, rowid DESC"
             ).fetchall()
-        return [ExperimentRow(*row) for row in rows]
+        return [ExperimentRow.of(row) for row in rows]
 
     def experiment(self, experiment: str) -> ExperimentRow | None:
         with self._read() as database:
             row = database.execute(
                 "SELECT * FROM experiments WHERE id = ?", (experiment,)
             ).fetchone()
-        return None if row is None else ExperimentRow(*row)
+        return None if row is None else ExperimentRow.of(row)
 
     # ---------------------------------------------------------------------------- records
 

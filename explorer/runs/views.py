@@ -42,7 +42,9 @@ class ExperimentView:
         queue_position: 1 for the next in the queue; None when not queued.
         steps_per_second: Over the last seconds; None unless it is running.
         slow: Most steps a second, in slow motion; else None.
+        note: A person's own words on it.
         kept: Goes on without anybody watching.
+        deleted: When it was deleted, where it can still be brought back.
         resumable: Play takes it up again.
         created, updated: Unix seconds.
         version: Grows whenever anything shown has changed.
@@ -61,7 +63,9 @@ class ExperimentView:
     device: str | None
     queue_position: int | None
     slow: float | None
+    note: str
     kept: bool
+    deleted: float | None
     resumable: bool
     lanes: tuple[LaneState, ...]
     created: float

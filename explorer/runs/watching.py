@@ -102,13 +102,13 @@ class Watcher:
             for key in [k for k, p in run.programs.items() if now - p.seen > WATCHED_SECONDS]:
                 del run.programs[key]
             if run.worker is None and not run.snapshots:
-                self._find_snapshots(run)
+                self.find_snapshots(run)
             elif run.status == "running" and now - run.snapshot_asked > SNAPSHOT_SECONDS:
                 run.snapshot_asked = now
                 run.control("snapshot")
         return watched
 
-    def _find_snapshots(self, run: Run) -> None:
+    def find_snapshots(self, run: Run) -> None:
         """Weights that an earlier process left are as good."""
         folder = self._store.folder(run.id)
         for lane in range(len(run.spec.lanes)):
