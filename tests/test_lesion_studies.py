@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -625,16 +626,23 @@ def test_every_kind_as_a_job_and_on_the_page(kind: str) -> None:
         (True, value, "all"),
         (True, value, "7"),
     ):
-        lane = Lane(0, "A net", plan, DATASETS["digits"], part, done)
         options = {**shown, "class": chosen}
+        whole = Lane(0, "A net", plan, DATASETS["digits"], part, done)
+        lane = replace(whole, result=one.chosen(whole, options))
         assert one.figure([lane], options, "light").data
         (said,) = one.caption([lane], options)
         assert ("so far" in said) is not done
         n = 40 if not done else 10 if chosen == "7" else 100
         assert f"{n} test images" in said
         assert one.formula([lane], options)
-        rows = one.table(part)
+        rows = one.table(lane.result)
         assert len({tuple(row) for row in rows}) == 1
+        for share in (row.get("right, %") for row in rows):
+            # of ten images of one class: in the table too
+            assert share is None or chosen == "all" or (share / 10).is_integer()
+        assert callable(one.mode)
+        how = "measured anew" if value["recalibrated"] else "as trained"
+        assert (how in one.mode(lane)) is (name != HIGHWAY)  # which has no batch norm
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from explorer.charts.bands import add_band
 from explorer.charts.heat import colour_bar, panels, sequential
-from explorer.charts.lesions import accuracy_of
+from explorer.charts.lesions import PERCENT, accuracy_of
 from explorer.charts.palette import Theme, base_figure, faded, lane_style, muted
 from explorer.results import (
     Floats,
@@ -339,7 +339,7 @@ def _line(
 
 
 def _percent_axis(figure: go.Figure, chance: float | None, theme: Theme) -> None:
-    figure.update_yaxes(range=[0, 102])
+    figure.update_yaxes(range=PERCENT)
     figure.update_layout(showlegend=True)
     if chance is not None:
         figure.add_hline(

@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 from explorer.charts.palette import Theme, base_figure, faded, lane_style, muted
 from explorer.results import LesionCurve
 
+PERCENT = (-3, 103)  # room for a whole marker at 0 and at 100 %
+
 
 def lesion_figure(
     lanes: Sequence[tuple[int, str, Sequence[str], LesionCurve]],
@@ -78,7 +80,7 @@ def lesion_figure(
             },
             annotation_position="bottom right",
         )
-    figure.update_yaxes(range=[0, 102])
+    figure.update_yaxes(range=PERCENT)
     figure.update_layout(showlegend=True)
     return figure
 

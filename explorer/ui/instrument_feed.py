@@ -179,12 +179,13 @@ def _answer(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dic
 
 
 def lanes_of(shown: Scene, measured: Mapping[int, Measured]) -> list[Lane]:
-    """What there is to draw of, in order."""
-    return [
+    """What there is to draw of, in order: of each result what the options choose."""
+    lanes = [
         Lane(index, net.name, net.plan, net.info, m.result, m.done)
         for index, m in measured.items()
         if m.result is not None and (net := shown.subjects[index])
     ]
+    return [replace(lane, result=shown.instrument.chosen(lane, shown.options)) for lane in lanes]
 
 
 def _lane(net: SourceNet, index: int, m: Measured) -> dict[str, Any]:
@@ -229,10 +230,12 @@ def _condition(shown: Scene, lane: Lane) -> str:
     elif one.takes_images or isinstance(n, int):
         shape = "×".join(str(n) for n in net.info.input_shape)
         images = f"{n:,} images of" if isinstance(n, int) else "images of"
+        of_class = str(result.get("data", "")).partition(", class ")[2]
+        images += f" class {of_class} of" if of_class else ""
         words.append(f"{images} {net.info.title}, {shape}")
     if one.recorded is None:
         words.append(str(result.get("precision") or result.get("dtype") or "float32"))
-    words.append(one.mode)
+    words.append(one.mode if isinstance(one.mode, str) else one.mode(lane))
     return " · ".join(words)
 
 

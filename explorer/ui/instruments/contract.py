@@ -98,6 +98,10 @@ def no_pictures(lanes: Sequence[Lane], options: Options) -> list[Picture]:
     return []
 
 
+def whole(lane: Lane, options: Options) -> Result:
+    return lane.result
+
+
 def no_headline(lane: Lane, options: Options) -> tuple[str, str]:
     return "", ""
 
@@ -123,7 +127,9 @@ class Instrument:
             ``options["narrow"]`` tells a phone's width.
         caption: What the data shows, a sentence an entry; nothing that it does not show.
         formula: The formula, and then again with numbers of this result in it, a line an entry.
-        mode: How the net was evaluated, for the line of conditions.
+        mode: How the net was evaluated, for the line of conditions; by the lane where it differs.
+        chosen: What of the result the options choose, such as one class's images: figure,
+            sentences, table, files and conditions are all of that.
         payload: Of the job.
         not_for: Why it means nothing for a net, and which nets would do, in one sentence.
         suggests: Tokens of nets that it means something for, offered where none is chosen.
@@ -149,7 +155,7 @@ class Instrument:
     caption: Callable[[Sequence[Lane], Options], list[str]]
     formula: Callable[[Sequence[Lane], Options], list[str]]
     table: Callable[[Result], Sequence[Row]]
-    mode: str
+    mode: str | Callable[[Lane], str]
     order: int = 50
     options: tuple[Option, ...] = ()
     payload: Callable[[Asking], dict[str, Any]] = one_net
@@ -158,6 +164,7 @@ class Instrument:
     recorded: Callable[[RunService, Asking], Result] | None = None
     headline: Callable[[Lane, Options], tuple[str, str]] = no_headline
     pictures: Callable[[Sequence[Lane], Options], list[Picture]] = no_pictures
+    chosen: Callable[[Lane, Options], Result] = whole
     takes_images: bool = True
     needs_net: bool = True
 

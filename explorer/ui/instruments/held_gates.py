@@ -14,11 +14,11 @@ from explorer.results import GateLesions
 from explorer.ui.instruments import lesioning
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
 from explorer.ui.instruments.options import Number, Options
-from explorer.ui.instruments.words import listed, percent
+from explorer.ui.instruments.words import percent
 
 
-def _gates(lane: Lane, options: Options) -> GateLesions:
-    return lesioning.of_chosen_class(GateLesions.from_json(lane.result), lane, options)
+def _gates(lane: Lane) -> GateLesions:
+    return GateLesions.from_json(lane.result)
 
 
 def payload(asking: Asking) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def payload(asking: Asking) -> dict[str, Any]:
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
     drawn = []
     for lane in lanes:
-        gates = _gates(lane, options)
+        gates = _gates(lane)
         drawn.append((lane.index, lane.name, lane.unit_names or gates.units, gates))
     return gate_lesion_figure(drawn, chance=lesioning.chance(lanes, options), theme=theme)
 
@@ -38,14 +38,14 @@ def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
 def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
-        gates = _gates(lane, options)
+        gates = _gates(lane)
         sign = _sign(gates)
         each = [
-            f"{percent(float(np.median(shares[:-1])))} with one gate at {sign} = {_value(value)} "
+            f"at {sign} = {_value(value)} {percent(float(np.median(shares[:-1])))} with one held "
             f"(the median) and {percent(float(shares[-1]))} with all"
             for value, shares in zip(gates.values, gates.accuracy, strict=True)
         ]
-        said.append(f"{lesioning.intact(lane, gates)}; {listed(each)}.")
+        said.append(f"{lesioning.intact(lane, gates)}. Gates held {'; '.join(each)}.")
     return said
 
 
@@ -59,7 +59,7 @@ def _value(value: float | str) -> str:
 
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     lines = []
-    kinds = {_sign(_gates(lane, options)) for lane in lanes} or {"T"}
+    kinds = {_sign(_gates(lane)) for lane in lanes} or {"T"}
     if "T" in kinds:
         lines.append("y = H(x)·T + x·(1 − T), with T held; T = 0 deletes the block")
     if "g" in kinds:
@@ -116,7 +116,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode=lesioning.MODE,
+    mode=lesioning.mode,
+    chosen=lesioning.one_class(GateLesions),
     payload=payload,
     not_for=not_for,
     suggests=("digits_fc_highway_50",),

@@ -17,8 +17,8 @@ from explorer.ui.instruments.options import Options, Whole
 from explorer.ui.instruments.words import count, percent
 
 
-def _band(lane: Lane, options: Options) -> LesionBand:
-    return lesioning.of_chosen_class(LesionBand.from_json(lane.result), lane, options)
+def _band(lane: Lane) -> LesionBand:
+    return LesionBand.from_json(lane.result)
 
 
 def payload(asking: Asking) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def payload(asking: Asking) -> dict[str, Any]:
 
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
     return lesion_band_figure(
-        [(lane.index, lane.name, _band(lane, options)) for lane in lanes],
+        [(lane.index, lane.name, _band(lane)) for lane in lanes],
         chance=lesioning.chance(lanes, options),
         theme=theme,
     )
@@ -40,7 +40,7 @@ def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
 def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
-        band = _band(lane, options)
+        band = _band(lane)
         draws, most = band.accuracy.shape
         (middle,) = band.quantiles(0.5)
         lost = np.flatnonzero(band.baseline_accuracy - middle > 0.1)
@@ -65,7 +65,7 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     lines.append("draw i: one random order of the blocks; k deleted: the first k of it")
     lines.append(lesioning.INTERVAL)
     for lane in lanes:
-        band = _band(lane, options)
+        band = _band(lane)
         most = band.accuracy.shape[1]
         p = float(band.accuracy[0, -1])
         lines.append(
@@ -115,7 +115,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode=lesioning.MODE,
+    mode=lesioning.mode,
+    chosen=lesioning.one_class(LesionBand),
     payload=payload,
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),

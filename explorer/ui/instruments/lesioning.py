@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from explorer.results import ByClass, LesionCurve, LesionStudy, wilson_interval
-from explorer.results.lesions import HasClasses, of_class
-from explorer.ui.instruments.contract import Asking, Lane, one_net
+from explorer.results import (
+    GateLesions,
+    LesionBand,
+    LesionCurve,
+    LesionStudy,
+    ShuffleLesions,
+    StageLesions,
+    SwapLesions,
+    wilson_interval,
+)
+from explorer.results.lesions import of_class
+from explorer.ui.instruments.contract import Asking, Lane, Result, one_net
 from explorer.ui.instruments.options import ClassPick, Flag, Options, Present
 from explorer.ui.instruments.words import percent, so_far
 
-R = TypeVar("R", bound=HasClasses)
+Study = LesionCurve | LesionBand | ShuffleLesions | SwapLesions | StageLesions | GateLesions
 IMAGES = 512  # training images for a recalibration
-MODE = "evaluation mode, batch norm's statistics as trained unless they are measured anew"
 RECALIBRATE = Flag(
     "recalibrate",
     "Measure batch norm's statistics anew",
@@ -40,13 +48,30 @@ def payload(asking: Asking) -> dict[str, Any]:
     return asked
 
 
-def of_chosen_class(result: R, lane: Lane, options: Options) -> R:
-    """The result for the class that was chosen; for all of them while it is still coming."""
-    chosen = options.get("class", "all")
-    classes: ByClass | None = result.by_class
-    if chosen == "all" or classes is None or classes.n_images[int(chosen)] == 0:
-        return result
-    return of_class(result, lane.info.classes[int(chosen)])
+def one_class(kind: type[Study]) -> Callable[[Lane, Options], Result]:
+    """Of a result the class that was chosen; all of them while it is still coming."""
+
+    def chosen(lane: Lane, options: Options) -> Result:
+        result, place = kind.from_json(lane.result), options.get("class", "all")
+        classes = result.by_class
+        if place == "all" or classes is None or classes.n_images[int(place)] == 0:
+            return lane.result
+        rest = {key: value for key, value in lane.result.items() if key != "by_class"}
+        return {**rest, **of_class(result, lane.info.classes[int(place)]).to_json()}
+
+    return chosen
+
+
+def mode(lane: Lane) -> str:
+    """How the net was evaluated."""
+    if lane.plan is not None and not any(
+        layer.kind == "batch_norm" for unit in lane.plan.units for layer in unit.layers
+    ):
+        return "evaluation mode"
+    anew = lane.result.get("recalibrated")
+    return "evaluation mode, batch norm's statistics " + (
+        f"measured anew for each lesion on {anew:,} training images" if anew else "as trained"
+    )
 
 
 def chance(lanes: Sequence[Lane], options: Options) -> float | None:

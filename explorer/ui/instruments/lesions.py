@@ -23,14 +23,14 @@ DELETED_IS = {
 }
 
 
-def _curve(lane: Lane, options: Options) -> LesionCurve:
-    return lesioning.of_chosen_class(LesionCurve.from_json(lane.result), lane, options)
+def _curve(lane: Lane) -> LesionCurve:
+    return LesionCurve.from_json(lane.result)
 
 
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
     drawn = []
     for lane in lanes:
-        curve = _curve(lane, options)
+        curve = _curve(lane)
         drawn.append((lane.index, lane.name, lane.unit_names or curve.units, curve))
     made = lesion_figure(drawn, chance=lesioning.chance(lanes, options), theme=theme)
     made.update_layout(height=380)
@@ -40,7 +40,7 @@ def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
 def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
-        curve = _curve(lane, options)
+        curve = _curve(lane)
         measured = np.isfinite(curve.accuracy)
         if not measured.any() or not np.isfinite(curve.baseline_accuracy):
             continue
@@ -52,10 +52,16 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         said.append(
             f"{lesioning.intact(lane, curve)}. Deleted alone, {cheap} of "
             f"{count(len(units), 'block')} cost less than 1 point; the median cost is "
-            f"{float(np.median(cost)):.1f} points. Worst is {block(lane, units[worst])}: "
-            f"{percent(float(accuracy[worst]))} without it."
+            f"{float(np.median(cost)):.1f} points. "
+            + _worst(lane, units[worst], float(accuracy[worst]), curve.baseline_accuracy)
         )
     return said
+
+
+def _worst(lane: Lane, unit: str, accuracy: float, intact: float) -> str:
+    if accuracy >= intact:
+        return "None of them costs anything on these images."
+    return f"Worst is {block(lane, unit)}: {percent(accuracy)} without it."
 
 
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
@@ -63,7 +69,7 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     lines = [words for family, words in DELETED_IS.items() if family in families]
     lines.append(lesioning.INTERVAL)
     for lane in lanes:
-        curve = _curve(lane, options)
+        curve = _curve(lane)
         if not len(curve.units) or not np.isfinite(curve.accuracy).all():
             continue
         worst = int(np.argmin(curve.accuracy))
@@ -114,8 +120,8 @@ INSTRUMENT = Instrument(
     question="Which blocks can a trained net do without?",
     explains=(
         "Each dot is the accuracy on test images after one block is deleted and the rest is left "
-        "as it was trained; the dashed line is the intact net. Look how far the dots lie below "
-        "their line, and whether the deep ones or the first of each stage are worst."
+        "as it was trained; the line of their colour is the intact net. Look how far the dots lie "
+        "below it, and whether the deep ones or the first of each stage are worst."
     ),
     figure_of=(
         "Veit et al. 2016, Fig 3 (CIFAR-10): a VGG-like net falls to chance whichever layer goes; "
@@ -128,7 +134,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode=lesioning.MODE,
+    mode=lesioning.mode,
+    chosen=lesioning.one_class(LesionCurve),
     payload=lesioning.payload,
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),

@@ -18,8 +18,8 @@ from explorer.ui.instruments.options import Choice, Options, Whole
 from explorer.ui.instruments.words import count, percent
 
 
-def _shuffled(lane: Lane, options: Options) -> ShuffleLesions:
-    return lesioning.of_chosen_class(ShuffleLesions.from_json(lane.result), lane, options)
+def _shuffled(lane: Lane) -> ShuffleLesions:
+    return ShuffleLesions.from_json(lane.result)
 
 
 def payload(asking: Asking) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def payload(asking: Asking) -> dict[str, Any]:
 
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
     return shuffle_figure(
-        [(lane.index, lane.name, _shuffled(lane, options)) for lane in lanes],
+        [(lane.index, lane.name, _shuffled(lane)) for lane in lanes],
         chance=lesioning.chance(lanes, options),
         theme=theme,
     )
@@ -38,7 +38,7 @@ def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
 def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
-        shuffled = _shuffled(lane, options)
+        shuffled = _shuffled(lane)
         walks, points = shuffled.accuracy.shape
         tau, middle = np.median(shuffled.tau, axis=0), np.median(shuffled.accuracy, axis=0)
         words = (
@@ -56,7 +56,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     lines = ["τ = (pairs of blocks in order − pairs the other way round) / pairs"]
     for lane in lanes:
-        shuffled = _shuffled(lane, options)
+        shuffled = _shuffled(lane)
         n = len(shuffled.units)
         pairs = n * (n - 1) // 2
         tau = float(shuffled.tau[0, -1])
@@ -117,7 +117,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode=lesioning.MODE,
+    mode=lesioning.mode,
+    chosen=lesioning.one_class(ShuffleLesions),
     payload=payload,
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),

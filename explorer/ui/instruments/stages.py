@@ -15,13 +15,13 @@ from explorer.ui.instruments.options import Options
 from explorer.ui.instruments.words import count, listed
 
 
-def _stages(lane: Lane, options: Options) -> StageLesions:
-    return lesioning.of_chosen_class(StageLesions.from_json(lane.result), lane, options)
+def _stages(lane: Lane) -> StageLesions:
+    return StageLesions.from_json(lane.result)
 
 
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
     return stage_figure(
-        [(lane.index, lane.name, _stages(lane, options)) for lane in lanes],
+        [(lane.index, lane.name, _stages(lane)) for lane in lanes],
         chance=lesioning.chance(lanes, options),
         theme=theme,
     )
@@ -30,10 +30,10 @@ def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
 def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
-        stages = _stages(lane, options)
+        stages = _stages(lane)
         each = [
             f"{lesioning.with_interval(float(share), stages.n_images)} without the "
-            f"{count(len(gone), 'block')} of {name}"
+            f"{count(len(gone), 'block')} of {_stage(name)}"
             for name, gone, share in zip(
                 stages.stages, stages.deleted, stages.accuracy, strict=True
             )
@@ -47,6 +47,11 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
             )
         said.append(words)
     return said
+
+
+def _stage(name: str) -> str:
+    """Of a dense net "dense block 1", whose units are blocks too on this page."""
+    return f"dense {name}" if name.startswith("block") else name
 
 
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
@@ -101,7 +106,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode=lesioning.MODE,
+    mode=lesioning.mode,
+    chosen=lesioning.one_class(StageLesions),
     payload=lesioning.payload,
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),

@@ -17,8 +17,8 @@ from explorer.ui.instruments.options import Options
 from explorer.ui.instruments.words import count, percent
 
 
-def _swaps(lane: Lane, options: Options) -> SwapLesions:
-    return lesioning.of_chosen_class(SwapLesions.from_json(lane.result), lane, options)
+def _swaps(lane: Lane) -> SwapLesions:
+    return SwapLesions.from_json(lane.result)
 
 
 def payload(asking: Asking) -> dict[str, Any]:
@@ -26,15 +26,13 @@ def payload(asking: Asking) -> dict[str, Any]:
 
 
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
-    return swap_figure(
-        [(lane.index, lane.name, _swaps(lane, options)) for lane in lanes], theme=theme
-    )
+    return swap_figure([(lane.index, lane.name, _swaps(lane)) for lane in lanes], theme=theme)
 
 
 def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
-        swaps = _swaps(lane, options)
+        swaps = _swaps(lane)
         apart = np.subtract(swaps.second, swaps.first)
         worst = int(np.argmin(swaps.accuracy))
         near = float(np.median(swaps.accuracy[apart == 1])) if (apart == 1).any() else None
@@ -44,10 +42,12 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         )
         if near is not None:
             words += f", of neighbours {percent(near)}"
-        said.append(
-            f"{words}. Worst are blocks {swaps.first[worst] + 1} and {swaps.second[worst] + 1}: "
-            f"{lesioning.with_interval(float(swaps.accuracy[worst]), swaps.n_images)}."
-        )
+        if swaps.accuracy[worst] < swaps.baseline_accuracy:
+            words += (
+                f". Worst are blocks {swaps.first[worst] + 1} and {swaps.second[worst] + 1}: "
+                f"{lesioning.with_interval(float(swaps.accuracy[worst]), swaps.n_images)}"
+            )
+        said.append(f"{words}.")
     return said
 
 
@@ -84,7 +84,7 @@ INSTRUMENT = Instrument(
     explains=(
         "Each square is the accuracy after the two blocks of its row and column have changed "
         "places; the diagonal is the intact net, and pairs of different shape are empty. Look for "
-        "light squares: those two do not do the same work."
+        "squares unlike the diagonal: those two do not do the same work."
     ),
     figure_of=(
         "No figure of the papers: Veit et al. 2016 swap many pairs at once (Fig 5b); here each "
@@ -95,7 +95,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode=lesioning.MODE,
+    mode=lesioning.mode,
+    chosen=lesioning.one_class(SwapLesions),
     payload=payload,
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
