@@ -667,15 +667,40 @@ def test_columns_of_a_card() -> None:
 
 
 def test_the_benchmark_measures_both_ways() -> None:
+    from explorer.bench import precisions
     from explorer.bench.training import bench_training
 
     spec = fit(spec_of("plain_8;width=4"), (3, 8, 8), 10)
     result = bench_training(spec, steps=2, batch=10, repeats=1, device="cpu")
-    assert [row["dtype"] for row in result["rows"]] == ["float32", "bfloat16"]
+    assert [row["dtype"] for row in result["rows"]] == list(precisions("cpu"))
     for row in result["rows"]:
         assert row["ratio"] == row["plain_s"] / row["ours_s"] > 0
+        assert 0 < row["peak_share"] < 1
+        assert row["images_per_second"] == pytest.approx(20 / row["ours_s"])
+        assert row["gibibytes"] is None or row["gibibytes"] > 0
     assert result["conditions"]["n"] == 20
     with pytest.raises(SpecError, match="1 or 3 channels, not 2"):
         bench_training(
             fit(spec_of("plain_8"), (2, 8, 8), 10), steps=1, batch=10, repeats=1, device="cpu"
         )
+
+
+def test_the_benchmark_of_lanes() -> None:
+    from explorer.bench.training import bench_lanes
+
+    lanes = [fit(spec_of(name), (1, 8, 8), 10) for name in ("fc_plain_3", "fc_highway_3")]
+    result = bench_lanes(lanes, steps=2, batch=10, repeats=1, device="cpu")
+    assert [row["case"].rpartition(": ")[2] for row in result["rows"]] == [
+        "by themselves",
+        "the plain way",
+    ]
+    assert all(row["ratio"] == row["plain_s"] / row["ours_s"] > 0 for row in result["rows"])
+    with pytest.raises(SpecError, match="1 to 4 lanes, not 5"):
+        bench_lanes(lanes[:1] * 5, steps=1, batch=10, repeats=1, device="cpu")
+
+
+def test_what_goes_wrong_in_another_process_is_raised_here() -> None:
+    from explorer.bench.apart import Apart
+
+    with pytest.raises(RunError, match="no device 'tpu'"):
+        Apart(resolve, "tpu", device="cpu", threads=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 
 def conditions(device: str, **more: Any) -> dict[str, Any]:
@@ -26,6 +26,17 @@ def conditions(device: str, **more: Any) -> dict[str, Any]:
         "versions": versions(),
         **more,
     }
+
+
+def precisions(device: str) -> tuple[Literal["float32", "bfloat16"], ...]:
+    """float32, and bfloat16 where the device computes faster in it.
+
+    Where it is emulated, a case takes minutes that nobody would wait for.
+    """
+    from explorer.nets.fast import bfloat16_pays
+
+    pays = bfloat16_pays(device.partition(":")[0])
+    return ("float32", "bfloat16") if pays else ("float32",)
 
 
 def row(case: str, plain: Sequence[float], ours: Sequence[float], **more: Any) -> dict[str, Any]:

@@ -1,28 +1,39 @@
-"""All single deletions of a net: the program engine against one full forward pass for each.
+"""Lesions on the program engine against one full forward pass for each.
 
-The plain way is what one writes first: for every deletion, the whole net unit by unit in
-float32 with that unit passed by. Ours shares prefixes, lets the lesioned states ride on the
-batch axis, folds batch norms, and computes in channels_last; in float32 for numbers that are
-kept, in bfloat16 for a quick look. The weights are fresh and the images noise: neither changes
-the arithmetic. ``agreement`` is the share of answers that are the plain way's.
+All single deletions, and 1 … 20 units deleted at random in 10 nested draws (Veit16 Fig 5a). The
+plain way is what one writes first: for every program, the whole net unit by unit in float32, with
+the deleted units passed by. Ours shares prefixes, lets the lesioned states ride on the batch axis,
+folds batch norms, and computes in channels_last; in float32 for numbers that are kept, and in
+bfloat16 for a quick look, where that type pays. The weights are fresh and the images noise:
+neither changes the arithmetic. ``agreement`` is the share of answers that are the plain way's. Of
+the random deletions the plain way is timed on one draw for each k (``plain_timed`` programs) and
+scaled to all of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from explorer.bench import conditions, in_turns, row
+from explorer.bench import conditions, in_turns, precisions, row
+from explorer.data.order import permutation
 from explorer.nets import Net
-from explorer.probes.programs import Engine, Precision, Step, compile_program, without
+from explorer.probes.deletions import USUAL_K
+from explorer.probes.engine import Engine, Precision, Step
+from explorer.probes.programs import compile_program, without
+from explorer.probes.studies import deletable_units
+
+DRAWS = 10
 
 
 def bench_lesions(
     net: Net, *, images: int, repeats: int, device: str, seed: int = 0
 ) -> dict[str, Any]:
-    """Rows for float32 and bfloat16, and the conditions.
+    """Rows for both kinds, and the conditions.
 
     Args:
         images: In one batch of random images of the net's shape.
@@ -33,44 +44,70 @@ def bench_lesions(
     x = torch.randn(
         images, *net.spec.input_shape, generator=torch.Generator().manual_seed(seed)
     ).to(device)
-    gone = [unit.name for unit in plan.units if unit.deletable]
-    asked = [compile_program(plan, without(plan, [unit])) for unit in gone]
-    answers: dict[str, Tensor] = {}
-
-    def plain() -> None:
-        answers["plain"] = torch.stack([_unit_by_unit(net, x, steps) for steps in asked])
-
-    def ours(precision: Precision) -> None:
-        engine = Engine(net, precision=precision)
-        chunk = engine.images_at_once(asked)
-        parts = [engine.logits(part, asked) for part in torch.split(x, chunk)]
-        answers[precision] = torch.cat(parts, dim=1)
-
-    seconds = in_turns(
-        {
-            "plain": plain,
-            "float32": lambda: ours("float32"),
-            "bfloat16": lambda: ours("bfloat16"),
-        },
-        repeats,
-        device,
-    )
-    wanted = answers["plain"].argmax(-1)
+    units = deletable_units(plan)
+    most = min(USUAL_K, len(units))
+    orders = [[units[i] for i in permutation(len(units), seed, draw)] for draw in range(DRAWS)]
+    each = [compile_program(plan, without(plan, [unit])) for unit in units]
+    nested = [
+        compile_program(plan, without(plan, order[:k]))
+        for order in orders
+        for k in range(1, most + 1)
+    ]
+    timed = [(k % DRAWS) * most + k for k in range(most)]  # each k once, each draw in its turn
     rows = [
-        row(
-            f"{len(asked)} single deletions, {precision}",
-            seconds["plain"],
-            seconds[precision],
-            dtype=precision,
-            agreement=(answers[precision].argmax(-1) == wanted).double().mean().item(),
-        )
-        for precision in ("float32", "bfloat16")
+        *_compared(
+            net, x, f"{len(each)} single deletions", each, list(range(len(each))), repeats, device
+        ),
+        *_compared(
+            net, x, f"k = 1…{most} × {DRAWS} nested deletions", nested, timed, repeats, device
+        ),
     ]
     shape = list(net.spec.input_shape)
     return {
         "rows": rows,
         "conditions": conditions(device, n=images, input_shape=shape, repeats=repeats),
     }
+
+
+def _compared(
+    net: Net,
+    x: Tensor,
+    case: str,
+    asked: Sequence[tuple[Step, ...]],
+    timed: Sequence[int],
+    repeats: int,
+    device: str,
+) -> list[dict[str, Any]]:
+    """Rows of one kind; the plain way runs the programs at the positions ``timed``."""
+    answers: dict[str, Tensor] = {}
+
+    def plain() -> None:
+        answers["plain"] = torch.stack([_unit_by_unit(net, x, asked[i]) for i in timed])
+
+    def ours(precision: Precision) -> None:
+        engine = Engine(net, precision=precision)
+        chunk = max(1, engine.images_at_once(asked))
+        parts = [engine.logits(part, asked) for part in torch.split(x, chunk)]
+        answers[precision] = torch.cat(parts, dim=1)
+
+    kinds = precisions(device)
+    works: dict[str, Callable[[], object]] = {"plain": plain}
+    works |= {precision: partial(ours, precision) for precision in kinds}
+    seconds = in_turns(works, repeats, device)
+    wanted = answers["plain"].argmax(-1)
+    whole = [s * len(asked) / len(timed) for s in seconds["plain"]]
+    return [
+        row(
+            f"{case}, {precision}",
+            whole,
+            seconds[precision],
+            dtype=precision,
+            programs=len(asked),
+            plain_timed=len(timed),
+            agreement=(answers[precision][list(timed)].argmax(-1) == wanted).double().mean().item(),
+        )
+        for precision in kinds
+    ]
 
 
 @torch.inference_mode()

@@ -10,10 +10,17 @@ from explorer.cli.choices import choose
 from explorer.external import check_name, is_external
 from explorer.specs import NetSpec, fit
 
+PAPERS = "papers"  # --net of training: those of its own list
+
 
 def run_bench(args: argparse.Namespace) -> None:
     """Measure and print one table."""
-    result = _server(args) if args.what in ("app", "crowd") else _net(args)
+    if args.what in ("app", "crowd"):
+        result = _server(args)
+    elif args.what == "training" and (args.net == PAPERS or "," in args.net):
+        result = _several(args)
+    else:
+        result = _net(args)
     conditions = result["conditions"]
     if args.json:
         # A row that is kept or compared alone has its conditions with it.
@@ -72,6 +79,32 @@ def _net(args: argparse.Namespace) -> dict[str, Any]:
             note = None if args.json else text.note
             result = bench_forward(net, **given, burn_in=args.burn_in, note=note)
     return {"bench": args.what, "net": name, **result}
+
+
+def _several(args: argparse.Namespace) -> dict[str, Any]:
+    """Training of the papers' nets, or of fully connected lanes together."""
+    lanes = [] if args.net == PAPERS else [choose(name).spec for name in args.net.split(",")]
+    if args.size is not None:
+        lanes = [fit(x, (x.input_shape[0], args.size, args.size), x.classes) for x in lanes]
+
+    import torch
+
+    from explorer.bench.training import bench_lanes, suite
+    from explorer.training.devices import resolve
+
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    device = str(resolve(args.device))
+    if lanes:
+        result = bench_lanes(
+            lanes, steps=args.steps, batch=args.images, repeats=args.repeats, device=device
+        )
+    else:
+        note = None if args.json else text.note
+        result = suite(
+            steps=args.steps, batch=args.images, repeats=args.repeats, device=device, note=note
+        )
+    return {"bench": args.what, "net": args.net, **result}
 
 
 def _server(args: argparse.Namespace) -> dict[str, Any]:

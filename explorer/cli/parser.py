@@ -862,7 +862,8 @@ def _publish_and_bench(command: Command) -> None:
         "lesions: all single deletions on the program engine against one full forward pass for\n"
         "each.\n"
         "paths: the gradient of all path lengths, in forward and backward passes of training.\n"
-        "training: steps of the loop against DataLoader, PIL and float32.\n"
+        "training: steps of the loop against DataLoader, PIL and float32; `--net papers` takes\n"
+        "the papers' nets at two sizes, and with commas fully connected lanes train together.\n"
         "app: the server and a real Chromium (needs the `test` extra).\n"
         "crowd: thirty viewers of one training, and the server's memory a session.\n"
         "Medians of repeats; the conditions are printed with the numbers.",
@@ -871,7 +872,9 @@ def _publish_and_bench(command: Command) -> None:
   skipscope bench paths --net resnet_v2_110 --size 32 --images 32
   skipscope bench forward --net resnet_v1_20 --size 32 --images 128 --repeats 5 --json
   skipscope bench forward --net imagenet_resnet_v2_152 --images 32 --burn-in 10 --repeats 100
-  skipscope bench training --net resnet_v2_20 --images 128 --steps 10""",
+  skipscope bench training --net resnet_v2_20 --images 128 --steps 10
+  skipscope bench training --net papers --images 128 --steps 4
+  skipscope bench training --net fc_plain_50,fc_residual_50 --size 8 --images 128""",
     )
     bench.add_argument(
         "what",

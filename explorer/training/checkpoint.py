@@ -142,7 +142,7 @@ def load_net(net: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> No
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Momenta, counters and the like as ``POSITION.NAME``."""
     return {
-        f"{position}.{name}": _own(value)
+        f"{position}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for position, entries in optimizer.state_dict()["state"].items()
         for name, value in entries.items()
         if isinstance(value, Tensor)

@@ -46,6 +46,8 @@ class Lane:
         index: Its lane in the experiment.
         replica: 0 for the experiment's seed, 1 for the next, …
         seed: Of its weights, its batches and its random draws.
+        whole: Does the optimiser's work on few stacked tensors, where the lane is trained
+            together with others.
         deleted: Names of units that are passed by for good.
         ended: Why it trains no more, and a sentence; None while it trains.
     """
@@ -62,6 +64,7 @@ class Lane:
             net.to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(spec, net.parameters(), device)
         self._in_place = _activations_to_overwrite(net) if self.channels_last else []
+        self.whole: torch.optim.Optimizer | None = None
         self.deleted: tuple[str, ...] = ()
         self.ended: tuple[Ending, str] | None = None
         self.stochastic = isinstance(net.spec, ResidualSpec) and (
@@ -103,7 +106,8 @@ class Lane:
 
         So they are the same in every lane, and after a resume.
         """
-        self.net.train()
+        if not self.net.training:  # a walk over all modules
+            self.net.train()
         with ExitStack() as stack:
             if self.spec.units_per_batch is not None:
                 stack.enter_context(units.acting(self.net, absent))
@@ -117,18 +121,22 @@ class Lane:
 
     def update(self, rate: float) -> None:
         """One step of the optimiser along the gradients at hand, clipped as the recipe says."""
+        optimizer = self.whole or self.optimizer
         self.clip()
-        for group in self.optimizer.param_groups:
+        for group in optimizer.param_groups:
             if isinstance(group["lr"], Tensor):  # read on the device
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
-        self.optimizer.step()
+        optimizer.step()
 
     def clip(self) -> None:
         """Shorten the gradient where the recipe says so."""
-        if self.spec.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.spec.gradient_clip, foreach=True)
+        if self.spec.gradient_clip is None:
+            return
+        groups = (self.whole or self.optimizer).param_groups
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, self.spec.gradient_clip, foreach=True)
 
     def end(self, kind: Ending, sentence: str, step: int) -> Record:
         """Trains no more; its weights stay as they are."""
@@ -196,6 +204,7 @@ class Separate:
 
     def __init__(self, lane: Lane, why: str = "") -> None:
         self.lanes = (lane,)
+        lane.whole = None
         self._why = why
         self._open = ExitStack()
 

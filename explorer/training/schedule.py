@@ -44,6 +44,13 @@ def _shape(spec: TrainSpec, step: int, steps_per_epoch: int, seconds: float) -> 
     return 1.0
 
 
+def moments(spec: TrainSpec) -> tuple[str, ...]:
+    """What the optimiser of a recipe keeps of every parameter; ``step`` is one number."""
+    if spec.optimizer in ("adam", "adamw"):
+        return ("step", "exp_avg", "exp_avg_sq")
+    return ("momentum_buffer",) if spec.momentum > 0 else ()
+
+
 def make_optimizer(
     spec: TrainSpec, parameters: Iterable[nn.Parameter], device: torch.device | None = None
 ) -> torch.optim.Optimizer:
