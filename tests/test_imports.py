@@ -31,6 +31,7 @@ FORBIDDEN = {
     "training": {"streamlit", "plotly"},
     "probes": {"streamlit", "plotly", "explorer.training"},
     "runs": {"streamlit"},
+    "report": {"torch", "torchvision", "streamlit"},
     "ui": {"torch", "torchvision"},
     "cli": {"streamlit"},
     "bench": {"streamlit"},

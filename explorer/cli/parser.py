@@ -103,6 +103,7 @@ Every command explains itself: skipscope train --help""",
     _features_and_surface(command)
     _before_training(command)
     _export(command)
+    _report(command)
     _publish_and_bench(command)
     return parser, made
 
@@ -816,6 +817,27 @@ def _before_training(command: Command) -> None:
         "depth)",
     )
     add_outputs(shattering)
+
+
+def _report(command: Command) -> None:
+    report = command(
+        "report",
+        "explorer.cli.report:run_report",
+        "write what a training was and did as one HTML file",
+        "Curves, gradients by layer over time, gates, lesion curves, settings, what differs between\n"
+        "the lanes, and the conditions, with interactive figures and their tables. The file opens\n"
+        "without a network. The Runs page of `skipscope app` writes the same of its runs.",
+        """\
+  skipscope train plain_20 resnet_v2_20 --out runs/pair
+  skipscope report runs/pair --html pair.html
+  skipscope report runs/pair --csv > pair.csv            every recorded number, one a row
+  skipscope report runs/pair --json > pair.json""",
+    )
+    report.add_argument("folder", help="of a training: what `train --out` wrote")
+    how = report.add_mutually_exclusive_group()
+    how.add_argument("--html", type=Path, metavar="FILE", help="default: the folder's name .html")
+    how.add_argument("--csv", action="store_true", help="everything recorded as CSV on stdout")
+    how.add_argument("--json", action="store_true", help="everything as one JSON document")
 
 
 def _export(command: Command) -> None:

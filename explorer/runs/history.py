@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.results import Floats, Record
+from explorer.results import Floats, Record, TrainingCurves
 
 STEP_COLUMNS = ("step", "loss", "error")
 EVAL_COLUMNS = ("step", "train_loss", "train_error", "test_loss", "test_error")
@@ -109,3 +109,22 @@ class LaneHistory:
             if "by_seed" in record.values:
                 self.by_seed.append(record)
         self.latest[record.kind] = record
+
+
+def training_curves(name: str, history: LaneHistory, max_points: int) -> TrainingCurves:
+    """What is drawn of a lane's curves, at most ``max_points`` long."""
+    steps, evals = history.steps.read(max_points), history.evals.read(max_points)
+    sizes = history.latest["eval"].values if "eval" in history.latest else {}
+    return TrainingCurves(
+        name=name,
+        step=steps["step"],
+        batch_loss=steps["loss"],
+        batch_error=steps["error"],
+        eval_step=evals["step"],
+        train_loss=evals["train_loss"],
+        train_error=evals["train_error"],
+        test_loss=evals["test_loss"],
+        test_error=evals["test_error"],
+        n_train=int(sizes.get("n_train", 0)),
+        n_test=int(sizes.get("n_test", 0)),
+    )

@@ -8,6 +8,7 @@ from explorer.blueprint import Blueprint
 from explorer.errors import NotApplicableError
 from explorer.results import LayerHistory, Record
 from explorer.results.history import Quantity
+from explorer.runs.recorded import places
 
 RESPONSE_IMAGES = 100  # explorer.training.recording.IMAGES, which imports torch; a test compares
 
@@ -38,8 +39,7 @@ def layer_history(
         kept = [i for i, layer in enumerate(plan.weight_layers) if layer.depth_index]
         rows = [plan.weight_layers[i].name for i in kept]
     elif quantity == "response_sd":
-        inner = [*plan.stem, *(layer for unit in plan.units for layer in unit.layers)]
-        rows = [layer.name for layer in inner if layer.depth_index and layer in plan.weight_layers]
+        rows = list(places(plan, "responses", "sd"))
     elif quantity == "output_rms":
         rows = [unit.name for unit in plan.units]
     else:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from explorer.names import title_of
-from explorer.results import LesionCurve, SeedBand, TrainingCurves
-from explorer.runs.history import LaneHistory
+from explorer.results import LesionCurve, SeedBand
+from explorer.runs.history import LaneHistory, training_curves
 from explorer.runs.process import WorkerProcess
 from explorer.runs.protocol import Message
 from explorer.runs.store import ExperimentRow, Status
@@ -186,7 +186,7 @@ def live_view(
         lesions = run.lesions.get(lane)
         lanes.append(
             LaneLive(
-                curves=_curves(name, lane_history, max_points),
+                curves=training_curves(name, lane_history, max_points),
                 layers=lane_history.latest.get("layers"),
                 gates=lane_history.latest.get("gates"),
                 lesions=None if lesions is None else lesions.state,
@@ -213,24 +213,6 @@ def _lane_state(run: Run, lane: int) -> LaneState:
         snapshot_step=run.snapshots.get(lane),
         origin=None if origin is None else str(origin.values["message"]),
         deleted=() if deleted is None else tuple(deleted.values["units"]),
-    )
-
-
-def _curves(name: str, history: LaneHistory, max_points: int) -> TrainingCurves:
-    steps, evals = history.steps.read(max_points), history.evals.read(max_points)
-    sizes = history.latest["eval"].values if "eval" in history.latest else {}
-    return TrainingCurves(
-        name=name,
-        step=steps["step"],
-        batch_loss=steps["loss"],
-        batch_error=steps["error"],
-        eval_step=evals["step"],
-        train_loss=evals["train_loss"],
-        train_error=evals["train_error"],
-        test_loss=evals["test_loss"],
-        test_error=evals["test_error"],
-        n_train=int(sizes.get("n_train", 0)),
-        n_test=int(sizes.get("n_test", 0)),
     )
 
 

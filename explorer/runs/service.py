@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -446,6 +446,49 @@ class RunService:
             self._run(experiment)
         return self._store.thinned(experiment, lane, kind, max_records)
 
+    def all_records(self, experiment: str) -> Iterator[Record]:
+        """Everything that was recorded, in the order in which it came.
+
+        Raises:
+            RunError: There is no such experiment, or it is deleted meanwhile.
+        """
+        after = 0
+        while True:
+            with self._lock:
+                self._run(experiment)
+            rows = self._store.records(experiment, after=after)
+            if not rows:
+                return
+            yield from (record for _, record in rows)
+            after = rows[-1][0]
+
+    def weights_file(self, experiment: str, lane: int, step: int | None = None) -> Path:
+        """The file of a lane's latest weights, or of those kept at a step.
+
+        Raises:
+            RunError: No such experiment or lane, or there are no such weights.
+        """
+        with self._lock:
+            run = self._run(experiment)
+            if not 0 <= lane < len(run.spec.lanes):
+                raise RunError(
+                    f"This experiment has no lane {lane}: it has {len(run.spec.lanes)}, counted "
+                    "from 0."
+                )
+        folder = self._store.folder(run.id)
+        path = snapshot_path(folder, lane)
+        if step is not None:
+            path = kept_path(folder, lane, step)
+            if not path.exists():
+                kept = ", ".join(map(str, kept_steps(folder, lane)))
+                raise RunError(
+                    f"No weights of step {step} are kept; there are those of "
+                    f"{kept or 'the latest step alone'}."
+                )
+        if not path.exists():
+            raise RunError("This run has no weights yet: press Play, or wait for its first step.")
+        return path
+
     def watch(self, experiment: str, deleted: Mapping[int, Sequence[str]] | None = None) -> None:
         """To be called at every poll of a viewer: somebody looks.
 
@@ -858,28 +901,9 @@ class RunService:
         """
         match source:
             case RunSource():
+                path = self.weights_file(source.experiment, source.lane, source.step)
                 with self._lock:
-                    run = self._run(source.experiment)
-                    if source.lane >= len(run.spec.lanes):
-                        raise RunError(
-                            f"This experiment has no lane {source.lane}: it has "
-                            f"{len(run.spec.lanes)}, counted from 0."
-                        )
-                    spec = run.spec.lanes[source.lane]
-                folder = self._store.folder(run.id)
-                path = snapshot_path(folder, source.lane)
-                if source.step is not None:
-                    path = kept_path(folder, source.lane, source.step)
-                    if not path.exists():
-                        kept = ", ".join(map(str, kept_steps(folder, source.lane)))
-                        raise RunError(
-                            f"No weights of step {source.step} are kept; there are those of "
-                            f"{kept or 'the latest step alone'}."
-                        )
-                if not path.exists():
-                    raise RunError(
-                        "This run has no weights yet: press Play, or wait for its first step."
-                    )
+                    spec = self._run(source.experiment).spec.lanes[source.lane]
                 net = spec.model_dump(mode="json")
                 return {"source": "weights", "spec": net, "path": str(path)}
             case FileSource():

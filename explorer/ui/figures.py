@@ -9,13 +9,13 @@ import plotly.graph_objects as go
 
 from explorer.charts import (
     Theme,
+    captions,
     gate_figure,
     gradient_figure,
     lesion_figure,
     probability_figure,
     training_figure,
 )
-from explorer.ui import captions
 from explorer.ui.plans import has_gates
 from explorer.ui.predictions import Seen
 from explorer.ui.views import LaneView

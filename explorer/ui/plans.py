@@ -19,12 +19,3 @@ def has_gates(net: NetSpec) -> bool:
         isinstance(net, ResidualSpec)
         and net.shortcut in ("exclusive_gating", "shortcut_only_gating")
     )
-
-
-def gated_units(plan: Blueprint) -> tuple[str, ...]:
-    """Names of the units that hold a gate, in forward order."""
-    return tuple(
-        unit.name
-        for unit in plan.units
-        if any(layer.branch == "transform_gate" for layer in unit.layers)
-    )

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from explorer.blueprint import Blueprint
 from explorer.names import title_of
-from explorer.results import GateMeans, LayerGradients, LesionCurve, Record
-from explorer.runs.views import ExperimentView, LaneLive, LiveView, MomentView
-from explorer.specs import ExperimentSpec
-from explorer.ui.plans import gated_units, plan_of
+from explorer.runs.recorded import gates_of, gradients_of, lesions_of
+from explorer.runs.views import ExperimentView, LaneLive, LaneState, LiveView, MomentView
+from explorer.ui.phases import phase_words
+from explorer.ui.plans import plan_of
 from explorer.ui.views import LaneView
 from explorer.ui.words import duration, program_sentence
 
@@ -48,13 +46,22 @@ def _lane_view(experiment: ExperimentView, index: int, lane: LaneLive) -> LaneVi
         source={"source": "run", "experiment": experiment.id, "lane": index},
         origin=f"step {at:,}" if len(steps) else STATUS_WORDS[experiment.status],
         progress=experiment.step / max(1, experiment.steps_total),
-        note=state.message,
+        note=state.message or _of_its_past(plan, state),
         curves=replace(lane.curves, name=name),
-        gradients=_gradients(plan, spec, lane.layers),
-        gates=_gates(plan, spec, lane.gates),
+        gradients=gradients_of(plan, spec, lane.layers),
+        gates=gates_of(plan, spec, lane.gates),
         lesions=lane.lesions.curve if lane.lesions else None,
         lesions_step=lane.lesions.step if lane.lesions else None,
     )
+
+
+def _of_its_past(plan: Blueprint, state: LaneState) -> str | None:
+    """What was done to a net while it trained."""
+    names = [unit.name for unit in plan.units]
+    gone = ", ".join(str(names.index(name) + 1) for name in state.deleted)
+    words = [state.origin] if state.origin else []
+    words += [f"Trains without block{'s' * (len(state.deleted) > 1)} {gone}."] if gone else []
+    return " ".join(words) or None
 
 
 def moment_views(live: LiveView, moment: MomentView) -> list[LaneView]:
@@ -63,7 +70,7 @@ def moment_views(live: LiveView, moment: MomentView) -> list[LaneView]:
     for lane, (view, then) in enumerate(zip(views, moment.lanes, strict=True)):
         spec, plan = live.experiment.spec, view.blueprint
         recorded = then.records.get("lesions")
-        curve = _lesions(plan, spec, recorded)
+        curve = lesions_of(plan, spec, recorded)
         curve_step = recorded.step if recorded else None
         if then.lesions is not None:
             curve, curve_step = then.lesions.curve, then.lesions.step
@@ -73,62 +80,12 @@ def moment_views(live: LiveView, moment: MomentView) -> list[LaneView]:
             view,
             origin=f"step {at:,}" if at is not None else "not yet evaluated",
             curves=replace(curves, name=view.name),
-            gradients=_gradients(plan, spec, then.records.get("layers")),
-            gates=_gates(plan, spec, then.records.get("gates")),
+            gradients=gradients_of(plan, spec, then.records.get("layers")),
+            gates=gates_of(plan, spec, then.records.get("gates")),
             lesions=curve,
             lesions_step=curve_step,
         )
     return views
-
-
-def _gradients(
-    plan: Blueprint, spec: ExperimentSpec, record: Record | None
-) -> LayerGradients | None:
-    if record is None:
-        return None
-    return LayerGradients(
-        net="",
-        data=spec.data.name,
-        n_images=spec.training.batch_size,
-        loss=float("nan"),
-        layers=tuple(layer.name for layer in plan.weight_layers),
-        depth_index=tuple(layer.depth_index or 0 for layer in plan.weight_layers),
-        parameter_rms=_floats(record.values["parameter_rms"]),
-        units=tuple(unit.name for unit in plan.units),
-        output_rms=_floats(record.values["output_rms"]),
-    )
-
-
-def _gates(plan: Blueprint, spec: ExperimentSpec, record: Record | None) -> GateMeans | None:
-    if record is None:
-        return None
-    mean = _floats(record.values["mean"])
-    return GateMeans(
-        net="",
-        data=spec.data.name,
-        n_images=spec.training.batch_size,
-        units=gated_units(plan),
-        mean=mean,
-        sd=_floats(record.values.get("sd", [0.0] * len(mean))),
-        bias=_floats(record.values.get("bias", [float("nan")] * len(mean))),
-    )
-
-
-def _lesions(plan: Blueprint, spec: ExperimentSpec, record: Record | None) -> LesionCurve | None:
-    if record is None:
-        return None
-    return LesionCurve(
-        net="",
-        data=spec.data.name,
-        n_images=int(record.values["n"]),
-        baseline_accuracy=float(record.values["baseline"]),
-        units=tuple(unit.name for unit in plan.units if unit.deletable),
-        accuracy=_floats(record.values["accuracy"]),
-    )
-
-
-def _floats(values: list[float | None]) -> Any:
-    return np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
 
 
 def watched_programs(live: LiveView) -> dict[int, list[dict[str, str]]]:
@@ -147,8 +104,10 @@ def watched_programs(live: LiveView) -> dict[int, list[dict[str, str]]]:
     return answers
 
 
-def transport(experiment: ExperimentView) -> dict[str, Any]:
+def transport(live: LiveView) -> dict[str, Any]:
     """What the transport bar shows and allows."""
+    experiment = live.experiment
+    names = [title_of(net) for net in experiment.spec.lanes]
     status = experiment.status
     words = [STATUS_WORDS[status]] if status not in ("running", "finished") else []
     if status == "queued" and experiment.queue_position:
@@ -183,6 +142,7 @@ def transport(experiment: ExperimentView) -> dict[str, Any]:
         if again
         else "▶ Play",
         "slow": experiment.slow is not None,
+        "phase": None if live.phase is None else phase_words(live.phase, names),
         # What the time slider can go back to.
         "step": experiment.step,
         "learning_rate": f"{rate:.4g}",

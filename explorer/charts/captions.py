@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from explorer.ui.views import LaneView
+from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
 
 HIGH_ERROR = 0.3  # share of wrong answers that we call high
 LATE = 0.25  # share of a training after which a high error is worth a word
 OPEN_GATE = 0.1
 
 
-def error_caption(lanes: Sequence[LaneView]) -> str:
+class Shown(Protocol):
+    """What is known of a lane.
+
+    Attributes:
+        progress: Share of the training done, in [0, 1].
+        lesions_step: Step of the weights whose lesions are shown; None for shipped weights.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def progress(self) -> float: ...
+    @property
+    def curves(self) -> TrainingCurves | None: ...
+    @property
+    def gradients(self) -> LayerGradients | None: ...
+    @property
+    def gates(self) -> GateMeans | None: ...
+    @property
+    def lesions(self) -> LesionCurve | None: ...
+    @property
+    def lesions_step(self) -> int | None: ...
+
+
+def error_caption(lanes: Sequence[Shown]) -> str:
     """What the training curves show, and on how many images they were measured."""
     measured = [v for v in lanes if v.curves is not None and len(v.curves.eval_step)]
     if not measured:
@@ -26,14 +51,14 @@ def error_caption(lanes: Sequence[LaneView]) -> str:
     return text
 
 
-def _stuck(view: LaneView) -> bool:
+def _stuck(view: Shown) -> bool:
     curves = view.curves
     if curves is None or not len(curves.eval_step) or view.progress < LATE:
         return False
     return bool(curves.train_error[-1] > HIGH_ERROR and curves.test_error[-1] > HIGH_ERROR)
 
 
-def gradient_caption(lanes: Sequence[LaneView], of: str) -> str:
+def gradient_caption(lanes: Sequence[Shown], of: str) -> str:
     """How the first layers' gradients compare with the last ones', as a ratio."""
     if of == "parameters":
         text = "Root mean square of ∂L/∂W over each layer's weights, log scale."
@@ -56,7 +81,7 @@ def gradient_caption(lanes: Sequence[LaneView], of: str) -> str:
     return text + (f" First three against last three: {'; '.join(parts)}." if parts else "")
 
 
-def gate_caption(lanes: Sequence[LaneView]) -> str:
+def gate_caption(lanes: Sequence[Shown]) -> str:
     """How many gates are nearly shut."""
     gated = [v for v in lanes if v.gates is not None]
     if not gated:
@@ -70,7 +95,7 @@ def gate_caption(lanes: Sequence[LaneView]) -> str:
     return f"Mean over {n:,} images; near 0 a block passes its input on. {'; '.join(parts)}."
 
 
-def lesion_caption(lanes: Sequence[LaneView]) -> str:
+def lesion_caption(lanes: Sequence[Shown]) -> str:
     """What deleting one block costs in the middle case, lane by lane."""
     measured = [v for v in lanes if v.lesions is not None and len(v.lesions.units)]
     if not measured:

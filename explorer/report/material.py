@@ -1,0 +1,279 @@
+"""What is told of trainings: lanes of stored runs, or of a folder of ``skipscope train``."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from explorer.blueprint import Blueprint, blueprint
+from explorer.errors import RunError, SkipscopeError
+from explorer.names import title_of, token_of
+from explorer.results import (
+    GateMeans,
+    LayerGradients,
+    LayerHistory,
+    LesionCurve,
+    Record,
+    TrainingCurves,
+)
+from explorer.results.history import RECORDED, Quantity
+from explorer.runs.history import LaneHistory, training_curves
+from explorer.runs.layers import layer_history
+from explorer.runs.recorded import gates_of, gradients_of, lesions_of
+from explorer.runs.service import RunService
+from explorer.specs import ExperimentSpec
+
+POINTS = 1000  # of a curve
+MOMENTS = 200  # of a history by layer
+MOST_LANES = 4  # as many as the palette tells apart
+
+
+@dataclass(frozen=True)
+class Training:
+    """What all lanes of one training have in common.
+
+    Attributes:
+        status: In words: ``finished``, ``stopped``; empty where that is not known.
+        created: Unix seconds; None where that is not known.
+    """
+
+    id: str
+    name: str
+    note: str
+    spec: ExperimentSpec
+    status: str
+    step: int
+    steps_total: int
+    device: str | None
+    created: float | None
+
+
+@dataclass(frozen=True)
+class LaneTold:
+    """One lane of one training.
+
+    Attributes:
+        index: In the report, from 0: its colour and line style.
+        lane: In its training, from 0.
+        notes: Sentences that need reading: divergence, where it comes from, what is passed by.
+        gradients, gates: As recorded last.
+        lesions: The last curve, on the weights of ``lesions_step``.
+        histories: What was recorded of every layer over time.
+    """
+
+    index: int
+    name: str
+    training: Training
+    lane: int
+    plan: Blueprint
+    curves: TrainingCurves
+    notes: tuple[str, ...] = ()
+    gradients: LayerGradients | None = None
+    gates: GateMeans | None = None
+    lesions: LesionCurve | None = None
+    lesions_step: int | None = None
+    histories: Mapping[Quantity, LayerHistory] = field(default_factory=dict)
+
+    @property
+    def progress(self) -> float:
+        return self.training.step / max(1, self.training.steps_total)
+
+
+def of_runs(service: RunService, lanes: Sequence[tuple[str, int]]) -> list[LaneTold]:
+    """Lanes of stored runs, as (experiment, lane), in the order given.
+
+    Raises:
+        RunError: There is no such run or lane, or there are too many.
+    """
+    _few(lanes)
+    told = []
+    trainings: dict[str, Training] = {}
+    for index, (experiment, lane) in enumerate(lanes):
+        live = service.live(experiment, POINTS)
+        view = live.experiment
+        if not 0 <= lane < len(live.lanes):
+            raise RunError(
+                f"The run {experiment!r} has no lane {lane}: it has {len(live.lanes)}, counted "
+                "from 0."
+            )
+        training = trainings.setdefault(
+            experiment,
+            Training(
+                id=view.id,
+                name=view.name,
+                note=view.note,
+                spec=view.spec,
+                status=view.status,
+                step=view.step,
+                steps_total=view.steps_total,
+                device=view.device,
+                created=view.created,
+            ),
+        )
+        state, shown = view.lanes[lane], live.lanes[lane]
+        one = _lane(
+            index,
+            training,
+            lane,
+            shown.curves,
+            {"layers": shown.layers, "gates": shown.gates},
+            partial(_recorded, service, experiment, lane),
+            _notes(state.message, state.origin, state.deleted),
+        )
+        measured = shown.lesions
+        if measured is not None and (one.lesions_step is None or measured.step >= one.lesions_step):
+            one = replace(one, lesions=measured.curve, lesions_step=measured.step)
+        told.append(one)
+    return _told_apart(told)
+
+
+def of_folder(
+    name: str, spec: ExperimentSpec, records: Sequence[Record], lanes: Sequence[int] | None = None
+) -> list[LaneTold]:
+    """Lanes of a training that was not stored but written to a folder; None takes them all."""
+    path = Path(name).expanduser()
+    step = max((r.step + (r.kind == "step") for r in records), default=0)
+    training = Training(
+        id=path.name,
+        name=path.resolve().name,
+        note="",
+        spec=spec,
+        status="",
+        step=step,
+        steps_total=spec.training.steps,
+        device=None,
+        created=None,
+    )
+    told = []
+    chosen = range(len(spec.lanes)) if lanes is None else lanes
+    _few(chosen)
+    for index, lane in enumerate(chosen):
+        if not 0 <= lane < len(spec.lanes):
+            raise RunError(
+                f"There is no lane {lane}: this training has {len(spec.lanes)}, counted from 0."
+            )
+        history = LaneHistory()
+        by_kind: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            if record.lane == lane:
+                history.add(record)
+                by_kind[record.kind].append(record)
+        latest = history.latest
+        lost = latest.get("diverged") or latest.get("failed") or latest.get("reached")
+        origin, deleted = latest.get("forked"), latest.get("deleted")
+        told.append(
+            _lane(
+                index,
+                training,
+                lane,
+                training_curves("", history, POINTS),
+                latest,
+                by_kind.__getitem__,
+                _notes(
+                    None if lost is None else str(lost.values["message"]),
+                    None if origin is None else str(origin.values["message"]),
+                    () if deleted is None else tuple(deleted.values["units"]),
+                ),
+            )
+        )
+    return _told_apart(told)
+
+
+def begun(training: Training) -> str | None:
+    """When it was created, in local time."""
+    if training.created is None:
+        return None
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(training.created))
+
+
+def _few(lanes: Sequence[object]) -> None:
+    if not 1 <= len(lanes) <= MOST_LANES:
+        raise RunError(
+            f"One to {MOST_LANES} lanes are told apart in a figure, not {len(lanes)}: choose fewer."
+        )
+
+
+def _lane(
+    index: int,
+    training: Training,
+    lane: int,
+    curves: TrainingCurves,
+    latest: Mapping[str, Record | None],
+    recorded: Callable[[str], list[Record]],
+    notes: tuple[str, ...],
+) -> LaneTold:
+    spec = training.spec
+    plan = blueprint(spec.lanes[lane])
+    name = title_of(plan.spec)
+    lesions = recorded("lesions")[-1:]
+    return LaneTold(
+        index=index,
+        name=name,
+        training=training,
+        lane=lane,
+        plan=plan,
+        curves=replace(curves, name=name),
+        notes=notes,
+        gradients=gradients_of(plan, spec, latest.get("layers")),
+        gates=gates_of(plan, spec, latest.get("gates")),
+        lesions=lesions_of(plan, spec, lesions[0]) if lesions else None,
+        lesions_step=lesions[0].step if lesions else None,
+        histories=_histories(plan, spec, recorded),
+    )
+
+
+def _recorded(service: RunService, experiment: str, lane: int, kind: str) -> list[Record]:
+    return service.recorded(experiment, lane, kind, MOMENTS)
+
+
+def _histories(
+    plan: Blueprint, spec: ExperimentSpec, recorded: Callable[[str], list[Record]]
+) -> dict[Quantity, LayerHistory]:
+    found: dict[Quantity, LayerHistory] = {}
+    for quantity in get_args(Quantity):
+        records = recorded(RECORDED[quantity][0])
+        if not records:
+            continue
+        try:
+            history = layer_history(
+                plan,
+                records,
+                quantity,
+                net=token_of(plan.spec),
+                data=spec.data.name,
+                batch_size=spec.training.batch_size,
+            )
+        except SkipscopeError:  # the net has nothing of the kind
+            continue
+        found[quantity] = history
+    return found
+
+
+def _notes(message: str | None, origin: str | None, deleted: Sequence[str]) -> tuple[str, ...]:
+    passed = f"Its training passes by {', '.join(deleted)}." if deleted else None
+    return tuple(sentence for sentence in (message, origin, passed) if sentence)
+
+
+def _told_apart(told: list[LaneTold]) -> list[LaneTold]:
+    """The same lanes with names of which no two are equal."""
+    more: list[Callable[[LaneTold], str]] = [
+        lambda lane: lane.training.name,
+        lambda lane: lane.training.id,
+        lambda lane: f"lane {lane.lane + 1}",
+    ]
+    for suffix in more:
+        count = Counter(lane.name for lane in told)
+        told = [
+            _named(lane, f"{lane.name} · {suffix(lane)}") if count[lane.name] > 1 else lane
+            for lane in told
+        ]
+    return told
+
+
+def _named(lane: LaneTold, name: str) -> LaneTold:
+    return replace(lane, name=name, curves=replace(lane.curves, name=name))

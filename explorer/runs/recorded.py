@@ -1,0 +1,90 @@
+"""What a training recorded last, as instruments' results; and the names of what it recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from explorer.blueprint import Blueprint
+from explorer.results import Floats, GateMeans, LayerGradients, LesionCurve, Record
+from explorer.specs import ExperimentSpec
+
+
+def gated_units(plan: Blueprint) -> tuple[str, ...]:
+    """Names of the units that hold a gate, in forward order."""
+    return tuple(
+        unit.name
+        for unit in plan.units
+        if any(layer.branch == "transform_gate" for layer in unit.layers)
+    )
+
+
+def places(plan: Blueprint, kind: str, quantity: str) -> tuple[str, ...]:
+    """What the numbers of a recorded list are of (see :class:`Record`), in its order."""
+    match kind, quantity:
+        case "layers", "parameter_rms":
+            return tuple(layer.name for layer in plan.weight_layers)
+        case "layers", _:
+            return tuple(unit.name for unit in plan.units)
+        case "gates", _:
+            return gated_units(plan)
+        case "responses", _:
+            inner = [*plan.stem, *(layer for unit in plan.units for layer in unit.layers)]
+            weights = plan.weight_layers
+            return tuple(layer.name for layer in inner if layer.depth_index and layer in weights)
+        case "lesions", _:
+            return tuple(unit.name for unit in plan.units if unit.deletable)
+        case _:
+            return ()
+
+
+def gradients_of(
+    plan: Blueprint, spec: ExperimentSpec, record: Record | None
+) -> LayerGradients | None:
+    """Gradients by layer on the training batch of that step."""
+    if record is None:
+        return None
+    return LayerGradients(
+        net="",
+        data=spec.data.name,
+        n_images=spec.training.batch_size,
+        loss=float("nan"),
+        layers=places(plan, "layers", "parameter_rms"),
+        depth_index=tuple(layer.depth_index or 0 for layer in plan.weight_layers),
+        parameter_rms=_floats(record.values["parameter_rms"]),
+        units=places(plan, "layers", "output_rms"),
+        output_rms=_floats(record.values["output_rms"]),
+    )
+
+
+def gates_of(plan: Blueprint, spec: ExperimentSpec, record: Record | None) -> GateMeans | None:
+    """Transform gates on the training batch of that step."""
+    if record is None:
+        return None
+    mean = _floats(record.values["mean"])
+    return GateMeans(
+        net="",
+        data=spec.data.name,
+        n_images=spec.training.batch_size,
+        units=gated_units(plan),
+        mean=mean,
+        sd=_floats(record.values.get("sd", [0.0] * len(mean))),
+        bias=_floats(record.values.get("bias", [float("nan")] * len(mean))),
+    )
+
+
+def lesions_of(plan: Blueprint, spec: ExperimentSpec, record: Record | None) -> LesionCurve | None:
+    """Accuracy after each deletion, where the training itself measured it."""
+    if record is None:
+        return None
+    return LesionCurve(
+        net="",
+        data=spec.data.name,
+        n_images=int(record.values["n"]),
+        baseline_accuracy=float(record.values["baseline"]),
+        units=places(plan, "lesions", "accuracy"),
+        accuracy=_floats(record.values["accuracy"]),
+    )
+
+
+def _floats(values: list[float | None]) -> Floats:
+    return np.asarray([np.nan if v is None else v for v in values], dtype=np.float64)
