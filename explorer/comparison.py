@@ -53,11 +53,35 @@ def compare(left: Blueprint, right: Blueprint) -> tuple[UnitPair, ...]:
 def runs(pairs: Sequence[UnitPair]) -> Iterator[list[UnitPair]]:
     """Neighbours of one stage that look alike on both sides and differ in the same way."""
 
-    def likeness(pair: UnitPair) -> tuple[object, ...]:
-        return (_look(pair.left), _look(pair.right), pair.differences)
+    def alike(pair: UnitPair) -> tuple[object, ...]:
+        sides = (None if unit is None else likeness(unit) for unit in (pair.left, pair.right))
+        return (*sides, pair.differences)
 
-    for _, group in groupby(pairs, likeness):
+    for _, group in groupby(pairs, alike):
         yield list(group)
+
+
+def likeness(unit: UnitPlan) -> tuple[object, ...]:
+    """What neighbours have alike that are drawn once.
+
+    Two things grow from unit to unit by rule, and so keep no neighbours apart: the maps that a
+    dense unit takes in, and what stochastic depth leaves of a unit.
+    """
+    dense = unit.kind == "dense"
+    layers = tuple(
+        (layer.name.removeprefix(unit.name), layer.kind, layer.branch, _detail(layer, dense=dense))
+        for layer in unit.layers
+    )
+    shapes = (unit.input_shape, unit.output_shape)
+    return (unit.kind, unit.stage, *(shape[1:] if dense else shape for shape in shapes), layers)
+
+
+def _detail(layer: Layer, *, dense: bool) -> str:
+    if layer.name.endswith(".survival"):
+        return ""
+    if dense and layer.kind == "conv":
+        return layer.detail.rpartition(", ")[0]  # without the maps
+    return "" if dense and layer.kind == "concatenate" else layer.detail
 
 
 def _in_stage(plan: Blueprint, stage: int, *, transitions: bool) -> list[UnitPlan]:
@@ -66,13 +90,6 @@ def _in_stage(plan: Blueprint, stage: int, *, transitions: bool) -> list[UnitPla
         for unit in plan.units
         if unit.stage == stage and (unit.kind == "transition") == transitions
     ]
-
-
-def _look(unit: UnitPlan | None) -> tuple[object, ...] | None:
-    if unit is None:
-        return None
-    layers = tuple((layer.kind, layer.branch, layer.detail) for layer in unit.layers)
-    return (unit.kind, unit.stage, unit.input_shape, unit.output_shape, layers)
 
 
 def _differences(left: UnitPlan | None, right: UnitPlan | None) -> Iterator[Difference]:

@@ -20,7 +20,7 @@ import graphviz
 from graphviz import Digraph
 
 from explorer.blueprint import Blueprint, Layer, Shape, UnitPlan
-from explorer.comparison import Difference, compare, runs
+from explorer.comparison import Difference, compare, likeness, runs
 from explorer.errors import SkipscopeError, SpecError
 from explorer.names import title_of
 
@@ -84,7 +84,8 @@ def to_dot(
 ) -> str:
     """The net as Graphviz source; the same blueprint gives the same text.
 
-    Neighbours that are alike are one node, ``Unit × 18``, with the name of the first. What goes
+    Neighbours that are alike (:func:`explorer.comparison.likeness`) are one node, ``Unit × 18``,
+    with the name of the first. What goes
     round a unit meets it in the node of its join, and is dashed where it changes the shape.
 
     Args:
@@ -119,7 +120,7 @@ def to_dot(
         graph.edge(
             previous,
             join.name,
-            label=unit.shortcut.replace("_", " "),
+            label=_beside(unit.shortcut.replace("_", " ")),
             **_shortcut_style(unit.shortcut),
         )
         previous = join.name
@@ -255,14 +256,8 @@ def _digraph(title: str, direction: Direction) -> Digraph:
 
 
 def _repeats(units: Sequence[UnitPlan], opened: str | None) -> Iterator[list[UnitPlan]]:
-    """Runs of neighbours that differ in nothing but their names."""
-
-    def likeness(unit: UnitPlan) -> tuple[object, ...]:
-        layers = tuple((layer.name.removeprefix(unit.name), layer.detail) for layer in unit.layers)
-        mine = unit.name if unit.name == opened else None
-        return (mine, unit.kind, unit.stage, unit.input_shape, unit.output_shape, layers)
-
-    for _, group in groupby(units, likeness):
+    """Runs of neighbours that are alike; the opened one stands alone."""
+    for _, group in groupby(units, lambda unit: (unit.name == opened, *likeness(unit))):
         yield list(group)
 
 
@@ -274,11 +269,18 @@ def _end_text(title: str, layers: Sequence[Layer]) -> str:
 def _unit_text(group: Sequence[UnitPlan]) -> str:
     unit = group[0]
     times = f" × {len(group)}" if len(group) > 1 else ""
-    return (
+    text = (
         f"{unit.kind.capitalize()}{times}\n"
         f"{shape_text(unit.input_shape)} → {shape_text(group[-1].output_shape)}\n"
         f"{count_text(sum(u.parameters for u in group))} parameters{' in all' if times else ''}"
     )
+    kept = list(dict.fromkeys(f"{u.survival_prob:.3g}" for u in (unit, group[-1])))
+    return text if kept == ["1"] else f"{text}\nkept with probability {' … '.join(kept)}"
+
+
+def _beside(label: str) -> str:
+    """A line's label with room on either side: browsers' letters are wider than Graphviz thinks."""
+    return f"  {label}  "
 
 
 def _layer_text(layer: Layer) -> str:
@@ -382,11 +384,12 @@ def _node_style(layer: Layer) -> dict[str, str]:
 def _arrival(unit: UnitPlan, side: str) -> dict[str, str]:
     """How a branch arrives at the join."""
     if side == "gate":
-        return {"label": "T(x)" if unit.kind == "highway" else "g(x)"}
+        return {"label": _beside("T(x)" if unit.kind == "highway" else "g(x)")}
     if side != "shortcut":
         return _STRAIGHT
     name = {"highway": "carried: 1 − T", "dense": "all maps so far"}.get(unit.kind)
-    return {"label": name or unit.shortcut.replace("_", " "), **_shortcut_style(unit.shortcut)}
+    label = _beside(name or unit.shortcut.replace("_", " "))
+    return {"label": label, **_shortcut_style(unit.shortcut)}
 
 
 # -------------------------------------------------------------------------------------- SVG

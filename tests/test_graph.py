@@ -117,12 +117,26 @@ def test_dot_collapses_repeats() -> None:
     ]
     assert "Residual × 18\n16×32×32 → 16×32×32\n84.1 k parameters in all" in dot
     assert "Residual × 17" in dot
-    assert "label=identity penwidth=1.6 style=solid" in dot
-    assert 'label="zero pad" penwidth=1.6 style=dashed' in dot
+    assert 'label="  identity  " penwidth=1.6 style=solid' in dot
+    assert 'label="  zero pad  " penwidth=1.6 style=dashed' in dot
     assert 'label="+, activation relu"' in dot  # v1 ends its units so, v2 does not
     assert 'label="+"' in to_dot(plan_of("resnet_v2_110"))
-    # dense units each take more maps than the one before: nothing repeats
-    assert len(node_ids(to_dot(plan_of("densenet_40_k12")))) == 2 + 2 * 36 + 2
+
+
+def test_what_grows_by_rule_is_drawn_once() -> None:
+    """Dense units take in more maps one after the other; stochastic depth keeps fewer."""
+    dense = to_dot(plan_of("densenet_bc_250_k24"))
+    assert len(node_ids(dense)) == 2 + 3 * 2 + 2  # each block with its join, two transitions
+    assert "Dense × 41\n48×32×32 → 1032×32×32\n" in dense
+    opened = to_dot(plan_of("densenet_40_k12"), "stages.1.units.5")
+    assert "Dense × 5\n" in opened
+    assert "Dense × 6\n" in opened
+    stochastic = to_dot(plan_of("resnet_110_stochastic_depth"))
+    assert len(node_ids(stochastic)) == len(node_ids(to_dot(plan_of("resnet_v1_110"))))
+    assert "kept with probability 0.991 … 0.833" in stochastic
+    assert "kept with probability" not in to_dot(plan_of("resnet_v1_110"))
+    both = comparison_dot(plan_of("densenet_40_k12"), plan_of("densenet_40_k12"))
+    assert both.count("Dense × 12") == 6
 
 
 @pytest.mark.parametrize(
@@ -198,7 +212,7 @@ def test_a_click_on_a_unit_leads_where_it_is_told() -> None:
 
 def test_a_stride_on_the_shortcut_is_drawn_dashed() -> None:
     dot = to_dot(plan_of("imagenet_resnet_v2_50"))
-    assert dot.count('label="max pool" penwidth=1.6 style=dashed') == 3
+    assert dot.count('label="  max pool  " penwidth=1.6 style=dashed') == 3
     opened = to_dot(plan_of("imagenet_resnet_v2_50"), "stages.0.units.2")
     assert "max pool 1×1, stride 2" in opened
     assert len(elements(to_svg(plan_of("imagenet_resnet_v2_50")), "shortcut max_pool")) == 3
