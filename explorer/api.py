@@ -74,16 +74,20 @@ from explorer.results import (
     StageLesions,
     SurfaceNorm,
     SwapLesions,
+    SweepResult,
     UnitConductance,
     UnravelledView,
 )
 from explorer.results.lesion_studies import GateValue, Moves
+from explorer.runs import sweep as sweeping
+from explorer.runs.sweep import Progress
 from explorer.specs import (
     DATASETS,
     RECIPES,
     DataSpec,
     ExperimentSpec,
     NetSpec,
+    SweepSpec,
     TrainSpec,
     fit,
     parse,
@@ -640,6 +644,44 @@ def train(
         if on_record is not None:
             on_record(record)
     return session
+
+
+def sweep(
+    nets: Sequence[str],
+    depths: Sequence[int],
+    data: str | Path | DataSpec = "digits",
+    training: TrainSpec | None = None,
+    *,
+    seeds: int = 1,
+    seed: int = 7,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    folder: str | Path | None = None,
+    processes: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> SweepResult:
+    """Train families of nets at several depths, one process a core (or GPU).
+
+    Interrupting it saves what is under way; the same call with the same folder goes on.
+
+    Args:
+        nets: Names with N for the depth: ``["plain_N", "resnet_v2_N"]``.
+        folder: Where everything is kept; None: a new one in ``~/.skipscope/sweeps``.
+        on_progress: Told a few times a second how far it is, and what is known.
+    """
+    spec = parse(
+        SweepSpec,
+        {
+            "nets": tuple(nets),
+            "depths": tuple(depths),
+            "seeds": seeds,
+            "data": _data_spec(data),
+            "training": training or RECIPES["one_cycle"],
+            "seed": seed,
+            "device": device,
+        },
+    )
+    where = sweeping.new_folder() if folder is None else Path(folder).expanduser()
+    return sweeping.Sweep(where, spec).run(processes=processes, on_progress=on_progress)
 
 
 def _data_spec(data: str | Path | DataSpec) -> DataSpec:

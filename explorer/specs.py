@@ -48,6 +48,7 @@ Order = Literal[
 ORDER_ALIASES: dict[str, Order] = {"v1": "original", "v2": "full_preact"}
 MAX_LANES = 4
 MAX_DEPTH = 1300  # the papers' deepest net has 1202 layers
+MAX_SWEEP = 400  # trainings
 
 # Units of each stage by depth: He15 Table 1, and 200 layers of He16 Table 5; Huang16 Table 1.
 IMAGENET_UNITS: dict[str, dict[int, tuple[int, ...]]] = {
@@ -656,6 +657,62 @@ class ExperimentSpec(Spec):
         return self
 
 
+class SweepSpec(Spec):
+    """Families of nets, each trained at several depths, from several seeds, with one recipe.
+
+    Attributes:
+        nets: Names with N in the place of the depth: ``plain_N``, ``resnet_v2_N;width=8``.
+        depths: As the papers count them, kept in order; where a net has none of this depth, the
+            nearest within five layers is taken (:func:`explorer.runs.sweep.of_depth`).
+        seeds: So many of each, ``seed`` and those that follow.
+    """
+
+    nets: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        min_length=1, max_length=MAX_LANES
+    )
+    depths: tuple[int, ...] = Field(min_length=1)
+    seeds: int = Field(1, ge=1, le=16)
+    data: DataSpec = DataSpec()
+    training: TrainSpec = RECIPES["one_cycle"]
+    seed: int = Field(7, ge=0, le=2**31 - 1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    @field_validator("nets")
+    @classmethod
+    def _named_by_depth(cls, nets: tuple[str, ...]) -> tuple[str, ...]:
+        nets = tuple(net.strip() for net in nets)
+        for net in nets:
+            if "N" not in net.partition(";")[0]:
+                raise ValueError(
+                    f"the name {net!r} should have N in the place of the depth, such as plain_N "
+                    "or resnet_v2_N"
+                )
+        if len(set(nets)) < len(nets):
+            raise ValueError("a net is given twice: leave one out")
+        return nets
+
+    @field_validator("depths")
+    @classmethod
+    def _in_order(cls, depths: tuple[int, ...]) -> tuple[int, ...]:
+        wrong = [depth for depth in depths if not 2 <= depth <= MAX_DEPTH]
+        if wrong:
+            raise ValueError(f"a net has from 2 to {MAX_DEPTH} layers, not {wrong[0]}")
+        return tuple(sorted(set(depths)))
+
+    @model_validator(mode="after")
+    def _affordable(self) -> SweepSpec:
+        runs = len(self.nets) * len(self.depths) * self.seeds
+        if runs > MAX_SWEEP:
+            raise ValueError(
+                f"{len(self.nets)} nets at {len(self.depths)} depths from {self.seeds} seeds are "
+                f"{runs} trainings, and a sweep has {MAX_SWEEP} at most: choose fewer depths or "
+                "seeds, or make two sweeps of it"
+            )
+        if self.training.keep_weights:
+            raise ValueError("a sweep keeps no weights: leave keep_weights out of the recipe")
+        return self
+
+
 # --------------------------------------------------------------------------------- functions
 
 S = TypeVar("S", bound=Spec)
@@ -701,7 +758,10 @@ def _from_json(value: str | dict[str, Any], what: str) -> Any:
         raise SpecError(f"This is not JSON, so it cannot be {what}: {error}.") from None
 
 
-_FIELDS = {kind.__name__: list(kind.model_fields) for kind in (DataSpec, TrainSpec, ExperimentSpec)}
+_FIELDS = {
+    kind.__name__: list(kind.model_fields)
+    for kind in (DataSpec, TrainSpec, ExperimentSpec, SweepSpec)
+}
 _NETS: dict[str, type[NetBase]] = {
     "plain": PlainSpec,
     "residual": ResidualSpec,

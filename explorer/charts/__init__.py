@@ -42,6 +42,7 @@ from explorer.charts.shattering import (
     input_gradient_figure,
 )
 from explorer.charts.surface import contour_figure, loss_line_figure, surface_figure
+from explorer.charts.sweep import depth_figure, sweep_curves_figure
 from explorer.charts.training import training_figure
 from explorer.charts.unravelled import unravelled_figure
 
@@ -55,6 +56,7 @@ __all__ = [
     "classifier_figure",
     "conductance_figure",
     "contour_figure",
+    "depth_figure",
     "estimation_figure",
     "gate_distribution_figure",
     "gate_figure",
@@ -84,6 +86,7 @@ __all__ = [
     "stage_figure",
     "surface_figure",
     "swap_figure",
+    "sweep_curves_figure",
     "toy_figure",
     "training_figure",
     "unravelled_figure",

@@ -93,6 +93,7 @@ Every command explains itself: skipscope train --help""",
     _app(command)
     _list_and_show(command)
     _train(command)
+    _sweep(command)
     _instruments(command)
     _gradients(command)
     _responses(command)
@@ -195,40 +196,9 @@ def _train(command: Command) -> None:
   skipscope train plain_8 --steps 50 --json | jq .lanes""",
     )
     train.add_argument("nets", nargs="*", metavar="NAME", help=_NAME)
-    _data(train, "what to train on (default digits)")
-    train.add_argument("--train-limit", type=_whole, metavar="N", help="use only N images")
-    train.add_argument(
-        "--augment", action="store_const", const=True, help="crop and flip at random"
-    )
-    train.add_argument(
-        "--cutout", type=_whole, metavar="N", help="blank a square of N pixels a side"
-    )
-    train.add_argument(
-        "--label-noise", type=_share, metavar="SHARE", help="training labels changed, as 0.2"
-    )
-    train.add_argument(
-        "--recipe", default="one_cycle", help=f"one of {', '.join(RECIPES)} (default one_cycle)"
-    )
-    train.add_argument("--steps", type=_whole, help="updates in all (the recipe's own by default)")
-    train.add_argument("--seconds", type=_number, metavar="S", help="train so long at most")
-    train.add_argument(
-        "--target-error", type=_share, metavar="SHARE", help="a lane ends at this test error"
-    )
-    train.add_argument("--lr", type=_number, help="learning rate (the recipe's own by default)")
-    train.add_argument("--batch", type=_whole, help="images a step (the recipe's own by default)")
-    train.add_argument("--eval-every", type=_whole, metavar="STEPS", help="default: an epoch")
-    train.add_argument(
-        "--precision", type=_one_of("float32", "bfloat16"), help="float32 or bfloat16 (autocast)"
-    )
-    train.add_argument(
-        "--units-per-batch", type=_whole, metavar="K", help="exactly K units act in each batch"
-    )
-    train.add_argument(
-        "--set",
-        action="append",
-        metavar="FIELD=VALUE",
-        help="any other choice of the recipe, such as optimizer=nesterov; repeat",
-    )
+    _choices_of_data(train, "what to train on (default digits)")
+    _choices_of_recipe(train)
+    train.set_defaults(recipe="one_cycle")
     _seed(train, "of the weights and the order of the images")
     train.add_argument(
         "--seeds", type=_whole, default=1, metavar="N", help="N seeds from that one on (default 1)"
@@ -253,6 +223,98 @@ def _train(command: Command) -> None:
         "--tensorboard", action="store_true", help="write TensorBoard's event files into --out"
     )
     _json(train)
+
+
+def _choices_of_data(parser: Parser, what: str) -> None:
+    _data(parser, what)
+    parser.add_argument("--train-limit", type=_whole, metavar="N", help="use only N images")
+    parser.add_argument(
+        "--augment", action="store_const", const=True, help="crop and flip at random"
+    )
+    parser.add_argument(
+        "--cutout", type=_whole, metavar="N", help="blank a square of N pixels a side"
+    )
+    parser.add_argument(
+        "--label-noise", type=_share, metavar="SHARE", help="training labels changed, as 0.2"
+    )
+
+
+def _choices_of_recipe(parser: Parser) -> None:
+    parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)} (default one_cycle)")
+    parser.add_argument("--steps", type=_whole, help="updates in all (the recipe's own by default)")
+    parser.add_argument("--seconds", type=_number, metavar="S", help="train so long at most")
+    parser.add_argument(
+        "--target-error", type=_share, metavar="SHARE", help="a lane ends at this test error"
+    )
+    parser.add_argument("--lr", type=_number, help="learning rate (the recipe's own by default)")
+    parser.add_argument("--batch", type=_whole, help="images a step (the recipe's own by default)")
+    parser.add_argument("--eval-every", type=_whole, metavar="STEPS", help="default: an epoch")
+    parser.add_argument(
+        "--precision", type=_one_of("float32", "bfloat16"), help="float32 or bfloat16 (autocast)"
+    )
+    parser.add_argument(
+        "--units-per-batch", type=_whole, metavar="K", help="exactly K units act in each batch"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="FIELD=VALUE",
+        help="any other choice of the recipe, such as optimizer=nesterov; repeat",
+    )
+
+
+def _sweep(command: Command) -> None:
+    sweep = command(
+        "sweep",
+        "explorer.cli.sweep:run_sweep",
+        "train families of nets at several depths, and draw error against depth",
+        "The deeper the plain net, the higher its error, on training images too; residual nets\n"
+        "do not degrade (He et al. 2015, Fig 1 and 6). Every net is trained with one recipe, each\n"
+        "seed on the same batches, one process a core (or GPU). N in a name stands for the depth;\n"
+        "where a family has no net of just this depth, the nearest is taken.\n"
+        "All is kept in a folder: Ctrl-C saves what is under way, and --resume goes on from\n"
+        "there, to the same numbers as if nothing had happened.",
+        """\
+  skipscope sweep --preset degradation --html degradation.html
+  skipscope sweep --preset sgs15 --seeds 5 --out runs/sgs15
+  skipscope sweep --nets plain_N resnet_v2_N --depths 8,20,32,56 --seeds 3
+  skipscope sweep --nets plain_N 'plain_N;batch_norm=false' --depths 8,14,20 --steps 200
+  skipscope sweep --nets plain_N resnet_v2_N --depths 20,56 --data cifar10 --out runs/cifar10
+  skipscope sweep --resume runs/cifar10                 go on, or show what is known
+  skipscope sweep --resume runs/cifar10 --show curves --png curves.png""",
+    )
+    sweep.add_argument(
+        "--preset",
+        type=_one_of("degradation", "sgs15"),
+        help="degradation: plain, residual, highway and dense nets (He15 Fig 1 and 6); sgs15: "
+        "fully connected plain and highway nets (SGS15 Fig 1); what else is given changes it",
+    )
+    sweep.add_argument(
+        "--nets", nargs="+", metavar="NAME", help="up to four names with N for the depth: plain_N"
+    )
+    sweep.add_argument("--depths", type=_wholes, metavar="D,D,…", help="such as 8,20,32,56")
+    sweep.add_argument(
+        "--seeds", type=_whole, metavar="N", help="N seeds of each net, for a band (default 1)"
+    )
+    sweep.add_argument("--seed", type=_seed_value, help="the first of them (default 7)")
+    _choices_of_data(sweep, "what to train on (default digits)")
+    _choices_of_recipe(sweep)
+    sweep.add_argument("--device", type=_one_of("auto", "cpu", "cuda", "mps"), help="default auto")
+    sweep.add_argument(
+        "--processes", type=_whole, metavar="N", help="at a time (default: one a core, or GPU)"
+    )
+    sweep.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="keep it there (default: in ~/.skipscope/sweeps)"
+    )
+    sweep.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a kept sweep")
+    sweep.add_argument(
+        "--show",
+        type=_one_of("depth", "curves"),
+        default="depth",
+        help="what --html and --png draw: depth (default), or curves (every run by steps)",
+    )
+    sweep.set_defaults(keep_weights=None)
+    add_outputs(sweep)
 
 
 def _instruments(command: Command) -> None:

@@ -46,6 +46,16 @@ def scientific(value: float) -> str:
     return f"{value:.2e}"
 
 
+def duration(seconds: float) -> str:
+    """``45 s``, ``3 min 20 s``, ``17 min``, ``2 h 5 min``."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    if seconds < 600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def bar(share: float, width: int = 20) -> str:
     """A bar of eighths of a character; ``share`` in [0, 1]."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
@@ -84,11 +94,16 @@ class Bar(Protocol):
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Bar]:
-    """A progress bar on stderr, on a terminal only; it takes the share done, in [0, 1]."""
+def progress(title: str, *, remaining: bool = True) -> Iterator[Bar]:
+    """A progress bar on stderr, on a terminal only; it takes the share done, in [0, 1].
+
+    Args:
+        remaining: The bar says how long it will take; False where the text does.
+    """
     from tqdm import tqdm
 
-    form = "{desc} {bar} {percentage:3.0f} % {elapsed}<{remaining}{postfix}"
+    left = "<{remaining}" if remaining else ""
+    form = "{desc} {bar} {percentage:3.0f} % {elapsed}" + left + "{postfix}"
     with tqdm(total=1.0, desc=title, disable=None, leave=False, bar_format=form) as shown:
 
         def tell(share: float, text: str = "") -> None:

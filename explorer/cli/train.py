@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer import names
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, fitted
+from explorer.cli.interrupts import interruptible
 from explorer.errors import RunError, SpecError
 from explorer.fairness import what_differs
 from explorer.specs import MAX_LANES, RECIPES, ExperimentSpec, TrainSpec, parse
@@ -40,7 +39,7 @@ def run_train(args: argparse.Namespace) -> None:
         raise RunError("A lane is duplicated, or its units deleted, on `--resume FOLDER`.")
     session = _resumed(args) if args.resume is not None else _begun(args)
     folder = args.resume or args.out
-    with _interruptible() as interrupted:
+    with interruptible() as interrupted:
         log = _Log(folder, session, args.tensorboard) if folder is not None else None
         evals = log.evals() if log is not None else []
         _run(session, log, evals, interrupted)
@@ -81,14 +80,15 @@ def experiment(args: argparse.Namespace) -> ExperimentSpec:
     )
 
 
-def recipe(args: argparse.Namespace) -> TrainSpec:
-    """The recipe that was named, with what was chosen otherwise.
+def recipe(args: argparse.Namespace, usual: TrainSpec = RECIPES["one_cycle"]) -> TrainSpec:
+    """The recipe that was named (else ``usual``), with what was chosen otherwise.
 
     Raises:
         SpecError: One sentence.
     """
-    if args.recipe not in RECIPES:
+    if args.recipe is not None and args.recipe not in RECIPES:
         raise SpecError(f"There is no recipe {args.recipe!r}; there are {', '.join(RECIPES)}.")
+    base = usual if args.recipe is None else RECIPES[args.recipe]
     given = {
         "steps": args.steps,
         "max_seconds": args.seconds,
@@ -109,7 +109,7 @@ def recipe(args: argparse.Namespace) -> TrainSpec:
             chosen[field] = json.loads(value)
         except ValueError:
             chosen[field] = value
-    return parse(TrainSpec, {**RECIPES[args.recipe].model_dump(), **chosen})
+    return parse(TrainSpec, {**base.model_dump(), **chosen})
 
 
 def _begun(args: argparse.Namespace) -> Session:
@@ -201,24 +201,6 @@ def _run(
         text.note(session.why_finished)
     if log is not None:
         log.save(session)
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C is kept until the step is whole, so that a checkpoint can be; a second one is not."""
-    asked = False
-
-    def ask(signum: int, frame: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Log:

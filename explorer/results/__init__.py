@@ -55,6 +55,7 @@ from explorer.results.reuse import FeatureReuse, ReuseBlock
 from explorer.results.sensitivity import Sensitivity, WorkedExample
 from explorer.results.shattering import ScalarFamily, ShatteredGradients
 from explorer.results.surface import LossSurface, SurfaceNorm
+from explorer.results.sweep import QUANTITIES, Quantity, SweepResult, SweepRun
 from explorer.results.training import Record, SeedBand, TrainingCurves
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "CURVES",
     "METHODS",
     "PARTS",
+    "QUANTITIES",
     "ActivationMaps",
     "Attribution",
     "Baseline",
@@ -106,6 +108,7 @@ __all__ = [
     "ProgramAnswers",
     "ProgramResult",
     "Propagation",
+    "Quantity",
     "Record",
     "ReuseBlock",
     "ScalarFamily",
@@ -117,6 +120,8 @@ __all__ = [
     "StageLesions",
     "SurfaceNorm",
     "SwapLesions",
+    "SweepResult",
+    "SweepRun",
     "TrainingCurves",
     "UnitConductance",
     "UnitMaps",

@@ -149,7 +149,7 @@ class Store:
         self.notice: str | None = None
         try:
             (home / "experiments").mkdir(parents=True, exist_ok=True)
-            self._claim = _claim(home / "in-use")
+            self._claim = claim(home / "in-use")
         except OSError as error:
             raise RunError(
                 f"Skipscope cannot keep its runs in {home} ({_cause(error)}): make that folder "
@@ -533,7 +533,7 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return any(sign in text for sign in ("malformed", "not a database", "no such"))
 
 
-def _claim(path: Path) -> IO[str]:
+def claim(path: Path) -> IO[str]:
     """Locks ``path`` for this process; the operating system frees it however the process ends."""
     file = path.open("a+", encoding="utf-8")
     try:

@@ -132,8 +132,8 @@ class Worker:
             self._cancel.discard(task)
 
 
-def describe(error: Exception) -> dict[str, Any]:
-    """An exception as data; its traceback goes to the log as well."""
+def describe(error: Exception, folder: str = "Skipscope's folder") -> dict[str, Any]:
+    """An exception as data; its traceback goes to the log as well, which lies in ``folder``."""
     text = traceback.format_exc()
     kind = type(error).__name__
     if isinstance(error, SkipscopeError):
@@ -151,7 +151,7 @@ def describe(error: Exception) -> dict[str, Any]:
         first = (str(error).splitlines() or [""])[0]
         sentence = (
             f"This stopped with an unexpected error ({kind}: {first[:200]}); the whole report is "
-            "in worker.log, in Skipscope's folder."
+            f"in worker.log, in {folder}."
         )
         log.error("%s", text)
     return {"kind": kind, "sentence": sentence, "traceback": text}

@@ -1,0 +1,211 @@
+"""Processes that train the runs of a sweep, each one at a time (:mod:`explorer.runs.sweeper`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import explorer
+from explorer.errors import RunError
+from explorer.runs.process import how_it_ended
+from explorer.runs.protocol import Message, decode, encode
+
+if TYPE_CHECKING:
+    from explorer.runs.sweep import Planned
+
+COMMAND = (sys.executable, "-m", "explorer.runs.sweeper")
+LOG = "worker.log"
+PATIENCE = 60.0  # seconds to save a checkpoint in
+
+
+def gpus() -> list[str]:
+    """Of this machine, as ``CUDA_VISIBLE_DEVICES`` names them; found without torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [one for one in visible.split(",") if one not in ("", "-1")]
+    return [str(i) for i in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+def cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Helper:
+    """One process, and the run that it trains."""
+
+    def __init__(self, log: Path, gpu: str | None, said: queue.Queue[tuple[Helper, Message]]):
+        self.run: Planned | None = None
+        package_root = str(Path(explorer.__file__).parent.parent)
+        paths = [package_root, os.environ.get("PYTHONPATH", "")]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+            "OMP_NUM_THREADS": "1",
+        }
+        if gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+                start_new_session=True,  # Ctrl-C in the terminal is for the sweep, which asks us
+            )
+        self._said = said
+        threading.Thread(target=self._listen, name="skipscope-sweep", daemon=True).start()
+
+    def send(self, message: Message) -> None:
+        """Tells the process; if it is gone, its end is reported anyway."""
+        with contextlib.suppress(OSError, ValueError):
+            assert self.process.stdin is not None
+            self.process.stdin.write(encode(message))
+            self.process.stdin.flush()
+
+    def end(self) -> None:
+        """Closes its standard input, at which it ends."""
+        with contextlib.suppress(OSError):
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as events:
+            for line in events:
+                with contextlib.suppress(ValueError):  # cut short by a kill
+                    self._said.put((self, decode(line)))
+        ended = how_it_ended(self.process.wait())
+        self.end()
+        self._said.put((self, {"event": "gone", "how": ended}))
+
+
+class Crew:
+    """Some helpers that share the runs of a sweep.
+
+    Args:
+        size: How many.
+        devices: GPUs, taken in turns; none: each helper has one thread of the processor.
+
+    Attributes:
+        shares: (first told, last told) of each run under way, in [0, 1].
+        finished: Ids of the runs that came to their end.
+    """
+
+    def __init__(self, size: int, folder: Path, devices: Sequence[str]) -> None:
+        self._folder = folder
+        self._said: queue.Queue[tuple[Helper, Message]] = queue.Queue()
+        self.shares: dict[str, tuple[float, float]] = {}
+        self.finished: list[str] = []
+        self.stopping = False
+        self._began: float | None = None
+        try:
+            self._helpers = [
+                Helper(folder / LOG, devices[i % len(devices)] if devices else None, self._said)
+                for i in range(size)
+            ]
+        except OSError as error:
+            raise RunError(
+                f"No process could be started to train in ({error.strerror or error}): close other "
+                "programs, or choose fewer processes."
+            ) from None
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Ids of the runs under way."""
+        return tuple(helper.run.id for helper in self._helpers if helper.run is not None)
+
+    @property
+    def seconds(self) -> float:
+        """Since the first run began to train."""
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    def hand_out(self, waiting: list[Planned]) -> None:
+        """Gives helpers that have nothing to do a run each; removes these from ``waiting``.
+
+        The first run begins alone, so that data is downloaded once.
+        """
+        for helper in self._helpers:
+            alone = not self.shares and not self.finished
+            if not waiting or (alone and self.running):
+                return
+            if helper.run is None:
+                helper.run = waiting.pop(0)
+                folder = str(self._folder / helper.run.id)
+                experiment = helper.run.experiment.model_dump(mode="json")
+                helper.send({"do": "train", "folder": folder, "experiment": experiment})
+
+    def listen(self, seconds: float = 0.2) -> None:
+        """Takes in what the helpers say, and waits for it so long at most.
+
+        Raises:
+            RunError: One has failed, or has ended without a word.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                helper, message = self._said.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return
+            self._take(helper, message)
+
+    def _take(self, helper: Helper, message: Message) -> None:
+        run, event = helper.run, message["event"]
+        if event == "gone":
+            helper.run = None
+            self._helpers.remove(helper)
+            what = f"trained {run.id}" if run is not None else "was to train"
+            raise RunError(
+                f"The process that {what} {message['how']}: what is done is kept; go on with "
+                "what is left, and with fewer processes if memory was short."
+            )
+        if run is None:
+            return
+        if event == "share":
+            if self._began is None:
+                self._began = time.monotonic()
+            first, _ = self.shares.get(run.id, (message["share"], 0.0))
+            self.shares[run.id] = first, message["share"]
+            return
+        helper.run = None
+        if event == "over":
+            self.finished.append(run.id)
+        elif event == "failed":
+            raise RunError(f"{run.id}: {message['sentence']}")
+
+    def stop(self) -> None:
+        """Runs under way save a checkpoint; returns when they have."""
+        self.stopping = True
+        for helper in self._helpers:
+            helper.send({"do": "stop"})
+        until = time.monotonic() + PATIENCE
+        while self.running and time.monotonic() < until:
+            self.listen()
+
+    def end(self) -> None:
+        """Whatever happened: runs under way save a checkpoint, and all helpers end."""
+        while True:
+            try:
+                self.stop()
+                break
+            except RunError:  # one sentence is on its way already
+                continue
+        for helper in self._helpers:
+            helper.end()
+        for helper in self._helpers:
+            try:
+                helper.process.wait(20)
+            except subprocess.TimeoutExpired:
+                helper.process.kill()
+                helper.process.wait()
