@@ -323,6 +323,39 @@ def test_every_chart_follows_the_nets_at_once(visit: Visit) -> None:
         )
 
 
+def test_a_training_goes_on_slowly_with_a_copy_without_shortcuts_and_without_a_block(
+    visit: Visit,
+) -> None:
+    page = visit.open(lanes="resnet_v2_8;width=4", train="one_cycle;steps=20000")
+    page.locator(".sk-slow").click()
+    for name in ("forward", "backward", "update"):
+        page.wait_for_function(
+            """(name) => document.querySelector('.sk-phases [aria-current]')?.textContent === name
+              && /ResNet v2 8.* \\d/.test(document.querySelector('.sk-phases span').textContent)""",
+            arg=name,
+            timeout=60_000,
+        )
+    page.locator(".sk-lane [data-unit]").nth(1).click()
+    page.wait_for_url("**cut=0%3A1**")
+    page.get_by_role("button", name="Change").click()
+    page.get_by_role("button", name="Train on without the deleted block").click()
+    note = page.locator(".sk-note").first
+    page.wait_for_function(
+        "() => document.querySelector('.sk-note').textContent === 'Trains without block 2.'"
+    )
+    assert "cut=" not in page.url
+    # The drawer is still open, and follows the training.
+    page.get_by_role("button", name="All blocks act again").click()
+    note.wait_for(state="hidden")
+    page.get_by_role("button", name="Copy it, shortcuts cut").click()
+    page.wait_for_function("() => document.querySelectorAll('.sk-lane').length === 2")
+    copied = page.locator(".sk-note").nth(1)
+    copied.wait_for()
+    assert "Lane 2 goes on from lane 1 at step" in (copied.text_content() or "")
+    page.locator(".sk-stop").click()
+    visit.status("stopped")
+
+
 def test_words_in_a_link_are_never_markup(visit: Visit) -> None:
     page = visit.open(run="![x](http://example.com/x.png)", train="[click](http://example.com)")
     alerts = page.locator("[data-testid='stAlert']")

@@ -72,6 +72,10 @@ _TRANSPORT = """
       <output></output></label>
     <button type="button" class="sk-button sk-small sk-now">Follow the latest</button>
   </div>
+  <div class="sk-phases" hidden>
+    <ol aria-label="Parts of a step"><li>forward</li><li>backward</li><li>update</li></ol>
+    <span></span>
+  </div>
   <p class="sk-why" role="status" hidden></p>
 </div>
 """
@@ -134,6 +138,7 @@ def transport_bar(
     *,
     feed: str,
     conditions: str,
+    shape: str,
     at: int | None,
     action: Callable[[], None],
     look: Callable[[], None],
@@ -141,8 +146,9 @@ def transport_bar(
     """Play, step, slow, stop, progress, learning rate, and the slider of time.
 
     Args:
+        shape: Of the run, as the page is drawn; where it is another, ``action`` asks for a redraw.
         at: Step that is looked at; None follows the latest.
         look: The slider was moved; trigger ``at``, a step or ``"latest"``.
     """
-    data = {"feed": feed, "conditions": conditions, "at": at}
+    data = {"feed": feed, "conditions": conditions, "shape": shape, "at": at}
     _mount("transport", key, data, on_action_change=action, on_at_change=look)

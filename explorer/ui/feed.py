@@ -33,6 +33,7 @@ from explorer.ui.words import program_sentence
 
 POLL_LIVE_MS = 1000
 POLL_REST_MS = 2500
+POLL_SLOW_MS = 150  # a part of a step in slow motion is this long
 _predictions = Predictions()
 
 
@@ -86,6 +87,8 @@ def _run_answer(
     except SkipscopeError as error:
         return json.dumps(_gone(str(error))).encode()
     poll = POLL_LIVE_MS if experiment.active else POLL_REST_MS
+    if experiment.active and experiment.slow is not None:
+        poll = POLL_SLOW_MS
     sources = [
         {"source": "run", "experiment": run, "lane": lane} for lane in range(len(experiment.lanes))
     ]
@@ -108,7 +111,7 @@ def _run_answer(
         page = Page(
             identity=identity,
             views=views,
-            transport=transport(live.experiment),
+            transport=transport(live),
             programs=watched_programs(live),
             steps_total=live.experiment.steps_total,
             seen=seen,
@@ -294,6 +297,7 @@ def _idle_transport(learning_rate: float) -> dict[str, Any]:
         "fraction": 0.0,
         "play": "▶ Play",
         "slow": False,
+        "phase": None,
         "learning_rate": f"{learning_rate:g}",
         "can": {"play": True, "step": True, "slow": True, "stop": False, "learning_rate": True},
     }

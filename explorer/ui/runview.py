@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from explorer.blueprint import Blueprint
+from explorer.errors import SkipscopeError
 from explorer.names import title_of
 from explorer.runs.recorded import gates_of, gradients_of, lesions_of
+from explorer.runs.service import RunService
 from explorer.runs.views import ExperimentView, LaneLive, LaneState, LiveView, MomentView
 from explorer.ui.phases import phase_words
 from explorer.ui.plans import plan_of
+from explorer.ui.state import PageState
 from explorer.ui.views import LaneView
 from explorer.ui.words import duration, program_sentence
 
@@ -104,6 +108,21 @@ def watched_programs(live: LiveView) -> dict[int, list[dict[str, str]]]:
     return answers
 
 
+def run_shape(service: RunService, state: PageState) -> str:
+    """What the page is drawn by, besides its link; empty for nets at rest."""
+    if state.run is None:
+        return ""
+    with suppress(SkipscopeError):  # it is gone, as the page says elsewhere
+        return _shape(service.experiment(state.run))
+    return ""
+
+
+def _shape(run: ExperimentView) -> str:
+    """Its lanes, those blocks that they train without, and whether it can be steered."""
+    lanes = ",".join(".".join(lane.deleted) for lane in run.lanes)
+    return f"{'active' if run.active else 'over'}:{len(run.lanes)}:{lanes}"
+
+
 def transport(live: LiveView) -> dict[str, Any]:
     """What the transport bar shows and allows."""
     experiment = live.experiment
@@ -142,6 +161,7 @@ def transport(live: LiveView) -> dict[str, Any]:
         if again
         else "▶ Play",
         "slow": experiment.slow is not None,
+        "shape": _shape(experiment),
         "phase": None if live.phase is None else phase_words(live.phase, names),
         # What the time slider can go back to.
         "step": experiment.step,

@@ -614,10 +614,12 @@ export function transport(component) {
     const rate = find("sk-rate");
     const past = find("sk-past");
     const slider = find("sk-at");
+    const phases = find("sk-phases");
     const self = {
       chart: null,
       update(data) {
         text(find("sk-conditions"), data.conditions);
+        self.shape = data.shape;
         if (document.activeElement !== slider) self.at = data.at ?? undefined;
         self.past();
       },
@@ -649,6 +651,20 @@ export function transport(component) {
           button.disabled = !state.can[name];
         }
         buttons.slow.setAttribute("aria-pressed", String(state.slow));
+        const phase = state.phase;
+        phases.hidden = !phase;
+        if (phase) {
+          for (const part of phases.querySelectorAll("li")) {
+            if (part.textContent === phase.name) part.setAttribute("aria-current", "step");
+            else part.removeAttribute("aria-current");
+          }
+          text(phases.querySelector("span"), phase.text);
+        }
+        // The run has other nets than the page was drawn with, or is over: draw it anew, once.
+        if (state.shape && state.shape !== self.shape && state.shape !== self.asked) {
+          self.asked = state.shape;
+          self.component.setTriggerValue("action", `redraw:${Date.now()}`);
+        }
         if (document.activeElement !== rate) rate.value = state.learning_rate;
         rate.disabled = !state.can.learning_rate;
         self.past();

@@ -13,7 +13,7 @@ from explorer.errors import SkipscopeError
 from explorer.names import title_of
 from explorer.runs.service import Action, RunService, get_service
 from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
-from explorer.ui import choices, feed, settings, widgets
+from explorer.ui import choices, feed, settings, train_on, widgets
 from explorer.ui.components import lane_graph, live_chart, picture, transport_bar
 from explorer.ui.lanes import (
     COLOURS,
@@ -28,6 +28,7 @@ from explorer.ui.lanes import (
 from explorer.ui.look import look_inside
 from explorer.ui.plans import has_gates, plan_of
 from explorer.ui.presets import PRESETS, preset_nets, preset_of
+from explorer.ui.runview import run_shape
 from explorer.ui.say import note, warn
 from explorer.ui.state import PageState, from_query, to_query
 
@@ -67,6 +68,7 @@ def _transport(service: RunService, state: PageState) -> None:
         "transport",
         feed=feed_query(state),
         conditions=conditions(state),
+        shape=run_shape(service, state),
         at=state.at if state.run is not None else None,
         look=_look_at,
         action=lambda: _act(service, st.session_state["transport"].get("action")),
@@ -106,6 +108,17 @@ def _part() -> PageState:
     if st.session_state.pop(_WHOLE, False):
         st.rerun()
     return _now()
+
+
+def _attempt(act: Callable[[], None], change: Callable[[PageState], PageState]) -> None:
+    """Asks the run service for something, then changes the page; a refusal is a sentence."""
+    try:
+        act()
+    except SkipscopeError as error:
+        st.session_state["problem"] = str(error)
+        st.session_state[_WHOLE] = True
+    else:
+        _update(change, whole=True)
 
 
 def _become(change: Callable[[PageState], PageState]) -> None:
@@ -274,6 +287,7 @@ def _change(state: PageState, lane: int, net: NetSpec) -> None:
 
     with widgets.drawer("Change", f"lane{lane}.open"):
         _look_inside(state, [lane], "Look inside this net", key=f"lane{lane}.inside")
+        train_on.changes_while_training(get_service(), state, lane, _attempt)
         choices.lane_choices(lane, net, change)
         st.button(
             "Remove this net",
