@@ -25,6 +25,7 @@ from explorer.runs.service import RunService
 from explorer.ui.components import PART_HTML
 from explorer.ui.lanes import COLOURS, LEAD, TITLE, attach, conditions, feed_query, lane_data
 from explorer.ui.presets import preset_of
+from explorer.ui.runview import run_shape
 from explorer.ui.state import PageState, from_query
 from explorer.ui.style import (
     ASSETS,
@@ -131,6 +132,7 @@ def _cover(state: PageState) -> str:
         data["transport"] = {
             "feed": feed_query(state),
             "conditions": conditions(state),
+            "shape": run_shape(service, state),
             "at": state.at if state.run is not None else None,
         }
         bar = f'<div class="transport">{PART_HTML["transport"]}</div>'
