@@ -48,7 +48,7 @@ def index_page(service: RunService, query: Mapping[str, str]) -> str:
     head = f"{_assets()}<style>{_sheet()}</style>"
     page = _index().replace("<head>", f"<head>{_theme_script()}", 1)
     page = page.replace("</title>", f"</title>{head}", 1)
-    return page.replace('<div id="root">', f'{_cover(state)}<div id="root">', 1)
+    return page.replace('<div id="root">', f'{_cover(service, state)}<div id="root">', 1)
 
 
 @cache
@@ -113,7 +113,7 @@ def _variables(theme: Theme) -> str:
     return f"color-scheme:{theme};{page_colours(theme)}{streamlit_colours(theme)}"
 
 
-def _cover(state: PageState) -> str:
+def _cover(service: RunService, state: PageState) -> str:
     drawn = [lane_data(state, lane) for lane in range(len(state.lanes))]
     lanes = "".join(_lane(state, lane, data) for lane, data in enumerate(drawn))
     pages = "".join(
