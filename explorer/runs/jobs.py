@@ -272,7 +272,7 @@ def timing(context: Context, payload: Payload) -> Payload:
 
 
 def code(context: Context, payload: Payload) -> Payload:
-    return {"code": export_code(parse_net(payload["spec"]))}
+    return {"code": export_code(parse_net(payload["spec"]), weights=payload["weights"])}
 
 
 def blueprint(context: Context, payload: Payload) -> Payload:

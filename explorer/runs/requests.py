@@ -488,9 +488,14 @@ class TimingRequest(Spec):
 
 
 class CodeRequest(Spec):
-    """One self-contained PyTorch file that builds the net: ``code``."""
+    """One self-contained PyTorch file that builds the net: ``code``.
+
+    Attributes:
+        weights: File name of the weights that the file loads from beside it.
+    """
 
     spec: NetSpec
+    weights: str = Field("weights.safetensors", pattern=r"^[\w.-]+$", max_length=200)
 
     @property
     def sources(self) -> tuple[Source, ...]:

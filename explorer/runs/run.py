@@ -64,6 +64,7 @@ class Run:
         pause_reason: The sentence for the pause that it was told to make.
         prepared: Share of the data that is downloaded or decoded; None when not loading.
         deleted: When it was deleted (Unix seconds), as long as it can be brought back.
+        errors: Of each lane the last test error, and the version at which they were read.
         saved: There is a checkpoint to go on from.
         snapshots: Step of the latest weights in its folder, by lane.
     """
@@ -90,6 +91,7 @@ class Run:
     note: str = ""
     kept: bool = False
     deleted: float | None = None
+    errors: tuple[int, tuple[float | None, ...]] | None = None
     watched: float = field(default_factory=time.monotonic)
     saved: bool = False
     snapshot_asked: float = 0.0

@@ -446,6 +446,19 @@ class RunService:
             self._run(experiment)
         return self._store.thinned(experiment, lane, kind, max_records)
 
+    def last_errors(self, experiment: str) -> tuple[float | None, ...]:
+        """Of each lane the last test error, a share in [0, 1]; None before the first."""
+        with self._lock:
+            run = self._run(experiment)
+            version, lanes = run.version, range(len(run.spec.lanes))
+            if run.errors is not None and run.errors[0] == version:
+                return run.errors[1]
+        records = [self._store.last_evaluation(experiment, lane) for lane in lanes]
+        errors = tuple(None if r is None else r.values["test_error"] for r in records)
+        with self._lock:
+            run.errors = (version, errors)
+        return errors
+
     def all_records(self, experiment: str) -> Iterator[Record]:
         """Everything that was recorded, in the order in which it came.
 

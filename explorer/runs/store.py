@@ -457,6 +457,15 @@ class Store:
                     found[kind] = Record(kind, lane, row[0], json.loads(row[1]))
         return found
 
+    def last_evaluation(self, experiment: str, lane: int) -> Record | None:
+        with self._read() as database:
+            row = database.execute(
+                "SELECT step, payload FROM records WHERE experiment = ? AND lane = ? AND "
+                "kind = 'eval' ORDER BY step DESC, id DESC LIMIT 1",
+                (experiment, lane),
+            ).fetchone()
+        return None if row is None else Record("eval", lane, row[0], json.loads(row[1]))
+
     def thinned(
         self, experiment: str, lane: int, kind: str, max_records: int = 1000
     ) -> list[Record]:

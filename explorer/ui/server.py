@@ -11,12 +11,18 @@ from urllib.parse import quote
 import plotly
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import BaseRoute, Route
 
 from explorer.errors import SkipscopeError
 from explorer.runs.service import get_service
-from explorer.ui import feed, instrument_feed, instrument_files
+from explorer.ui import feed, instrument_feed, instrument_files, run_files
 from explorer.ui.cover import index_page, other_page
 from explorer.ui.style import ASSETS
 from explorer.ui.words import PAGES
@@ -85,6 +91,17 @@ async def _instrument_file(request: Request) -> Response:
     return Response(body, media_type=media_type, headers={"Cache-Control": "no-store", **saved})
 
 
+async def _run_file(request: Request) -> Response:
+    try:
+        file = await run_in_threadpool(run_files.download, dict(request.query_params))
+    except SkipscopeError as error:
+        return HTMLResponse(run_files.dead_end(str(error)), 409)
+    saved = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
+    return StreamingResponse(
+        file.pieces, media_type=file.media_type, headers={"Cache-Control": "no-store", **saved}
+    )
+
+
 def routes() -> list[BaseRoute]:
     """Everything that the page's live parts ask for; reading only, nothing here changes a run."""
     return [
@@ -95,4 +112,5 @@ def routes() -> list[BaseRoute]:
         Route("/skipscope/job", _job),
         Route("/skipscope/instrument", _instrument),
         Route("/skipscope/instrument/file", _instrument_file),
+        Route("/skipscope/run/file", _run_file),
     ]
