@@ -404,12 +404,10 @@ def _stage_plans(spec: PlainSpec | ResidualSpec | HighwaySpec) -> list[_StagePla
         scale = spec.width / table[0][0]
         return [_StagePlan((1,) * units, max(1, round(scale * maps))) for maps, units in table]
     if spec.layout == "imagenet":
-        counts = IMAGENET_UNITS[spec.unit if isinstance(spec, ResidualSpec) else "basic"][
-            spec.depth
-        ]
+        counts = IMAGENET_UNITS["basic" if isinstance(spec, HighwaySpec) else spec.unit][spec.depth]
     else:
         layers_a_unit, fixed = (1, 4) if isinstance(spec, HighwaySpec) else (2, 2)
-        if isinstance(spec, ResidualSpec) and spec.unit == "bottleneck":
+        if not isinstance(spec, HighwaySpec) and spec.unit == "bottleneck":
             layers_a_unit = 3
         counts = ((spec.depth - fixed) // (3 * layers_a_unit),) * 3
     last = isinstance(spec, ResidualSpec) and spec.stride_unit == "last"
@@ -502,6 +500,13 @@ def _fitnet_head(head: _Chain, spec: HighwaySpec) -> None:
     head.linear("linear", spec.classes, bias=True)
 
 
+def convolutions(spec: PlainSpec | ResidualSpec, maps: int) -> tuple[tuple[int, int], ...]:
+    """(maps, side of the kernel) of a unit's convolutions; ``maps`` inside (He15 Fig 5)."""
+    if spec.unit == "bottleneck":
+        return ((maps, 1), (maps, 3), (BOTTLENECK_EXPANSION * maps, 1))
+    return ((maps, 3), (maps, 3))
+
+
 def _plain_unit(
     spec: PlainSpec,
     name: str,
@@ -512,8 +517,8 @@ def _plain_unit(
     depth: Iterator[int],
 ) -> UnitPlan:
     chain = _Chain(name, shape, depth, norm=spec.batch_norm)
-    for i, step in ((1, stride), (2, 1)):
-        chain.conv(f"conv{i}", maps, stride=step)
+    for i, (width, kernel) in enumerate(convolutions(spec, maps), start=1):
+        chain.conv(f"conv{i}", width, kernel, stride if i == 1 else 1)
         chain.batch_norm(f"bn{i}")
         chain.activation(f"act{i}", spec.activation)
     return UnitPlan(
@@ -563,10 +568,8 @@ def _residual_unit(
     position: tuple[int, int],
     depth: Iterator[int],
 ) -> UnitPlan:
-    bottleneck = spec.unit == "bottleneck"
-    outer = maps * BOTTLENECK_EXPANSION if bottleneck else maps
-    kernels = (1, 3, 1) if bottleneck else (3, 3)
-    widths = (maps, maps, outer) if bottleneck else (maps, outer)
+    convs = convolutions(spec, maps)
+    outer = convs[-1][0]
     first = position[0] == 1
     kind = shortcut_kind(spec, same_maps=shape[0] == outer, stride=stride)
     steps = residual_steps(spec, first)
@@ -583,7 +586,7 @@ def _residual_unit(
     for step in steps:
         if step.startswith("conv"):
             i = int(step.removeprefix("conv")) - 1
-            chain.conv(step, widths[i], kernels[i], stride if step == stride_step(spec) else 1)
+            chain.conv(step, *convs[i], stride if step == stride_step(spec) else 1)
         else:
             chain.steps((step,), spec.activation)
     p = survival_prob(spec, *position)

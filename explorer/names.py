@@ -79,7 +79,7 @@ class Pattern:
             return None
         numbers = {key: int(value) for key, value in found.groupdict().items()}
         fields = {**self.fields, **numbers}
-        if fields["family"] == "residual" and "layout" not in fields:
+        if fields["family"] in ("plain", "residual") and "layout" not in fields:
             basic = (fields["depth"] - 2) % 6 == 0 or (fields["depth"] - 2) % 9 != 0
             fields["unit"] = "basic" if basic else "bottleneck"
         return fields
@@ -177,9 +177,10 @@ def _pattern_fields(name: str) -> dict[str, Any] | None:
     return next((f for pattern in PATTERNS if (f := pattern.match(name)) is not None), None)
 
 
-for _depth in (20, 32, 44, 56, 110, 164, 1202):
+for _depth in (20, 32, 44, 56, 110, 164, 1001, 1202):
     _drawn = "Fig 6 left" if _depth <= 110 else ""  # deeper: beside the residual nets
-    _add("He15", f"plain_{_depth}", f"{_depth} layers without shortcuts", source=_drawn)
+    _what = f"{_depth} layers{' in bottlenecks' if _depth == 1001 else ''} without shortcuts"
+    _add("He15", f"plain_{_depth}", _what, source=_drawn)
 for _depth, _error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (110, 6.43), (1202, 7.93)):
     _add(
         "He15",
@@ -560,6 +561,10 @@ def title_of(spec: NetSpec) -> str:
     else:
         family = {"plain": "Plain", "residual": "Residual", "highway": "Highway"}[spec.family]
         title, extras = f"{family} {spec.depth}", []
+        if isinstance(spec, PlainSpec) and spec.layout in ("cifar", "imagenet"):
+            usual = spec_of(f"{_PREFIXES.get(spec.layout, '')}plain_{spec.depth}")
+            if isinstance(usual, PlainSpec) and spec.unit != usual.unit:
+                extras.append("bottlenecks" if spec.unit == "bottleneck" else "two-layer units")
     frames: dict[Layout, str] = {
         "fc": "fully connected",
         "fitnet": "FitNet",

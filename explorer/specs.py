@@ -28,6 +28,7 @@ Family = Literal["plain", "residual", "highway", "dense"]
 Layout = Literal["cifar", "fc", "fitnet", "imagenet", "reference", "small"]
 Initialisation = Literal["he", "xavier", "zero_last_scale", "branch_scaled"]
 Activation = Literal["relu", "tanh"]
+UnitKind = Literal["basic", "bottleneck"]
 Shortcut = Literal[
     "A",
     "B",
@@ -198,25 +199,62 @@ def _for_residual_nets_only(init: str) -> str:
     return init
 
 
+def _unit_of_the_depth(values: dict[str, Any]) -> dict[str, Any]:
+    """ImageNet's nets of 18 and 34 layers have two-layer units, the deeper ones bottlenecks."""
+    if values.get("layout") != "imagenet":
+        return {}
+    basic = str(values.get("depth")) in map(str, IMAGENET_UNITS["basic"])
+    return {"unit": "basic" if basic else "bottleneck"}
+
+
+def _with_the_other_unit(unit: UnitKind) -> str:
+    """``with unit 'basic', or 50 … with unit 'bottleneck'``, after the depths of one."""
+    other = "basic" if unit == "bottleneck" else "bottleneck"
+    depths = _either(tuple(IMAGENET_UNITS[other]))
+    return f" with unit {unit!r}, or {depths} with unit {other!r}"
+
+
 class PlainSpec(NetBase):
     """Stacked layers without shortcuts (He15 §4.2; SGS15 §3.1 where fully connected).
 
-    ``width`` is the number of filters of the first stage (doubled at each further stage, but not
-    in ``reference`` nets), or the units of every fully connected layer.
+    Attributes:
+        width: Filters of the first stage (doubled at each further stage, but not in ``reference``
+            nets), or the units of every fully connected layer.
+        unit: What would stand beside a shortcut: ``basic`` (two 3×3) or, for the plain twins of
+            the deepest residual nets, ``bottleneck`` (1×1, 3×3, 1×1, the first of which carries
+            the stride).
     """
 
     family: Literal["plain"] = "plain"
     layout: Literal["cifar", "fc", "imagenet", "reference"] = "cifar"
     width: int = Field(16, ge=1, le=2048)
+    unit: UnitKind = "basic"
     activation: Activation = "relu"
 
     _init = field_validator("init")(_for_residual_nets_only)
 
+    @classmethod
+    def layout_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**super().layout_defaults(values), **_unit_of_the_depth(values)}
+
     def depth_rule(self) -> tuple[int, int, int] | None:
-        return {"fc": None, "reference": _REFERENCE_RULE}.get(self.layout, (6, 2, 8))
+        usual = _UNIT_RULES[self.unit]
+        return {"fc": None, "reference": _REFERENCE_RULE}.get(self.layout, usual)
 
     def depth_table(self) -> tuple[int, ...] | None:
-        return tuple(IMAGENET_UNITS["basic"]) if self.layout == "imagenet" else None
+        return tuple(IMAGENET_UNITS[self.unit]) if self.layout == "imagenet" else None
+
+    def _other_depths(self) -> str:
+        return _with_the_other_unit(self.unit) if self.layout == "imagenet" else ""
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> PlainSpec:
+        if self.layout in ("fc", "reference") and self.unit != "basic":
+            what = "fully connected" if self.layout == "fc" else "reference"
+            raise ValueError(
+                f"a {what} plain net has units of one layer: leave unit at its default"
+            )
+        return self
 
 
 class ResidualSpec(NetBase):
@@ -245,7 +283,7 @@ class ResidualSpec(NetBase):
     family: Literal["residual"] = "residual"
     layout: Literal["cifar", "fc", "imagenet", "reference", "small"] = "cifar"
     width: int = Field(16, ge=1, le=2048)
-    unit: Literal["basic", "bottleneck"] = "basic"
+    unit: UnitKind = "basic"
     shortcut: Shortcut = "A"
     order: Order = "full_preact"
     stride_unit: Literal["first", "last"] = "first"
@@ -265,16 +303,12 @@ class ResidualSpec(NetBase):
 
     @classmethod
     def layout_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
-        defaults = super().layout_defaults(values)
-        if values.get("layout") == "imagenet":
-            basic = str(values.get("depth")) in map(str, IMAGENET_UNITS["basic"])
-            defaults["unit"] = "basic" if basic else "bottleneck"
-        return defaults
+        return {**super().layout_defaults(values), **_unit_of_the_depth(values)}
 
     def depth_rule(self) -> tuple[int, int, int] | None:
         if self.layout in ("fc", "reference"):
             return None if self.layout == "fc" else _REFERENCE_RULE
-        return (9, 2, 11) if self.unit == "bottleneck" else (6, 2, 8)
+        return _UNIT_RULES[self.unit]
 
     def depth_table(self) -> tuple[int, ...] | None:
         if self.layout == "small":
@@ -282,11 +316,7 @@ class ResidualSpec(NetBase):
         return tuple(IMAGENET_UNITS[self.unit]) if self.layout == "imagenet" else None
 
     def _other_depths(self) -> str:
-        if self.layout != "imagenet":
-            return ""
-        other = "basic" if self.unit == "bottleneck" else "bottleneck"
-        depths = _either(tuple(IMAGENET_UNITS[other]))
-        return f" with unit {self.unit!r}, or {depths} with unit {other!r}"
+        return _with_the_other_unit(self.unit) if self.layout == "imagenet" else ""
 
     @model_validator(mode="after")
     def _meaningful(self) -> ResidualSpec:
@@ -319,6 +349,7 @@ class ResidualSpec(NetBase):
 
 _IDENTITY_UNITS = ("basic", "A", "full_preact", "first", "1x1")
 _REFERENCE_RULE = (REFERENCE_GROUPS, 0, REFERENCE_GROUPS)
+_UNIT_RULES: dict[UnitKind, tuple[int, int, int]] = {"basic": (6, 2, 8), "bottleneck": (9, 2, 11)}
 
 
 class HighwaySpec(NetBase):

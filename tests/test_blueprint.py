@@ -111,6 +111,16 @@ def test_where_the_stride_of_a_stage_is() -> None:
     ]
 
 
+def test_the_plain_twin_of_bottlenecks_has_the_residual_nets_layers() -> None:
+    plain, residual = (blueprint(spec_of(name)) for name in ("plain_1001", "resnet_v1_1001"))
+    assert plain.parameters == residual.parameters == 10_285_722
+    assert plain.multiply_adds == residual.multiply_adds
+    assert depth_of(plain) == depth_of(residual) == 1001
+    assert [layer.detail for layer in plain.weight_layers] == [
+        layer.detail for layer in residual.weight_layers
+    ]
+
+
 @pytest.mark.parametrize("family", ["plain", "residual", "highway", "dense"])
 def test_reference_nets_count_their_units(family: str) -> None:
     plan = blueprint(spec_of(f"reference_{family}_25"))

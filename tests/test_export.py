@@ -73,6 +73,7 @@ def every_choice() -> list[NetSpec]:
         ResidualSpec(layout="imagenet", depth=50, width=4, norm_decay=0.99, **tiny),
         ResidualSpec(layout="imagenet", depth=50, width=4, stride_unit="last", **tiny),
         PlainSpec(layout="imagenet", depth=18, width=4, **tiny),
+        PlainSpec(depth=20, unit="bottleneck", width=4, **tiny),
         DenseSpec(layout="imagenet", depth=121, growth_rate=4, **tiny),
         ResidualSpec(layout="reference", depth=5, width=4, **tiny),
         HighwaySpec(layout="reference", depth=10, width=4, **tiny),

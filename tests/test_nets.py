@@ -101,6 +101,8 @@ def other_layouts(norm: bool) -> list[NetSpec]:
     last: dict[str, Any] = {"stride_unit": "last"}
     specs: list[NetSpec] = [
         PlainSpec(depth=18, **large),
+        PlainSpec(depth=50, **large),
+        PlainSpec(depth=20, unit="bottleneck", width=4, **small),
         ResidualSpec(depth=18, **v1, **large),
         ResidualSpec(depth=18, order="relu_only_preact", shortcut="A", **last, **large),
         ResidualSpec(depth=50, **v1, **large),
@@ -528,6 +530,9 @@ def test_a_plain_net_and_its_residual_twin_start_from_the_same_weights() -> None
         assert len(pairs) == 20
         for ours, theirs in pairs:
             assert torch.equal(ours.weight, theirs.weight)
+    ours, theirs = (main_layers(create_net(name, seed=3)) for name in ("plain_29", "resnet_v2_29"))
+    assert len(ours) == len(theirs) == 29  # 9n + 2: bottlenecks
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(ours, theirs, strict=True))
     assert not torch.equal(
         main_layers(plain)[3].weight, main_layers(create_net("plain_20", seed=12))[3].weight
     )

@@ -538,9 +538,7 @@ class _File:
         present = {name for name, ms in columns.items() if not all(map(_absent, ms))}
         body = _attributes({name: columns[name] for name in columns if name in present}, kind)
         set_up = ["        super().__init__()"]
-        if "inner" in kind.used:
-            set_up.append(f"        inner = outputs // {BOTTLENECK_EXPANSION}")
-        set_up += body
+        set_up += [*_narrow(kind), *body]
 
         forward = ["", "    def forward(self, x: Tensor) -> Tensor:"]
         if "split" in present:
@@ -617,12 +615,12 @@ class _File:
 
     def _chain(self, kind: _Kind) -> tuple[str, tuple[str, str], list[str], list[str]]:
         """A plain unit or a transition: a sequence of layers."""
-        inner = call("super().__init__", _children(kind.modules, kind.rows(), kind))
+        layers = call("super().__init__", _children(kind.modules, kind.rows(), kind))
         if kind.name == "Transition":
             summary = "Between stages: half the resolution."
         else:
             summary = "Layer upon layer: nothing passes by."
-        return "nn.Sequential", (summary, ""), lines(inner, 8), []
+        return "nn.Sequential", (summary, ""), [*_narrow(kind), *lines(layers, 8)], []
 
     # ------------------------------------------------------------------------------- net
 
@@ -819,6 +817,11 @@ _ORDER = (
     *("inputs", "outputs", "maps", "width", "growth_rate"),
     *("position", "stride", "kernel", "first"),
 )
+
+
+def _narrow(kind: _Kind) -> list[str]:
+    """The width inside a bottleneck, where the class's text has taken it up."""
+    return [f"        inner = outputs // {BOTTLENECK_EXPANSION}"] if "inner" in kind.used else []
 
 
 def _parameters(kind: _Kind) -> list[str]:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from explorer.blueprint import UnitPlan
+from explorer.blueprint import BOTTLENECK_EXPANSION, UnitPlan, convolutions
 from explorer.errors import NotApplicableError
 from explorer.nets.layers import conv_step, fully_connected, named
 from explorer.specs import PlainSpec, ResidualSpec
@@ -15,8 +15,8 @@ from explorer.specs import PlainSpec, ResidualSpec
 class PlainUnit(nn.Sequential):
     """The layers between which a residual net would open a shortcut.
 
-    Two 3×3 convolutions (one in the reference nets), (N, C, H, W) → (N, C', H', W'); or one
-    fully connected layer, (N, width) → (N, width).
+    Two 3×3 convolutions (one in the reference nets) or a bottleneck's three, (N, C, H, W) →
+    (N, C', H', W'); or one fully connected layer, (N, width) → (N, width).
     """
 
     def __init__(self, layers: list[tuple[str, nn.Module]], *, deletable: bool) -> None:
@@ -42,10 +42,13 @@ def build(spec: PlainSpec, plan: UnitPlan) -> PlainUnit:
     elif spec.layout == "reference":
         layers = conv_step(inputs, maps, act, batch_norm=norm)
     else:
-        layers = [
-            *conv_step(inputs, maps, act, stride=plan.stride, batch_norm=norm, number="1"),
-            *conv_step(maps, maps, act, batch_norm=norm, number="2"),
-        ]
+        inner = maps // BOTTLENECK_EXPANSION if spec.unit == "bottleneck" else maps
+        layers, stride = [], plan.stride
+        for i, (width, kernel) in enumerate(convolutions(spec, inner), start=1):
+            layers += conv_step(
+                inputs, width, act, kernel=kernel, stride=stride, batch_norm=norm, number=f"{i}"
+            )
+            inputs, stride = width, 1
     return PlainUnit(layers, deletable=plan.deletable)
 
 

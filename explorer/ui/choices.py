@@ -100,7 +100,7 @@ def depths_of(net: NetSpec) -> tuple[int, ...]:
         return table
     if net.layout in ("fc", "reference"):
         offered = DEPTHS[net.layout]
-    elif isinstance(net, ResidualSpec) and net.unit == "bottleneck":
+    elif isinstance(net, PlainSpec | ResidualSpec) and net.unit == "bottleneck":
         offered = DEPTHS["bottleneck"]
     elif isinstance(net, DenseSpec) and net.bottleneck:
         offered = DEPTHS["dense bottleneck"]
@@ -242,16 +242,17 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             step=0.5,
             help="Below 0 the gates start nearly shut, so that blocks pass their input on.",
         )
+    if isinstance(net, PlainSpec | ResidualSpec) and net.layout in ("cifar", "imagenet"):
+        widgets.select(
+            "Block",
+            key("unit"),
+            ["basic", "bottleneck"],
+            net.unit,
+            field("unit"),
+            words={"basic": "Basic: 3×3, 3×3", "bottleneck": "Bottleneck: 1×1, 3×3, 1×1"},
+        )
     if isinstance(net, ResidualSpec) and net.layout not in ("fc", "reference"):
         if net.layout != "small":
-            widgets.select(
-                "Block",
-                key("unit"),
-                ["basic", "bottleneck"],
-                net.unit,
-                field("unit"),
-                words={"basic": "Basic: 3×3, 3×3", "bottleneck": "Bottleneck: 1×1, 3×3, 1×1"},
-            )
             widgets.select(
                 "Stride in a stage's",
                 key("stride_unit"),
