@@ -65,6 +65,7 @@ class Engine:
             _norms_to_affine(twin)
             activate_in_place(twin, after=("conv", "linear", "batch_norm"))
             _small_maps_to_matrices(twin)
+            _pad_new_maps(twin)
         if precision == "bfloat16":
             twin.to(torch.bfloat16)
         self._maps = len(self.plan.units[0].input_shape) == 3
@@ -189,7 +190,7 @@ class Engine:
         if step.bypass:
             new.zero_()
         else:
-            new.copy_(unit.growth(x[:, :start]))
+            new.copy_(unit.growth(x[:, :start])[:, : unit.growth_rate])
         return x
 
     def _held_open(self, step: Step) -> Unit:
@@ -412,6 +413,34 @@ def _small_maps_to_matrices(net: Net) -> None:
         ):
             matrix = _MapMatrix(conv, layer.input_shape, layer.output_shape)
             net.set_submodule(layer.name, matrix)
+
+
+_LANES = 16  # float32 values in a vector register; convolutions of other numbers of maps are slow
+
+
+def _pad_new_maps(net: Net) -> None:
+    """Dense units whose last convolution gives maps of zeros too, up to a multiple of 16.
+
+    A convolution to 12 maps takes up to twice as long as one to 16; :meth:`Engine._grow` takes
+    the first maps alone.
+    """
+    for unit in net.units:
+        if not isinstance(unit, DenseUnit) or not isinstance(unit.growth, nn.Sequential):
+            continue
+        conv, missing = unit.growth[-1], -unit.growth_rate % _LANES
+        if missing and isinstance(conv, nn.Conv2d) and conv.groups == 1:
+            wide = copy.copy(conv)
+            wide._parameters = {
+                name: None
+                if values is None
+                else nn.Parameter(
+                    torch.cat([values, values.new_zeros(missing, *values.shape[1:])]),
+                    requires_grad=False,
+                )
+                for name, values in conv._parameters.items()
+            }
+            wide.out_channels += missing
+            unit.growth[-1] = wide
 
 
 def _dense_widths(units: Sequence[object], outputs: Sequence[int]) -> list[int]:
