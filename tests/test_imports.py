@@ -113,7 +113,8 @@ def test_light_modules_load_no_torch(module: str) -> None:
 
 def test_the_pages_load_no_torch() -> None:
     check = (
-        "import sys, explorer.ui.server, explorer.ui.screens.compare, explorer.ui.screens.runs;"
+        "import sys, explorer.ui.server, explorer.ui.screens.compare, explorer.ui.screens.runs,"
+        "explorer.ui.screens.sweep;"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)

@@ -203,9 +203,6 @@ class Crew:
                 continue
         for helper in self._helpers:
             helper.end()
+            helper.process.kill()  # nothing is under way any more: no need to let torch say goodbye
         for helper in self._helpers:
-            try:
-                helper.process.wait(20)
-            except subprocess.TimeoutExpired:
-                helper.process.kill()
-                helper.process.wait()
+            helper.process.wait()

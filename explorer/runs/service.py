@@ -63,6 +63,7 @@ from explorer.runs.requests import (
 )
 from explorer.runs.run import Lesions, Run, experiment_view, lesion_state, live_view
 from explorer.runs.store import Status, Store, default_home, updates_done
+from explorer.runs.sweep_desk import SweepDesk
 from explorer.runs.uploads import is_upload, keep_upload, upload_path
 from explorer.runs.views import ExperimentView, LaneMoment, LiveView, MomentView, PhaseState
 from explorer.runs.watching import Watcher
@@ -87,6 +88,7 @@ class RunService:
 
     Attributes:
         notice: A sentence for people about the store, or None.
+        sweeps: Families of nets over depths and seeds.
 
     Args:
         home: Skipscope's folder; None is ``SKIPSCOPE_HOME``, or ``~/.skipscope``.
@@ -111,6 +113,7 @@ class RunService:
         self.home = (home or default_home()).resolve()
         self._store = Store(self.home)
         self.notice = self._store.notice
+        self.sweeps = SweepDesk(self.home)
         self._max_training = max_training
         self._lease_seconds = lease_seconds
         cores = os.cpu_count() or 1
@@ -166,6 +169,7 @@ class RunService:
             if self._closing.is_set():
                 return
             self._closing.set()
+            self.sweeps.stop()
             self._queue.clear()
             workers = [self._spare] if self._spare is not None else []
             for run in self._runs.values():
@@ -181,6 +185,7 @@ class RunService:
         for worker in workers:
             worker.kill(patience=1.0)
         self._desk.close()
+        self.sweeps.close()
         if self._keeper.ident is not None:
             self._keeper.join()
         self._store.close()

@@ -37,6 +37,7 @@ from explorer.specs import (
 from explorer.variants import for_units_per_batch
 
 SPEC, RESULT, IN_USE = "sweep.json", "result.json", "in-use"
+SWEEPS = "sweeps"  # in Skipscope's folder
 NEAR = 5  # layers, at most, that a depth is changed by to be one of the net's
 
 
@@ -146,12 +147,12 @@ def in_words(training: TrainSpec) -> str:
     return ", ".join([training.recipe, *changed])
 
 
-def new_folder() -> Path:
+def new_folder(home: Path | None = None) -> Path:
     """Where a sweep is kept that was given no folder: in Skipscope's own."""
-    home = default_home() / "sweeps"
+    sweeps = (home or default_home()) / SWEEPS
     name = time.strftime("%Y-%m-%d-%H%M%S")
-    taken = [home / name, *(home / f"{name}-{i}" for i in range(2, 1000))]
-    return next(folder for folder in taken if not folder.exists())
+    possible = [sweeps / name, *(sweeps / f"{name}-{i}" for i in range(2, 1000))]
+    return next(folder for folder in possible if not folder.exists())
 
 
 def _file_name(net: str) -> str:

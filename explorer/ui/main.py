@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer.ui.screens import compare, instruments, net, runs, timing
+from explorer.ui.screens import compare, instruments, net, runs, sweep, timing
 from explorer.ui.style import apply_style, wordmark
 from explorer.ui.words import PAGES
 
@@ -13,6 +13,7 @@ screens = {
     "compare": compare,
     "instruments": instruments,
     "net": net,
+    "sweep": sweep,
     "timing": timing,
     "runs": runs,
 }

@@ -10,6 +10,7 @@ PAGES = {
     "compare": "Compare",
     "instruments": "Instruments",
     "net": "Net",
+    "sweep": "Sweep",
     "timing": "Timing",
     "runs": "Runs",
 }
