@@ -33,6 +33,7 @@ NO_GRAPHVIZ = (
     "(Debian: apt-get install graphviz)"
 )
 DIFFERS = "#b45309"  # readable on white; the nodes that differ are bold too
+DIFFERS_ON_DARK = "#ffb066"
 CHANGING_SHORTCUTS = ("projection", "zero_pad", "max_pool")  # drawn dashed
 
 # ------------------------------------------------------------------------------------ words
@@ -336,7 +337,9 @@ def _opened_unit(graph: Digraph, unit: UnitPlan, previous: str, linked: dict[str
     with graph.subgraph(name=f"cluster_{unit.name}") as box:
         # filled, or a click would have to meet its line
         look = {"style": "rounded,filled", "fillcolor": "#80808014"} if linked else {}
-        box.attr(**{"label": unit.name, "style": "rounded", **look, **linked})
+        # small and to the right, clear of the line that enters
+        title = {"label": unit.name, "labeljust": "r", "fontsize": "10"}
+        box.attr(**{**title, "style": "rounded", **look, **linked})
         box.node(unit.name, label="", shape="point")
         graph.edge(previous, unit.name, **_STRAIGHT)
         at = unit.name  # where the next layer goes on, and the branches begin
@@ -352,7 +355,7 @@ def _opened_unit(graph: Digraph, unit: UnitPlan, previous: str, linked: dict[str
                 for side, end in ends.items():
                     box.edge(end, layer.name, **_arrival(unit, side))
                 if "shortcut" not in ends:
-                    box.edge(at, layer.name, **_arrival(unit, "shortcut"))
+                    _passing_by(box, unit, at, layer)
                 at = layer.name
             elif layer.branch == "join":
                 box.edge(at, layer.name)
@@ -364,6 +367,21 @@ def _opened_unit(graph: Digraph, unit: UnitPlan, previous: str, linked: dict[str
                 box.edge(ends.get(side, at), layer.name, **style)
                 ends[side] = layer.name
     return at
+
+
+def _passing_by(box: Digraph, unit: UnitPlan, at: str, join: Layer) -> None:
+    """The line of what goes round an opened unit untouched.
+
+    Its label stands in its way, as a node: Graphviz would put a label outside the unit's box.
+    """
+    label = {"highway": "carried: 1 − T", "dense": "all maps so far"}.get(unit.kind)
+    label = label or unit.shortcut.replace("_", " ")
+    look = {"shape": "plaintext", "fontsize": "10", "margin": "0.04", "height": "0.2", "width": "0"}
+    style = _shortcut_style(unit.shortcut)
+    name = f"{unit.name}.passes"
+    box.node(name, label, **look)
+    box.edge(at, name, dir="none", **style)
+    box.edge(name, join.name, **style)
 
 
 def _on_gate(layer: Layer) -> bool:
@@ -387,8 +405,7 @@ def _arrival(unit: UnitPlan, side: str) -> dict[str, str]:
         return {"label": _beside("T(x)" if unit.kind == "highway" else "g(x)")}
     if side != "shortcut":
         return _STRAIGHT
-    name = {"highway": "carried: 1 − T", "dense": "all maps so far"}.get(unit.kind)
-    label = _beside(name or unit.shortcut.replace("_", " "))
+    label = _beside(unit.shortcut.replace("_", " "))
     return {"label": label, **_shortcut_style(unit.shortcut)}
 
 

@@ -13,6 +13,8 @@ from explorer.blueprint import Blueprint
 from explorer.charts.palette import ink, muted
 from explorer.errors import SkipscopeError
 from explorer.graph import (
+    DIFFERS,
+    DIFFERS_ON_DARK,
     NO_GRAPHVIZ,
     Direction,
     Link,
@@ -173,6 +175,8 @@ def _themed(dot: str) -> str:
         f'\n\tnode [color="{muted(theme())}" fontcolor="{ink(theme())}"]'
         f'\n\tedge [color="{muted(theme())}" fontcolor="{muted(theme())}"]'
     )
+    if theme() == "dark":
+        dot = dot.replace(DIFFERS, DIFFERS_ON_DARK)
     head, brace, rest = dot.partition("{")
     return f"{head}{brace}{look}{rest}"
 
