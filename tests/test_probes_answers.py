@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from explorer.blueprint import blueprint
+from explorer.charts.answers import answers_figure
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import Cancelled, NotApplicableError, SpecError
@@ -17,7 +18,7 @@ from explorer.nets import create_net
 from explorer.probes.answers import program_answers
 from explorer.probes.predict import predict
 from explorer.probes.select import some_images
-from explorer.results import ProgramAnswers
+from explorer.results import ProgramAnswers, wilson_interval
 from explorer.specs import DataSpec, fit
 from explorer.ui.instruments.rearranged import HandPick, Rearranged
 
@@ -71,6 +72,11 @@ def test_the_intact_net_changes_nothing_and_the_result_comes_back_from_json(
     again = ProgramAnswers.from_json(other.to_json())
     assert again.to_json() == other.to_json()
     assert list(other.to_frame()["images"]) == [5] * 10
+    low, high = other.intervals().T
+    assert [wilson_interval(n / 5, 5) for n in other.right] == list(zip(low, high, strict=True))
+    figure = answers_figure([(0, "A net", other)], digits.info.classes)
+    assert figure.layout.yaxis.title.text == "right, % of 5 images"
+    assert np.allclose(figure.data[0].error_y.array, high * 100 - figure.data[0].y)
 
 
 def test_it_streams_is_cancelled_and_refuses(digits: Dataset) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.charts.palette import Theme, base_figure, ink, lane_style
-from explorer.results import ProgramAnswers
+from explorer.charts.lesions import accuracy_of
+from explorer.charts.palette import Theme, base_figure, ink, lane_style, muted
+from explorer.results import Floats, ProgramAnswers
 
 SHOWN = 40  # classes; of more of them, those that lose most
 
@@ -19,8 +21,12 @@ def answers_figure(
     *,
     theme: Theme = "light",
 ) -> go.Figure:
-    """Bars in per cent: as the net answers now; the line across each is the intact net."""
-    figure = base_figure(theme, x="class", y="right, %", height=300)
+    """Bars in per cent, as the net answers now, with their 95 % Wilson intervals.
+
+    The line across each is the intact net.
+    """
+    counts = [int(n) for _, _, answers in lanes for n in answers.of_class if n]
+    figure = base_figure(theme, x="class", y=accuracy_of(counts, "right"), height=300)
     shown = _shown(lanes, len(classes))
     width = 0.8 / max(1, len(lanes))
     for place, (lane, name, answers) in enumerate(lanes):
@@ -38,6 +44,7 @@ def answers_figure(
             customdata=intact,
             legendgroup=f"lane{lane}",
             marker={"color": style.colour(theme)},
+            error_y=_bars(answers.intervals()[shown] * 100, now, theme),
             hovertemplate=(
                 "%{fullData.name}<br>%{text}: %{y:.1f} %, intact %{customdata:.1f} %<extra></extra>"
             ),
@@ -61,6 +68,18 @@ def answers_figure(
     figure.update_yaxes(range=[0, 104])
     figure.update_layout(showlegend=bool(lanes), barmode="overlay")
     return figure
+
+
+def _bars(bounds: Floats, now: Floats, theme: Theme) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": bounds[:, 1] - now,
+        "arrayminus": now - bounds[:, 0],
+        "color": muted(theme),
+        "thickness": 1,
+        "width": 0,
+    }
 
 
 def _shown(lanes: Sequence[tuple[int, str, ProgramAnswers]], classes: int) -> list[int]:

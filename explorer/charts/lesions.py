@@ -85,9 +85,9 @@ def lesion_figure(
     return figure
 
 
-def accuracy_of(n_images: Sequence[int]) -> str:
+def accuracy_of(n_images: Sequence[int], words: str = "accuracy") -> str:
     """The axis' title: on how many images the accuracies were measured."""
     if not n_images:
-        return "accuracy, %"
+        return f"{words}, %"
     low, high = min(n_images), max(n_images)
-    return f"accuracy, % of {low:,}{'' if low == high else f' to {high:,}'} images"
+    return f"{words}, % of {low:,}{'' if low == high else f' to {high:,}'} images"

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
+from explorer.charts.lesions import accuracy_of
 from explorer.charts.palette import Theme, base_figure, faded, lane_style, muted
 from explorer.results import (
     BranchResponses,
@@ -122,7 +123,8 @@ def classifier_figure(
         lanes: (lane index, name, names of all units in order, result).
         chance: Accuracy of guessing, in [0, 1]; drawn as a dotted line.
     """
-    figure = base_figure(theme, x="classifier after block", y="accuracy, %", height=340)
+    axis = accuracy_of([found.n_images for *_, found in lanes])
+    figure = base_figure(theme, x="classifier after block", y=axis, height=340)
     for lane, name, units, found in lanes:
         style = lane_style(lane)
         colour = style.colour(theme)

@@ -95,6 +95,16 @@ class ProgramAnswers:
         none = np.where(self.of_class > 0, 0.0, np.nan)
         return self.intact / n + none, self.right / n + none
 
+    def intervals(self) -> Floats:
+        """(classes, 2): 95 % Wilson intervals of each class's accuracy; NaN without images."""
+        nothing = (float("nan"), float("nan"))
+        return np.asarray(
+            [
+                wilson_interval(int(right) / int(n), int(n)) if n else nothing
+                for right, n in zip(self.right, self.of_class, strict=True)
+            ]
+        )
+
     def to_frame(self) -> pd.DataFrame:
         import pandas as pd
 

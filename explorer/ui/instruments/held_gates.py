@@ -41,8 +41,8 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         gates = _gates(lane)
         sign = _sign(gates)
         each = [
-            f"at {sign} = {_value(value)} {percent(float(np.median(shares[:-1])))} with one held "
-            f"(the median) and {percent(float(shares[-1]))} with all"
+            f"at {sign} = {_value(value)}: {percent(float(np.median(shares[:-1])))} with one (the "
+            f"median), {percent(float(shares[-1]))} with all"
             for value, shares in zip(gates.values, gates.accuracy, strict=True)
         ]
         said.append(f"{lesioning.intact(lane, gates)}. Gates held {'; '.join(each)}.")
@@ -65,7 +65,12 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     if "g" in kinds:
         lines.append("the shortcut passes on (1 − g)·x, with g held (He et al. 2016, 3.1)")
     lines.append("its mean: each entry of the gate, averaged over training images")
-    return [*lines, lesioning.INTERVAL]
+    lines.append(lesioning.INTERVAL)
+    for lane in lanes:
+        gates = _gates(lane)
+        held = f"all {_sign(gates)} = {_value(gates.values[0])}"
+        lines.append(lesioning.present(lane, held, float(gates.accuracy[0, -1]), gates.n_images))
+    return lines
 
 
 def table(result: Result) -> list[Row]:

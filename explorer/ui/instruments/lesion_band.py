@@ -68,10 +68,8 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
         band = _band(lane)
         most = band.accuracy.shape[1]
         p = float(band.accuracy[0, -1])
-        lines.append(
-            f"{lane.name}, draw 1, {count(most, 'block')} deleted: p = "
-            f"{lesioning.with_interval(p, band.n_images)}, n = {band.n_images:,}, z = 1.96"
-        )
+        gone = f"draw 1, {count(most, 'block')} deleted"
+        lines.append(lesioning.present(lane, gone, p, band.n_images))
     return lines
 
 

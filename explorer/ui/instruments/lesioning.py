@@ -102,6 +102,15 @@ def with_interval(share: float, n: int) -> str:
     return f"{percent(share)} ({percent(low)} to {percent(high)})"
 
 
+def present(lane: Lane, what: str, p: float, n: int) -> str:
+    """The interval's formula with the numbers of one lesion."""
+    low, high = wilson_interval(p, n)
+    return (
+        f"{lane.name}, {what}: p = {p:.4f}, n = {n:,}, z = 1.96: from {percent(low)} to "
+        f"{percent(high)}"
+    )
+
+
 def points(share: float) -> float:
     """Per cent, rounded to what it is worth."""
     return round(share * 100, 2)

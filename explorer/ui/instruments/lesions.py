@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, lesion_figure
-from explorer.results import LesionCurve, wilson_interval
+from explorer.results import LesionCurve
 from explorer.ui.instruments import lesioning
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
 from explorer.ui.instruments.options import Options
@@ -74,11 +74,7 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
             continue
         worst = int(np.argmin(curve.accuracy))
         p = float(curve.accuracy[worst])
-        low, high = wilson_interval(p, curve.n_images)
-        lines.append(
-            f"{lane.name}, without {curve.units[worst]}: p = {p:.4f}, n = {curve.n_images:,}, "
-            f"z = 1.96: from {percent(low)} to {percent(high)}"
-        )
+        lines.append(lesioning.present(lane, f"without {curve.units[worst]}", p, curve.n_images))
     return lines
 
 

@@ -57,7 +57,13 @@ def _stage(name: str) -> str:
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     families = {lane.plan.spec.family for lane in lanes if lane.plan is not None}
     lines = [words for family, words in lesions.DELETED_IS.items() if family in families]
-    return [*lines, lesioning.INTERVAL]
+    lines.append(lesioning.INTERVAL)
+    for lane in lanes:
+        stages = _stages(lane)
+        first = f"without {_stage(stages.stages[0])}"
+        share = float(stages.accuracy[0])
+        lines.append(lesioning.present(lane, first, share, stages.n_images))
+    return lines
 
 
 def table(result: Result) -> list[Row]:

@@ -52,7 +52,14 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
 
 
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
-    return ["swapped: block a computes where b stood, and b where a stood", lesioning.INTERVAL]
+    lines = ["swapped: block a computes where b stood, and b where a stood", lesioning.INTERVAL]
+    for lane in lanes:
+        swaps = _swaps(lane)
+        worst = int(np.argmin(swaps.accuracy))
+        pair = f"blocks {swaps.first[worst] + 1} and {swaps.second[worst] + 1} swapped"
+        share = float(swaps.accuracy[worst])
+        lines.append(lesioning.present(lane, pair, share, swaps.n_images))
+    return lines
 
 
 def table(result: Result) -> list[Row]:
