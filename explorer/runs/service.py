@@ -302,7 +302,7 @@ class RunService:
 
     def rename(self, experiment: str, name: str) -> None:
         with self._lock:
-            run = self._run(experiment)
+            run = self._run(experiment, deleted=True)
             name = " ".join(name.split())[:200]
             if not name:
                 raise RunError("An experiment's name cannot be empty: write at least one letter.")
@@ -313,6 +313,8 @@ class RunService:
     def annotate(self, experiment: str, note: str) -> None:
         """Keeps a person's own words on an experiment, in the place of earlier ones.
 
+        A deleted one takes them too: what was typed just before the deletion is not lost.
+
         Raises:
             RunError: There is no such experiment, or the note is too long.
         """
@@ -322,7 +324,7 @@ class RunService:
                 f"A note has at most {LONGEST_NOTE:,} characters, not {len(note):,}: shorten it."
             )
         with self._lock:
-            run = self._run(experiment)
+            run = self._run(experiment, deleted=True)
             self._store.annotate(experiment, note)
             run.note = note
             self._touch(run)
@@ -973,9 +975,10 @@ class RunService:
 
     # ------------------------------------------------------------------------- with the lock
 
-    def _run(self, experiment: str) -> Run:
+    def _run(self, experiment: str, *, deleted: bool = False) -> Run:
+        """The run; one that can be brought back only where ``deleted`` ones are meant too."""
         run = self._runs.get(experiment)
-        if run is None or run.deleted is not None:
+        if run is None or (run.deleted is not None and not deleted):
             raise RunError(
                 f"There is no experiment {experiment!r} here: it was deleted, or the link comes "
                 "from another machine."

@@ -128,8 +128,8 @@ def live_chart(
     _mount("chart", key, data)
 
 
-def picture(key: str, *, feed: str, image: int) -> None:
-    """The test image ``image`` as the nets see it, and its class."""
+def picture(key: str, *, feed: str, image: int | str) -> None:
+    """A test image by its index, or a kept one by its name, as the nets see it; and its class."""
     _mount("picture", key, {"feed": feed, "image": image})
 
 

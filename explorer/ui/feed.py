@@ -20,6 +20,7 @@ import numpy as np
 from explorer.charts import Theme
 from explorer.errors import SkipscopeError
 from explorer.runs.desk import JobHandle
+from explorer.runs.pictures import is_picture
 from explorer.runs.service import Action, RunService, get_service
 from explorer.specs import DataSpec, NetSpec
 from explorer.ui.figures import CHARTS, Situation, caption, figure, words_when_empty
@@ -141,15 +142,23 @@ def _seen(
     stamp: tuple[int | None, ...],
 ) -> Seen | None:
     """The image that the viewer looks at, through all lanes; None where no image is asked for."""
-    if not query.get("image", "").isdecimal():
+    image = query.get("image", "")
+    own = is_picture(image)
+    if not own and not image.isdecimal():
         return None
+    cut = tuple(lane for lane in range(len(sources)) if cuts.get(lane))
     payload = {
-        "nets": list(sources),
+        # Lanes with deletions are asked twice: without these blocks, and intact.
+        "nets": [*sources, *(sources[lane] for lane in cut)],
         "data": data.model_dump(mode="json"),
-        "index": int(query["image"]),
-        "deleted": [list(cuts.get(lane, ())) for lane in range(len(sources))],
+        "index": None if own else int(image),
+        "image_path": image if own else None,
+        "deleted": [
+            *(list(cuts.get(lane, ())) for lane in range(len(sources))),
+            *([] for _ in cut),
+        ],
     }
-    return _predictions.look(service, payload, stamp)
+    return _predictions.look(service, payload, stamp, cut)
 
 
 def _named_cuts(lanes: Sequence[NetSpec], cut: str) -> dict[int, list[str]]:
@@ -237,7 +246,7 @@ class Page:
             "transport": self.transport,
             "lanes": [self._lane(view) for view in self.views],
             "captions": {name: caption(name, self.views, seen) for name in known},
-            "empty": {name: words_when_empty(name, self.views, self.situation) for name in known},
+            "empty": {name: self._when_empty(name) for name in known},
             "image": None
             if seen is None
             else {"picture": seen.picture, "true_class": seen.true_class, "problem": seen.problem},
@@ -245,6 +254,11 @@ class Page:
         figures = ",".join(f'"{name}":{self._figure(name, theme)}' for name in known)
         whole = json.dumps(rest, separators=(",", ":"))
         return f'{whole[:-1]},"figures":{{{figures}}}}}'
+
+    def _when_empty(self, name: str) -> str:
+        if name == "probabilities" and self.seen is not None and self.seen.problem is not None:
+            return self.seen.problem
+        return words_when_empty(name, self.views, self.situation)
 
     def _lane(self, view: LaneView) -> dict[str, Any]:
         headline, label = headline_of(view)

@@ -49,6 +49,7 @@ def figure(
             return probability_figure(
                 [(v.index, v.name, p) for v, p in zip(lanes, predictions, strict=False)],
                 seen.classes if seen else (),
+                intact=seen.intact if seen else {},
                 theme=theme,
             )
         case "error" | "loss":

@@ -48,6 +48,7 @@ def feed_query(state: PageState) -> str:
             state,
             deleted=(),
             image=0,
+            own="",
             curve="error",
             gradient_of="parameters",
             colour="gradient",

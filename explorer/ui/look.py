@@ -15,6 +15,7 @@ from explorer.errors import SkipscopeError, SpecError
 from explorer.runs.service import RunService
 from explorer.specs import MAX_LANES, DataSpec
 from explorer.ui.instruments import DEFAULT, Instrument, Present, instrument
+from explorer.ui.plans import plan_of
 from explorer.ui.sources import SourceNet, no_net, source_net, token_of_lane, told_apart
 from explorer.ui.state import PageState, data_token, parse_data
 
@@ -89,6 +90,28 @@ def look_inside(state: PageState, lanes: Sequence[int]) -> dict[str, str]:
             seed=state.seed,
         )
     )
+
+
+def look_at_image(state: PageState, lanes: Sequence[int], key: str) -> dict[str, str]:
+    """The link from Compare to an instrument that looks at one image, with that image.
+
+    A block that is deleted there, the only one, is left out here too.
+    """
+    look, _ = from_query(look_inside(state, lanes))
+    look = look.with_instrument(key)
+    if state.own:
+        look = look.with_option("own", state.own)
+    elif state.image:
+        look = look.with_option("image", str(state.image))
+    cuts = {unit for lane in lanes for unit in _cut_names(state, lane)}
+    if len(cuts) == 1 and any(option.name == "without" for option in instrument(key).options):
+        look = look.with_option("without", cuts.pop())
+    return to_query(look)
+
+
+def _cut_names(state: PageState, lane: int) -> list[str]:
+    units = plan_of(state.lanes[lane]).units
+    return [units[i].name for i in state.cut(lane) if i < len(units)]
 
 
 def from_query(query: Mapping[str, str]) -> tuple[Look, list[str]]:

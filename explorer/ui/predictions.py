@@ -6,7 +6,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.errors import SkipscopeError
@@ -34,7 +34,8 @@ class Seen:
         number: Grows with every new answer.
         picture: The image as the nets see it, PNG in base64; empty before the first answer.
         true_class: Name of its class, where that is known.
-        predictions: One for each lane.
+        predictions: One for each lane, with the blocks deleted that the viewer has deleted.
+        intact: By lane, those of the nets with deletions as they are without any.
         problem: A sentence where the image cannot be shown.
     """
 
@@ -43,16 +44,21 @@ class Seen:
     true_class: str | None = None
     classes: tuple[str, ...] = ()
     predictions: tuple[Prediction, ...] = ()
+    intact: Mapping[int, Prediction] = field(default_factory=dict)
     problem: str | None = None
 
     def words(self, names: Sequence[str]) -> str:
-        """ "Plain 56: 3 (97 %); ResNet v2 56: 0 (100 %)"."""
+        """ "Plain 56: 3 (97 %), intact 5 (88 %); ResNet v2 56: 0 (100 %)"."""
         answers = []
-        for name, prediction in zip(names, self.predictions, strict=True):
-            best = int(prediction.probabilities.argmax())
-            share = prediction.probabilities[best] * 100
-            answers.append(f"{name}: {self.classes[best]} ({share:.0f} %)")
+        for lane, (name, prediction) in enumerate(zip(names, self.predictions, strict=True)):
+            intact = self.intact.get(lane)
+            was = "" if intact is None else f", intact {self._best(intact)}"
+            answers.append(f"{name}: {self._best(prediction)}{was}")
         return "; ".join(answers) + "." if answers else ""
+
+    def _best(self, prediction: Prediction) -> str:
+        best = int(prediction.probabilities.argmax())
+        return f"{self.classes[best]} ({prediction.probabilities[best] * 100:.0f} %)"
 
 
 class Predictions:
@@ -63,12 +69,17 @@ class Predictions:
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
 
     def look(
-        self, service: RunService, payload: Mapping[str, Any], stamp: tuple[int | None, ...]
+        self,
+        service: RunService,
+        payload: Mapping[str, Any],
+        stamp: tuple[int | None, ...],
+        cut: Sequence[int] = (),
     ) -> Seen:
         """The latest answer to a ``predict`` payload; a newer one is asked for if ``stamp`` moved.
 
         Args:
             stamp: Changes with the weights: steps of the lanes' snapshots.
+            cut: Lanes that the payload names once more at its end, intact.
         """
         key = json.dumps(payload, sort_keys=True)
         with self._lock:
@@ -84,7 +95,7 @@ class Predictions:
                 except SkipscopeError as error:
                     asked.problem = str(error)
                     asked.number += 1
-            return _seen(asked)
+            return _seen(asked, cut)
 
     def _collect(self, asked: _Asked) -> None:
         if asked.job is None:
@@ -96,17 +107,20 @@ class Predictions:
         asked.number += 1
 
 
-def _seen(asked: _Asked) -> Seen:
+def _seen(asked: _Asked, cut: Sequence[int]) -> Seen:
     answer = asked.answer
     if answer is None:
         return Seen(asked.number, problem=asked.problem)
     classes = tuple(answer["classes"])
     true = answer["true_class"]
+    found = [Prediction.from_json(p) for p in answer["predictions"]]
+    lanes = len(found) - len(cut)
     return Seen(
         number=asked.number,
         picture=answer["image"],
         true_class=None if true is None else classes[true],
         classes=classes,
-        predictions=tuple(Prediction.from_json(p) for p in answer["predictions"]),
+        predictions=tuple(found[:lanes]),
+        intact=dict(zip(cut, found[lanes:], strict=True)),
         problem=asked.problem,
     )

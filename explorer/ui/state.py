@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.names import spec_of, title_of, token_of
+from explorer.runs.pictures import is_picture
 from explorer.specs import (
     MAX_LANES,
     RECIPES,
@@ -50,6 +51,8 @@ class PageState:
         deleted: For every lane the indices of its deleted units.
         run: The experiment that the page follows; None before Play.
         image: Index into the test images.
+        own: Name of an image of the visitor's own (:mod:`explorer.runs.pictures`), which stands
+            for the test image; empty for none.
         at: Step of the run that is looked at; None follows the latest.
         hide: Controls that this page leaves out; in the order of ``Control``.
     """
@@ -65,6 +68,7 @@ class PageState:
     curve: Curve = "error"
     gradient_of: GradientOf = "parameters"
     image: int = 0
+    own: str = ""
     at: int | None = None
     hide: tuple[Control, ...] = ()
     info: DataInfo = field(default_factory=lambda: data_info(DataSpec()))
@@ -174,7 +178,7 @@ def to_query(state: PageState) -> dict[str, str]:
         query["data"] = data_token(state.data)
     if state.training != usual.training:
         query["train"] = training_token(state.training)
-    for key in ("seed", "device", "colour", "curve", "gradient_of", "image"):
+    for key in ("seed", "device", "colour", "curve", "gradient_of", "image", "own"):
         value = getattr(state, key)
         if value != getattr(usual, key):
             query[key] = str(value)
@@ -239,6 +243,7 @@ def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
         curve=curve or state.curve,
         gradient_of=of or state.gradient_of,
         image=image or 0,
+        own=attempt("own", _read_own) or "",
         run=query.get("run") or None,
         at=attempt("at", lambda text: _integer(text, "step", 0, 10_000_000)),
     )
@@ -281,6 +286,15 @@ def _integer(text: str, name: str, least: int, most: int) -> int:
     if not least <= value <= most:
         raise SpecError(f"{name} must lie between {least} and {most}, not {value}.")
     return value
+
+
+def _read_own(text: str) -> str:
+    if not is_picture(text):
+        raise SpecError(
+            f"own must be the name of an image that was chosen here, not {text[:40]!r}: choose the "
+            "file again."
+        )
+    return text
 
 
 def _read_hidden(text: str) -> tuple[Control, ...]:

@@ -26,6 +26,7 @@ from explorer.ui.lanes import (
     lane_data,
 )
 from explorer.ui.look import look_inside
+from explorer.ui.own_image import choose_image, inside_links
 from explorer.ui.plans import has_gates, plan_of
 from explorer.ui.presets import PRESETS, preset_nets, preset_of
 from explorer.ui.runview import run_shape
@@ -101,6 +102,12 @@ def _update(change: Callable[[PageState], PageState], *, whole: bool = False) ->
         whole = True
     if whole:
         st.session_state[_WHOLE] = True
+
+
+def _refuse(sentence: str) -> None:
+    """Shows a sentence on the page, whichever part was asked."""
+    st.session_state["problem"] = sentence
+    st.session_state[_WHOLE] = True
 
 
 def _part() -> PageState:
@@ -351,17 +358,8 @@ def _image() -> None:
     with st.container(key="card-image", border=True, gap="xsmall"):
         left, right = st.columns([1, 4], gap="medium")
         with left:
-            st.session_state["image"] = state.image
-            st.number_input(
-                "Test image",
-                min_value=0,
-                key="image",
-                help="Its number in the test set, from 0.",
-                on_change=lambda: _update(
-                    lambda s: replace(s, image=int(st.session_state["image"]))
-                ),
-            )
-            picture("picture", feed=query, image=state.image)
+            choose_image(state, _update, _refuse)
+            picture("picture", feed=query, image=state.own or state.image)
         with right:
             live_chart(
                 "chart.probabilities",
@@ -369,6 +367,8 @@ def _image() -> None:
                 chart="probabilities",
                 title="One image through every net",
             )
+            if not state.hide:  # a lesson's page stays what the teacher made it
+                inside_links(state)
 
 
 def _curve_choice(state: PageState) -> None:
