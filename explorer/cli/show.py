@@ -94,6 +94,8 @@ def _papers() -> str:
     parts = [
         "Nets of the papers; error: the paper's own, in percent, on the test images of CIFAR-10 "
         "or (i) ImageNet, top-1; failed: over 20 %",
+        "Parameters and multiply-adds are for such images, 3×32×32 or 3×224×224; for others: "
+        "skipscope show fc_highway_50 --data mnist",
         "",
         head,
         rule,
