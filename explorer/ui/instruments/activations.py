@@ -63,11 +63,20 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
 
 
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
-    return [
+    lines = [
         "output y = after(h(x) + F(x)); what its layers add: F(x), H(x)·T(x), or the new maps; "
         "what passes: h(x), x·(1 − T(x)), or the earlier maps",
         "strongest: the channels of the greatest mean |activation| over positions",
     ]
+    for lane in lanes:
+        for unit in _measured(lane).units[:1]:
+            first = unit.channels[0]
+            lines.append(
+                f"{lane.name}, {unit.name}, channel {first}: mean |activation| "
+                f"{unit.magnitude[first]:.3g}, the greatest of {unit.shape[0]} channels "
+                f"{unit.magnitude.max():.3g}"
+            )
+    return lines
 
 
 def table(result: Result) -> list[Row]:

@@ -45,9 +45,21 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
 
 
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
-    if options["of"] == "parameters":
-        return ["RMS(∂L/∂W) = √( Σ (∂L/∂w)² / |W| ) over the first layer's weights"]
-    return ["RMS(∂ℓ/∂y) of the first block's output ÷ that of the last block's: 1 keeps its size"]
+    lines = [
+        "RMS(∂L/∂W) = √( Σ (∂L/∂w)² / |W| ) over the first layer's weights"
+        if options["of"] == "parameters"
+        else "RMS(∂ℓ/∂y) of the first block's output ÷ that of the last block's: 1 keeps its size"
+    ]
+    for lane in lanes:
+        for row in GradientsAtInit.from_json(lane.result).rows[-1:]:
+            net = f"{row.family}, {row.depth} layers, {'with' if row.batch_norm else 'without'}"
+            shown = (
+                f"{row.first_layer:.3g}"
+                if options["of"] == "parameters"
+                else f"{row.first_unit:.3g} ÷ {row.last_unit:.3g} = {row.scale('outputs'):.3g}"
+            )
+            lines.append(f"{net} batch norm, seed {row.seed}: {shown}")
+    return lines
 
 
 def table(result: Result) -> list[Row]:
