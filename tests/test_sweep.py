@@ -18,6 +18,7 @@ import torch
 
 import explorer
 from explorer.charts import depth_figure, sweep_curves_figure
+from explorer.charts.sweep import _apart
 from explorer.cli import main
 from explorer.cli.text import duration
 from explorer.errors import RunError, SpecError
@@ -225,7 +226,7 @@ def test_a_killed_process_is_one_sentence_and_what_is_done_stays(
     assert str(caught.value).startswith(
         "The process that trained plain_N_width_2-depth-14-seed-7 was killed (SIGKILL"
     )
-    assert "what is done is kept" in str(caught.value)
+    assert "what is done is kept, and worker.log in the sweep's folder has" in str(caught.value)
     assert [run.depth for run in Sweep(tmp_path).result().runs] == [8]
     fake(monkeypatch, DONE)
     result = Sweep(tmp_path).run(processes=2)
@@ -371,10 +372,18 @@ def test_the_figures_show_every_family(theme: Any) -> None:
     lines = [trace for trace in curves.data if trace.mode == "lines"]
     assert len(lines) == 2 * len(RESULT.runs)
     assert [a.text for a in curves.layout.annotations] == ["Plain N", "Highway N"]
+    labels = next(trace for trace in curves.data if trace.mode == "text")
+    assert list(labels.text) == [" 8", " 20"]
+    assert list(labels.y) == [10, 50]
     assert len(sweep_curves_figure(RESULT, quantity="loss").data) == len(curves.data)
     empty = SweepResult.from_json({**RESULT.to_json(), "runs": []})
     assert depth_figure(empty).data
     assert sweep_curves_figure(empty).data
+
+
+def test_labels_stand_apart() -> None:
+    assert _apart([2.0, 1.0, 50.0], log=False) == [9.0, 1.0, 50.0]
+    assert _apart([1.0, 1.0], log=True) == pytest.approx([1.0, 10**0.3])
 
 
 def test_durations() -> None:

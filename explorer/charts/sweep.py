@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
+import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts.bands import add_band
@@ -17,6 +18,16 @@ _KINDS: tuple[tuple[_Images, str], ...] = (("test", "test"), ("train", "training
 
 def _of(images: _Images, what: Literal["error", "loss"]) -> Quantity:
     return cast(Quantity, f"{images}_{what}")
+
+
+def _apart(values: list[float], *, log: bool) -> list[float]:
+    """Heights for labels of these values, moved up where they would stand on one another."""
+    heights = np.log10(values) if log else np.asarray(values)
+    gap = 0.3 if log else 8.0  # decades, per cent
+    moved, below = heights.copy(), -np.inf
+    for one in np.argsort(heights):
+        moved[one] = below = max(heights[one], below + gap)
+    return [float(value) for value in (10**moved if log else moved)]
 
 
 def depth_figure(result: SweepResult, *, theme: Theme = "light") -> go.Figure:
@@ -103,7 +114,7 @@ def sweep_curves_figure(
         ends = [next(run for run in runs if run.depth == depth) for depth in depths]
         figure.add_scatter(
             x=[run.steps for run in ends],
-            y=[run.last(_of("test", quantity)) * scale for run in ends],
+            y=_apart([run.last(_of("test", quantity)) * scale for run in ends], log=not percent),
             text=[f" {run.depth}" for run in ends],
             mode="text",
             textposition="middle right",

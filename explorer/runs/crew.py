@@ -165,10 +165,11 @@ class Crew:
         if event == "gone":
             helper.run = None
             self._helpers.remove(helper)
-            what = f"trained {run.id}" if run is not None else "was to train"
+            who = f"The process that trained {run.id}" if run is not None else "A process"
             raise RunError(
-                f"The process that {what} {message['how']}: what is done is kept; go on with "
-                "what is left, and with fewer processes if memory was short."
+                f"{who} {message['how']}; what is done is kept, and {LOG} in the sweep's folder "
+                "has its last words: go on with what is left, with fewer processes if memory was "
+                "short."
             )
         if run is None:
             return
