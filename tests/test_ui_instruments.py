@@ -16,6 +16,7 @@ from explorer.names import spec_of
 from explorer.runs.service import RunService
 from explorer.specs import DATASETS, DataSpec
 from explorer.ui import instrument_feed, instrument_files
+from explorer.ui.instrument_feed import conditions
 from explorer.ui.instruments import GROUPS, Choice, Lane, instrument, instruments
 from explorer.ui.look import DEFAULT_NETS, Look, from_query, look_inside, scene, to_query
 from explorer.ui.measurements import Measurements
@@ -358,6 +359,16 @@ def test_shipped_nets_answer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert desk.jobs == []
     instrument_feed.answer({"instrument": "lesions", "n": "50"})
     assert len(desk.jobs) == 2
+
+
+def test_conditions_name_the_weights_only_where_they_were_measured(service: RunService) -> None:
+    value = {"n_images": 9, "variance": [[1.0]], "gradient": [[1.0]], "positions": ["input"]}
+    for key, fresh in (("lesions", None), ("scaling", None), ("propagation", True)):
+        shown, _ = scene(service, Look(nets=("digits_resnet_v2_56",), instrument=key))
+        measured = {"net": "", "data": "digits", "fresh": fresh, **value}
+        (said,) = conditions(shown, [lane("resnet_v2_56", measured)])
+        assert ("shipped weights" in said) is (key == "lesions")
+        assert "9 images of Handwritten digits" in said
 
 
 def test_numbers_and_figure_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,7 +223,8 @@ def conditions(shown: Scene, lanes: Sequence[Lane]) -> list[str]:
 
 def _condition(shown: Scene, lane: Lane) -> str:
     net, result, one = shown.subjects[lane.index], lane.result, shown.instrument
-    words = [_origin(net, result)] if one.needs_net else []
+    own = one.needs_net and not one.draws_weights(lane, shown.options)
+    words = [_origin(net, result)] if own else []
     n = result.get("n_images")
     if "decision" in result:
         words.append(f"{result['decision']['image']}, {net.info.title}")
