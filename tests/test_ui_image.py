@@ -127,5 +127,5 @@ def test_a_kept_image_that_is_gone_is_a_sentence(name: str) -> None:
     query = {"lanes": "plain_8", "image": name, "charts": "probabilities"}
     answer = json.loads(feed.answer(query))
     assert "choose the file again" in answer["image"]["problem"]
-    assert answer["empty"]["probabilities"] == answer["image"]["problem"]
+    assert answer["empty"]["probabilities"] == "Without an image there is nothing to show."
     service.close()

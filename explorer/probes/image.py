@@ -48,7 +48,9 @@ def _content(source: str | Path | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes):
         content, name = source, "The image"
     else:
-        path, name = Path(source), f"The file {Path(source).name!r}"
+        path = Path(source)
+        # A kept image has a name that means nothing to whoever chose it.
+        name = "The file" if path.suffix == ".picture" else f"The file {path.name!r}"
         try:
             if path.exists() and not path.is_file():  # a device or pipe may never end
                 raise DataError(f"{name} is no file; choose an image file ({', '.join(FORMATS)}).")

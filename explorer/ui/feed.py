@@ -257,7 +257,7 @@ class Page:
 
     def _when_empty(self, name: str) -> str:
         if name == "probabilities" and self.seen is not None and self.seen.problem is not None:
-            return self.seen.problem
+            return "Without an image there is nothing to show."
         return words_when_empty(name, self.views, self.situation)
 
     def _lane(self, view: LaneView) -> dict[str, Any]:

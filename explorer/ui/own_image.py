@@ -58,7 +58,8 @@ def choose_image(state: PageState, update: Change, refuse: Callable[[str], None]
             "An image file",
             type=list(PICTURES),
             key="image.file",
-            help="It is made as large as the nets' images are.",
+            help="It is made as large as the nets' images are. Take what resembles those: the "
+            "digits that come with Skipscope are light on dark.",
             on_change=lambda: take("image.file"),
             width=300,
         )

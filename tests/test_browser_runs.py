@@ -1,0 +1,103 @@
+"""The Runs page in a real Chromium: its report opens with no network; deleting is undone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_ui_runs import fill
+
+from explorer.bench.browser import Server, chromium, find_chromium, serve
+from explorer.errors import SkipscopeError
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("app") / "home"
+
+
+@pytest.fixture(scope="module")
+def runs(home: Path) -> list[str]:
+    return fill(home)
+
+
+@pytest.fixture(scope="module")
+def server(runs: list[str], home: Path) -> Iterator[Server]:
+    try:
+        find_chromium()
+    except SkipscopeError as error:
+        if os.environ.get("SKIPSCOPE_REQUIRE_BROWSER"):
+            raise
+        pytest.skip(str(error))
+    with serve(home, log=home.parent / "server.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(server: Server) -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+def test_a_report_is_saved_and_opens_without_a_network(
+    browser: Any, server: Server, runs: list[str], tmp_path: Path
+) -> None:
+    errors: list[str] = []
+    page = browser.new_page()
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.goto(f"{server.url}/runs?run={runs[0]},{runs[1]}")
+    page.get_by_role("button", name="Save").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Report, one HTML file").click()
+    report = tmp_path / download.value.suggested_filename
+    download.value.save_as(report)
+    assert report.name == "a-pair-another-pair.html"
+    page.close()
+
+    context = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
+    asked: list[str] = []
+
+    def refuse(route: Any) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    context.route("http*://**", refuse)
+    page = context.new_page()
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(report.as_uri())
+    page.wait_for_function(
+        "(n) => document.querySelectorAll('.js-plotly-plot .subplot').length >= n", arg=9
+    )
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    summary = page.locator("details summary").first
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details table").first.is_visible()
+    with page.expect_download() as picture:
+        page.locator("[data-as=svg]").first.click()
+    assert picture.value.suggested_filename == "a-pair-another-pair-error.svg"
+    context.close()
+    assert asked == []
+    assert errors == []
+
+
+def test_a_run_is_deleted_and_brought_back(browser: Any, server: Server, runs: list[str]) -> None:
+    page = browser.new_page()
+    page.goto(f"{server.url}/runs?run={runs[0]}")
+    page.get_by_label("Note").fill("seen <b>nothing</b>")
+    page.get_by_label("Note").blur()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_text("Deleted “a pair”.").wait_for()
+    assert "run=" not in page.url
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_url(f"**run={runs[0]}**")
+    page.wait_for_function(
+        "(note) => document.querySelector('textarea')?.value === note", arg="seen <b>nothing</b>"
+    )
+    page.close()
