@@ -363,12 +363,16 @@ def test_shipped_nets_answer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_conditions_name_the_weights_only_where_they_were_measured(service: RunService) -> None:
     value = {"n_images": 9, "variance": [[1.0]], "gradient": [[1.0]], "positions": ["input"]}
-    for key, fresh in (("lesions", None), ("scaling", None), ("propagation", True)):
+    for key, fresh in (
+        *(("lesions", None), ("scaling", None), ("multiplicity", None)),
+        *(("propagation", True), ("propagation", False)),
+    ):
         shown, _ = scene(service, Look(nets=("digits_resnet_v2_56",), instrument=key))
         measured = {"net": "", "data": "digits", "fresh": fresh, **value}
         (said,) = conditions(shown, [lane("resnet_v2_56", measured)])
-        assert ("shipped weights" in said) is (key == "lesions")
+        assert ("shipped weights" in said) is (key == "lesions" or fresh is False)
         assert "9 images of Handwritten digits" in said
+        assert ("float32" in said) is (key != "multiplicity")  # that one counts, and no more
 
 
 def test_numbers_and_figure_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:

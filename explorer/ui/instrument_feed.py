@@ -223,7 +223,7 @@ def conditions(shown: Scene, lanes: Sequence[Lane]) -> list[str]:
 
 def _condition(shown: Scene, lane: Lane) -> str:
     net, result, one = shown.subjects[lane.index], lane.result, shown.instrument
-    own = one.needs_net and not one.draws_weights(lane, shown.options)
+    own = one.needs_net and one.own_weights(lane, shown.options)
     words = [_origin(net, result)] if own else []
     n = result.get("n_images")
     if "decision" in result:
@@ -234,7 +234,8 @@ def _condition(shown: Scene, lane: Lane) -> str:
         of_class = str(result.get("data", "")).partition(", class ")[2]
         images += f" class {of_class} of" if of_class else ""
         words.append(f"{images} {net.info.title}, {shape}")
-    if one.recorded is None:
+    counted = one.needs_net and not own and not one.takes_images  # from the structure alone
+    if one.recorded is None and not counted:
         words.append(str(result.get("precision") or result.get("dtype") or "float32"))
     words.append(one.mode if isinstance(one.mode, str) else one.mode(lane))
     return " · ".join(words)

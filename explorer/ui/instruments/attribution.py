@@ -52,9 +52,10 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         error, low = result.error(), result.baseline_logit
         if error is not None and low is not None:
             whole = result.decision.logit - low
+            signed = f"{error:.2g}".replace("-", "−")
             words += (
                 f" Its map adds up to {result.values.sum():.3g} of {whole:.3g} logits (error "
-                f"{error:.2g}, {result.n_steps} steps{so_far(lane)})."
+                f"{signed}, {result.n_steps} steps{so_far(lane)})."
             )
         elif result.unit is not None:
             height, width = result.values.shape

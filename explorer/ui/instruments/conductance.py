@@ -63,7 +63,7 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
         lines.append(
             f"{lane.name}, {result.units[0]}: {result.branch[0]:.3g} + {result.shortcut[0]:.3g} = "
             f"{result.branch[0] + result.shortcut[0]:.3g}; f(x) − f(x′) = "
-            f"{result.decision.logit:.3g} − {result.baseline_logit:.3g} = {result.whole:.3g}"
+            f"{result.decision.logit:.3g} − ({result.baseline_logit:.3g}) = {result.whole:.3g}"
         )
     return lines
 

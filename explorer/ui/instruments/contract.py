@@ -139,8 +139,8 @@ class Instrument:
             ``SkipscopeError`` where there is nothing.
         headline: A net's big number and what it is, where the page has a place for it.
         pictures: Small images to be shown below the figure.
-        draws_weights: Whether the result is of weights drawn for it, not of the net's own: then the
-            conditions do not say where those come from.
+        own_weights: False for a result of weights drawn for it, or of none: then the conditions do
+            not say where the net's own come from.
         takes_images: False where a number of images means nothing.
         needs_net: False for what is asked of no net in particular, such as an instrument that
             builds small nets of its own; its lanes are then one, named by ``title``, without plan.
@@ -167,7 +167,7 @@ class Instrument:
     headline: Callable[[Lane, Options], tuple[str, str]] = no_headline
     pictures: Callable[[Sequence[Lane], Options], list[Picture]] = no_pictures
     chosen: Callable[[Lane, Options], Result] = whole
-    draws_weights: Callable[[Lane, Options], bool] = lambda lane, options: False
+    own_weights: Callable[[Lane, Options], bool] = lambda lane, options: True
     takes_images: bool = True
     needs_net: bool = True
 

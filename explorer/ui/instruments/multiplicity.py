@@ -132,4 +132,5 @@ INSTRUMENT = Instrument(
         ),
     ),
     takes_images=False,
+    own_weights=lambda lane, options: False,
 )

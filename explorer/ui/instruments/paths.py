@@ -45,7 +45,10 @@ def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
     if options["show"] == "toy":
         toys = [(index, name, result.two_way, result) for index, name, result in measured]
         return toy_figure(toys, ratio=options["r"], theme=theme)
-    return path_gradient_figure(measured, per_path=options["show"] == "per_path", theme=theme)
+    made = path_gradient_figure(measured, per_path=options["show"] == "per_path", theme=theme)
+    if options.get("narrow"):  # they would lie on the curves; the sentences below say the same
+        made.layout.annotations = ()
+    return made
 
 
 def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
@@ -101,8 +104,9 @@ def _toy_words(lane: Lane, result: PathGradients, ratio: float) -> str:
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     lines = [
         "a block's Jacobian is P + J, its shortcut's and its branch's; v_k ← Pᵀ·v_k + Jᵀ·v_{k−1}",
-        "summed: ‖v_k‖, v_k = Σ g over the paths of length k; squares summed: √(Σ ‖g‖²); Veit et "
-        "al.: C(n, k) · mean ‖g‖; g the part of ∂ℓ/∂image along one path",
+        "summed (coherent): ‖v_k‖, v_k = Σ g over the paths of length k; squares summed "
+        "(incoherent): √(Σ ‖g‖²); Veit et al. (sampled): C(n, k) · mean ‖g‖; g the part of "
+        "∂ℓ/∂image along one path",
         "toy: C(n, k)·rᵏ",
     ]
     for lane in lanes:

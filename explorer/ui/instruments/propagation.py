@@ -120,7 +120,7 @@ INSTRUMENT = Instrument(
     formula=formula,
     table=table,
     mode="batch norm by the batch itself, as in a training step; nothing random but the weights",
-    draws_weights=lambda lane, options: _measured(lane).fresh,
+    own_weights=lambda lane, options: not _measured(lane).fresh,
     options=(
         Choice("of", "Of", {"variance": "signal (variance)", "gradient": "gradient"}),
         Choice(

@@ -110,7 +110,7 @@ INSTRUMENT = Instrument(
     mode="untrained nets from the page's seed; batch norm by the batch itself",
     payload=payload,
     not_for=not_for,
-    draws_weights=lambda lane, options: True,
+    own_weights=lambda lane, options: False,
     options=(Number("lambda", "λ", 0.9, 0.0, 2.0, 0.05, slider=True),),
     suggests=("resnet_v2_20", "resnet_v1_20"),
 )

@@ -100,7 +100,8 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
         depth = measured.pair_depths[-1]
         lines.append(
             f"{name}: measured over all pairs at L = {depth}: "
-            f"{measured.pair_correlation[-1, 0]:.3g}; 2⁻ᴸ = {2.0**-depth:.2g}"
+            f"{measured.pair_correlation[-1, 0]:.3g}"
+            + (f"; 2⁻ᴸ = {2.0**-depth:.2g}" if measured.family == "plain" else "")
         )
     return lines
 
