@@ -177,7 +177,7 @@ def _one(service: RunService, run: ExperimentView) -> None:
             f'<h2 class="sk-name">{escape(run.name)}</h2>'
             f'<p class="sk-origin">{escape(run.id)}, begun {begun(run)}</p>'
         )
-        _status(service, run.id, live=run.active)
+        _status(service, run)
         _do(service, run)
         left, right = st.columns([2, 3], gap="medium")
         name, note = f"runs.name.{run.id}", f"runs.note.{run.id}"
@@ -198,19 +198,19 @@ def _one(service: RunService, run: ExperimentView) -> None:
             )
 
 
-def _status(service: RunService, run: str, *, live: bool) -> None:
+def _status(service: RunService, run: ExperimentView) -> None:
     """How it stands; kept up to date while it trains."""
 
-    @st.fragment(run_every=REFRESH_SECONDS if live else None)
+    @st.fragment(run_every=REFRESH_SECONDS if run.active else None)
     def draw() -> None:
         try:
-            view = service.experiment(run)
+            view = service.experiment(run.id)
         except SkipscopeError:  # the whole page says so at its next run
+            st.rerun()
+        if view.status != run.status:  # its buttons are others now
             st.rerun()
         words = [STATUS_WORDS[view.status], f"step {view.step:,} of {view.steps_total:,}"]
         st.caption(plain(" · ".join([*words, *([view.reason] if view.reason else [])])))
-        if live and not view.active:
-            st.rerun()
 
     draw()
 
@@ -297,7 +297,7 @@ def _save(lanes: Sequence[Lane]) -> None:
             f'{escape(urlencode({"as": kind, "lanes": lanes_text(lanes)}))}">{words}</a></li>'
             for kind, words in FILES.items()
         )
-        st.html(f'<ul class="sk-files">{links}</ul>')
+        st.html(f'<ul class="sk-downloads">{links}</ul>')
 
 
 def _figure(service: RunService, lanes: Sequence[Lane], *, live: bool) -> None:
