@@ -367,6 +367,7 @@ def test_the_figures_show_every_family(theme: Any) -> None:
     assert shown == ["Plain N", "Highway N"]
     (test,) = (trace for trace in figure.data if trace.name == "Plain N")
     assert list(test.y) == [20, 50]
+    assert list(figure.layout.xaxis.tickvals) == [8, 20]  # 19 is too near
     assert sum(trace.fill == "toself" for trace in figure.data) == 2  # plain: test and training
     curves = sweep_curves_figure(RESULT, theme=theme)
     lines = [trace for trace in curves.data if trace.mode == "lines"]

@@ -20,6 +20,16 @@ def _of(images: _Images, what: Literal["error", "loss"]) -> Quantity:
     return cast(Quantity, f"{images}_{what}")
 
 
+def _ticks(depths: list[int]) -> list[int]:
+    """The depths that were trained, but none so near to the next that their labels would meet."""
+    found = sorted(set(depths))
+    shown: list[int] = []
+    for depth in reversed(found):
+        if not shown or shown[-1] - depth > (found[-1] - found[0]) / 12:
+            shown.append(depth)
+    return shown[::-1]
+
+
 def _apart(values: list[float], *, log: bool) -> list[float]:
     """Heights for labels of these values, moved up where they would stand on one another."""
     heights = np.log10(values) if log else np.asarray(values)
@@ -66,6 +76,7 @@ def depth_figure(result: SweepResult, *, theme: Theme = "light") -> go.Figure:
                 "%{x} layers: %{y:.3~g} %<extra></extra>",
             )
     figure.update_yaxes(range=[-0.02 * max(highest, 1), 1.06 * max(highest, 1)])
+    figure.update_xaxes(tickvals=_ticks([run.depth for run in result.runs]))
     figure.update_layout(showlegend=True, margin={"b": 96})
     return figure
 

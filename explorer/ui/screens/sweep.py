@@ -26,6 +26,7 @@ FAMILIES = (
     *("plain_N", "resnet_v1_N", "resnet_v2_N", "highway_N", "densenet_N_k6", "densenet_N_k12"),
     *("fc_plain_N", "fc_residual_N", "fc_highway_N", "fc_highway_N;transform_bias=-3"),
 )
+MOVING = ("running", "stopping")
 FIGURES = {"depth": "Error against depth", "curves": "Every training"}
 
 
@@ -237,7 +238,7 @@ def _name(sweep: str) -> str:
 def _show(sweep: str) -> None:
     """The figure, the table and the buttons; asked anew every second while it is under way."""
     try:
-        moving = get_service().sweeps.view(sweep).status in ("running", "stopping")
+        moving = get_service().sweeps.view(sweep).status in MOVING
     except SkipscopeError as error:
         warn(str(error))
         _delete(sweep)
@@ -248,11 +249,11 @@ def _show(sweep: str) -> None:
 def _body(sweep: str, moving: bool) -> None:
     try:
         view = get_service().sweeps.view(sweep)
-    except SkipscopeError as error:
-        warn(str(error))
-        return
-    if moving and view.status not in ("running", "stopping"):
-        st.rerun()  # the whole page: nothing need be asked every second any more
+    except SkipscopeError:
+        st.rerun()  # it was deleted just now
+    # A click in here runs this part alone: the whole page must hear of what it changed.
+    if moving != (view.status in MOVING) or "sweep.problem" in st.session_state:
+        st.rerun()
     _transport(view)
     with st.container(key="card-sweep", border=True):
         which = st.segmented_control(
@@ -293,7 +294,7 @@ def _transport(view: SweepView) -> None:
             st.write(f"Done: {done}.")
         else:
             st.progress(view.share, _progress_words(view, done))
-        if view.status in ("running", "stopping"):
+        if view.status in MOVING:
             st.button(
                 "Stop",
                 key="sweep.stop",
@@ -349,7 +350,7 @@ def _table(view: SweepView) -> None:
                 "application/json",
                 on_click="ignore",
             )
-        if view.status not in ("running", "stopping"):
+        if view.status not in MOVING:
             _delete(view.id)
 
 
