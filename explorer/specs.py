@@ -8,8 +8,9 @@ Nothing here imports torch: the server validates and draws from specs alone.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -789,10 +790,10 @@ def _from_json(value: str | dict[str, Any], what: str) -> Any:
         raise SpecError(f"This is not JSON, so it cannot be {what}: {error}.") from None
 
 
-_FIELDS = {
-    kind.__name__: list(kind.model_fields)
-    for kind in (DataSpec, TrainSpec, ExperimentSpec, SweepSpec)
+_MODELS: dict[str, type[Spec]] = {
+    kind.__name__: kind for kind in (DataSpec, TrainSpec, ExperimentSpec, SweepSpec)
 }
+_FIELDS = {name: list(kind.model_fields) for name, kind in _MODELS.items()}
 _NETS: dict[str, type[NetBase]] = {
     "plain": PlainSpec,
     "residual": ResidualSpec,
@@ -829,11 +830,41 @@ def explain(error: ValidationError) -> str:
     if kind == "family":
         family = given.get("family") if isinstance(given, dict) else given
         return _sentence(f"{problem['msg']}, not {family!r}")
-    message = problem["msg"]
-    message = message[0].lower() + message[1:]
     shown = repr(given)
     shown = shown if len(shown) <= 60 else shown[:57] + "…"
+    allowed = _range_of(error.title, problem["loc"]) if kind in _BOUNDS else None
+    if allowed is not None:
+        return f"{name} must be {allowed}, not {shown}."
+    message = problem["msg"]
+    message = message[0].lower() + message[1:]
     return _sentence(f"{name or 'The value'}: {message}, not {shown}")
+
+
+_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+
+
+def _range_of(title: str, place: tuple[int | str, ...]) -> str | None:
+    """The whole range of a number, where one end of it was passed: "from 1 to 16"."""
+    inner: dict[str, type[Spec]] = {"data": DataSpec, "training": TrainSpec, **_NETS}
+    models = [inner[str(part)] for part in place[:-1] if part in inner]
+    model = models[-1] if models else _MODELS.get(title)
+    if model is None or place[-1] not in model.model_fields:
+        return None
+    field = model.model_fields[str(place[-1])]
+    inside = [m for part in get_args(field.annotation) for m in getattr(part, "__metadata__", ())]
+    least: str | None = None
+    most: str | None = None
+    for bound in (*field.metadata, *inside):
+        for rule in getattr(bound, "metadata", [bound]):
+            if isinstance(rule, Ge):
+                least = f"at least {rule.ge}"
+            elif isinstance(rule, Gt):
+                least = f"above {rule.gt}"
+            elif isinstance(rule, Le):
+                most = f"at most {rule.le}"
+            elif isinstance(rule, Lt):
+                most = f"below {rule.lt}"
+    return " and ".join(words for words in (least, most) if words) or None
 
 
 def _sentence(text: str) -> str:

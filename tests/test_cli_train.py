@@ -121,7 +121,7 @@ def test_going_on_with_a_change(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     [
         (["--set", "optimizer"], "should read FIELD=VALUE"),
         (["--set", "speed=1"], "no field 'speed'"),
-        (["--seeds", "99"], "seeds: "),
+        (["--seeds", "99"], "seeds must be at least 1"),
         (["--target-error", "2"], "a share from 0 to less than 1, not '2'"),
         (["--keep-weights", "1;2"], "whole numbers with commas"),
         (["--cutout", "9"], "at most 8"),

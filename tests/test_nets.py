@@ -777,7 +777,7 @@ def test_specs_refuse_what_cannot_work() -> None:
             small(**fields)
     with pytest.raises(SpecError, match="Depth 57 is not possible"):
         create_net("resnet_v2_57")
-    with pytest.raises(SpecError, match="classes: input should be greater"):
+    with pytest.raises(SpecError, match="classes must be at least 2"):
         create_net("resnet_v2_8", classes=0)
     with pytest.raises(SpecError, match=r"would have 316\.7 billion parameters, and 1 billion are"):
         create_net("resnet_v1_1202;width=2048")
