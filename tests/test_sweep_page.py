@@ -215,6 +215,7 @@ def test_the_page_shows_a_finished_sweep_and_all_its_numbers(desk: SweepDesk) ->
     test = open_page(sweep="2026-01-02-030405")
     assert not test.exception
     assert "Done: 4 of 4 trainings." in words(test)
+    assert test.multiselect(key="sweep.nets").value == list(SPEC.nets)
     assert "360 test images and 359 training images; seed 7" in words(test)
     assert list(test.dataframe[0].value["test error, %"]) == [10.0, 30.0, 20.0, 40.0]
     test.segmented_control(key="sweep.figure").set_value("curves").run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -54,7 +55,7 @@ def page() -> None:
 
 def _form() -> None:
     if "sweep.nets" not in st.session_state:
-        spec, problems = from_query(st.query_params)
+        spec, problems = _asked()
         _fill(spec)
         for problem in problems:
             warn(problem)
@@ -92,6 +93,15 @@ def _form() -> None:
             st.number_input("Steps", 1, 10_000_000, key="sweep.steps")
         if st.form_submit_button("Start", type="primary"):
             _start()
+
+
+def _asked() -> tuple[SweepSpec, list[str]]:
+    """The choices of the address, or of the sweep that it names."""
+    sweeps, named = get_service().sweeps, st.query_params.get("sweep")
+    if "nets" not in st.query_params and named in sweeps.ids():
+        with suppress(SkipscopeError):
+            return sweeps.view(named).spec, []
+    return from_query(st.query_params)
 
 
 def _fill(spec: SweepSpec) -> None:
