@@ -101,3 +101,26 @@ def test_a_run_is_deleted_and_brought_back(browser: Any, server: Server, runs: l
         "(note) => document.querySelector('textarea')?.value === note", arg="seen <b>nothing</b>"
     )
     page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_violation(
+    browser: Any, server: Server, runs: list[str], theme: str, tmp_path: Path
+) -> None:
+    """axe-core's rules, with runs chosen and the drawer of files open; and in a report."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = browser.new_page(viewport={"width": 1280, "height": 1600}, color_scheme=theme)
+    page.goto(f"{server.url}/runs?run={runs[0]},{runs[1]}")
+    page.wait_for_selector(".js-plotly-plot .subplot", timeout=60_000)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Numbers, CSV").wait_for()
+    found = axe.Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    report = tmp_path / "report.html"
+    address = f"{server.url}/skipscope/run/file?as=html&lanes={runs[0]}.0,{runs[0]}.1"
+    report.write_bytes(page.request.get(address).body())
+    page.goto(report.as_uri())
+    page.wait_for_selector(".js-plotly-plot .subplot")
+    found = axe.Axe().run(page)
+    page.close()
+    assert found.violations_count == 0, found.generate_report()

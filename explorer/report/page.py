@@ -67,7 +67,7 @@ def report_html(lanes: Sequence[LaneTold]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{escape(title)}</title><link rel="icon" href="data:,">'
-        f"<style>{_sheet()}</style></head><body>{body}"
+        f"<style>{_sheet()}</style></head><body><main>{body}</main>"
         f"{figures}<script>{_script()}</script></body></html>\n"
     )
 

@@ -126,6 +126,11 @@ def _said(service: RunService) -> None:
         st.button("Undo", key="runs.undo", on_click=lambda: _restore(service, gone))
 
 
+def _muted(text: str) -> None:
+    """A remark; Streamlit's own captions have too little contrast on a light card."""
+    st.html(f'<p class="sk-origin">{escape(text)}</p>')
+
+
 # ---------------------------------------------------------------------------------------- list
 
 
@@ -210,7 +215,7 @@ def _status(service: RunService, run: ExperimentView) -> None:
         if view.status != run.status:  # its buttons are others now
             st.rerun()
         words = [STATUS_WORDS[view.status], f"step {view.step:,} of {view.steps_total:,}"]
-        st.caption(plain(" · ".join([*words, *([view.reason] if view.reason else [])])))
+        _muted(" · ".join([*words, *([view.reason] if view.reason else [])]))
 
     draw()
 
@@ -253,7 +258,7 @@ def _together(service: RunService, choice: Choice, chosen: Sequence[ExperimentVi
                 several, "runs.lanes", words, [lanes_text([x]) for x in lanes], _choose_lanes
             )
             if choice.lanes is None and len(all_lanes(chosen)) > MOST_LANES:
-                st.caption(f"The first {MOST_LANES} of {len(words)} nets are drawn.")
+                _muted(f"The first {MOST_LANES} of {len(words)} nets are drawn.")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if lanes:
                 _look_inside(lanes)
@@ -323,7 +328,7 @@ def _figure(service: RunService, lanes: Sequence[Lane], *, live: bool) -> None:
             width=340,
         )
         drawn = part(key, told, theme())
-        st.caption(plain(drawn.caption))
+        _muted(drawn.caption)
         st.plotly_chart(
             drawn.figure,
             theme=None,
