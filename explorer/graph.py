@@ -23,6 +23,7 @@ from explorer.blueprint import Blueprint, Layer, Shape, UnitPlan
 from explorer.comparison import Difference, compare, likeness, runs
 from explorer.errors import SkipscopeError, SpecError
 from explorer.names import title_of
+from explorer.specs import ResidualSpec
 
 Direction = Literal["top-down", "left-right"]
 Link = Callable[[str], str]  # name of a unit → address
@@ -505,6 +506,10 @@ class _Drawing:
     def __init__(self, plan: Blueprint, deleted: frozenset[str], per_row: int | None) -> None:
         self.plan = plan
         self.deleted = deleted
+        # Multiplied by 0, nothing passes by the units.
+        self.cut = isinstance(plan.spec, ResidualSpec) and (
+            plan.spec.shortcut == "constant_scaling" and plan.spec.shortcut_scale == 0
+        )
         self.stages = _cells(plan)
         self.slots = per_row or _slots_in_a_row(self.stages)
         self.pitch = (WIDTH - 2 * MARGIN) / max(self.slots, 9)
@@ -582,7 +587,7 @@ class _Drawing:
             for start, x in starts:
                 for end in (start + span for span in LINK_SPANS if start + span < len(boxes)):
                     self._arc(x, boxes[end].x - reach, box, 3.4 * (end - start), kind)
-        elif kind != "none":
+        elif kind != "none" and not self.cut:
             self._arc(box.x - reach, box.right + reach, box, 12.0, kind)
             if kind == "gated":
                 # A cubic curve passes its middle at three quarters of its control points' height.
@@ -637,7 +642,8 @@ class _Drawing:
     def _stage_label(self, stage: int, x: float, y: float) -> None:
         inside = [self.plan.units[cell.last] for cell in self.stages[stage]]
         shape = [unit for unit in inside if unit.kind != "transition"][-1].output_shape
-        text = f"{self.plan.stage_names[stage]} · {shape_text(shape)}"
+        size = f"{shape[0]} wide" if len(shape) == 1 else shape_text(shape)
+        text = f"{self.plan.stage_names[stage]} · {size}"
         self.front.append(f'<text class="stage-label" x="{_n(x)}" y="{_n(y)}">{text}</text>')
 
     def _stem(self, first: _Box) -> None:

@@ -596,7 +596,10 @@ def _resnet_title(spec: ResidualSpec) -> tuple[str, list[str]]:
     # Only what differs from the net of that name needs saying.
     usual = spec_of(_usual_name(spec))
     assert isinstance(usual, ResidualSpec)
-    if spec.shortcut != usual.shortcut:
+    cut = spec.shortcut == "constant_scaling" and spec.shortcut_scale == 0
+    if cut:
+        extras.append("shortcuts cut")
+    elif spec.shortcut != usual.shortcut:
         extras.append(_SHORTCUT_TITLES[spec.shortcut])
     if spec.unit != usual.unit:
         extras.append("bottlenecks" if spec.unit == "bottleneck" else "two-layer units")
@@ -605,7 +608,7 @@ def _resnet_title(spec: ResidualSpec) -> tuple[str, list[str]]:
     if spec.unit == "bottleneck" and spec.stride_conv != usual.stride_conv:
         extras.append(f"stride on the {spec.stride_conv.replace('x', '×')}")
     if spec.shortcut == "constant_scaling":
-        extras.append(f"λ = {spec.shortcut_scale:g}")
+        extras += [] if cut else [f"λ = {spec.shortcut_scale:g}"]
         if spec.residual_scale != 1:
             extras.append(f"F × {spec.residual_scale:g}")
     if "gating" in spec.shortcut and spec.gate_bias != -6:

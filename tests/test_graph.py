@@ -376,6 +376,8 @@ def test_svg_draws_shortcuts_by_their_kind() -> None:
     assert not elements(residual, "gate")
     highway = to_svg(plan_of("fc_highway_50"))
     assert len(elements(highway, "shortcut gated")) == len(elements(highway, "gate")) == 49
+    cut = "resnet_v2_56;shortcut=constant_scaling;shortcut_scale=0"
+    assert not elements(to_svg(plan_of(cut)), "shortcut")
     dense = to_svg(plan_of("densenet_40_k12"))
     assert len(elements(dense, "transition")) == 2
     assert len(elements(dense, "shortcut concatenate")) > 36
