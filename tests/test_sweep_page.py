@@ -175,8 +175,10 @@ def open_page(**query: str) -> AppTest:
 
 
 def words(test: AppTest) -> str:
-    elements: list[Any] = [*test.warning, *test.info, *test.markdown, *test.caption]
-    return " ".join(str(element.value) for element in elements).replace("\\", "")
+    elements: list[Any] = [*test.warning, *test.info, *test.markdown]
+    said = [str(element.value) for element in elements]
+    said += [element.proto.body for element in test.get("html")]
+    return " ".join(said).replace("\\", "")
 
 
 def test_the_page_starts_stops_goes_on_and_deletes(desk: SweepDesk) -> None:
@@ -237,6 +239,6 @@ def test_a_preset_fills_the_form(desk: SweepDesk) -> None:
     test = open_page()
     test.button(key="sweep.preset.sgs15").click().run()
     assert not test.exception
-    assert test.selectbox(key="sweep.recipe").value == "sgs15"
+    assert test.selectbox(key="sweep.recipe").value == "sgs15;gradient_clip=1.0"
     assert test.number_input(key="sweep.steps").value == SWEEP_PRESETS["sgs15"].spec.training.steps
     assert test.text_input(key="sweep.depths").value == "10, 20, 50, 100"

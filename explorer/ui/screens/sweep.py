@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from html import escape
 from typing import Any
 
 import streamlit as st
@@ -39,6 +40,8 @@ def page() -> None:
         "is drawn as soon as its training is over. It may take minutes or hours; stop it and go "
         "on whenever you like, also after the app was closed.</p>"
     )
+    # On the dark theme's light blue, white could not be read.
+    st.html("<style>.stApp .stMultiSelect span[title] {color: var(--sk-on-primary)}</style>")
     said = st.session_state.pop("sweep.problem", None)
     if said:
         warn(said)
@@ -282,7 +285,7 @@ def _body(sweep: str, moving: bool) -> None:
             key=f"sweep.chart.{which}",
             config={"displaylogo": False, "responsive": True},
         )
-        st.caption(plain(_caption(view, which == "curves")))
+        st.html(f'<p class="sk-caption">{escape(_caption(view, which == "curves"))}</p>')
     _table(view)
 
 
