@@ -239,6 +239,6 @@ def test_a_preset_fills_the_form(desk: SweepDesk) -> None:
     test = open_page()
     test.button(key="sweep.preset.sgs15").click().run()
     assert not test.exception
-    assert test.selectbox(key="sweep.recipe").value == "sgs15;gradient_clip=1.0"
+    assert test.multiselect(key="sweep.nets").value[1] == "fc_highway_N;transform_bias=-5"
     assert test.number_input(key="sweep.steps").value == SWEEP_PRESETS["sgs15"].spec.training.steps
     assert test.text_input(key="sweep.depths").value == "10, 20, 50, 100"

@@ -26,7 +26,7 @@ from explorer.ui.words import duration
 USUAL = SWEEP_PRESETS["degradation"].spec
 FAMILIES = (
     *("plain_N", "resnet_v1_N", "resnet_v2_N", "highway_N", "densenet_N_k6", "densenet_N_k12"),
-    *("fc_plain_N", "fc_residual_N", "fc_highway_N", "fc_highway_N;transform_bias=-3"),
+    *("fc_plain_N", "fc_residual_N", "fc_highway_N", "fc_highway_N;transform_bias=-5"),
 )
 MOVING = ("running", "stopping")
 FIGURES = {"depth": "Error against depth", "curves": "Every training"}
