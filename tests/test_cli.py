@@ -58,7 +58,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     _, commands = build()
     assert set(commands) == {
         *("app", "list", "show", "train", "lesions", "gradients", "gates", "responses", "export"),
-        *("publish", "bench", "sweep"),
+        *("publish", "bench", "sweep", "report"),
         *("reuse", "propagation", "sensitivity", "surface", "shattering"),
         *("attribute", "activations", "paths"),
     }

@@ -890,8 +890,7 @@ def _report(command: Command) -> None:
         "the lanes, and the conditions, with interactive figures and their tables. The file opens\n"
         "without a network. The Runs page of `skipscope app` writes the same of its runs.",
         """\
-  skipscope train plain_20 resnet_v2_20 --out runs/pair
-  skipscope report runs/pair --html pair.html
+  skipscope report runs/pair --html pair.html            of `train plain_20 … --out runs/pair`
   skipscope report runs/pair --csv > pair.csv            every recorded number, one a row
   skipscope report runs/pair --json > pair.json""",
     )
