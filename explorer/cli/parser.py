@@ -887,8 +887,9 @@ def _report(command: Command) -> None:
         "explorer.cli.report:run_report",
         "write what a training was and did as one HTML file",
         "Curves, gradients by layer over time, gates, lesion curves, settings, what differs\n"
-        "between the lanes, and the conditions, with interactive figures and their tables. The file\n"
-        "opens without a network. The Runs page of `skipscope app` writes the same of its runs.",
+        "between the lanes, and the conditions, with interactive figures and their tables.\n"
+        "The file opens without a network. The Runs page of\n"
+        "`skipscope app` writes the same of its runs.",
         """\
   skipscope report runs/pair --html pair.html            of `train plain_20 … --out runs/pair`
   skipscope report runs/pair --csv > pair.csv            every recorded number, one a row
