@@ -487,7 +487,7 @@ def test_a_chart_tells_its_numbers(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", "net", "timing", "runs"])
+@pytest.mark.parametrize("path", ["", "net", "timing", "runs", "sweep"])
 def test_axe_finds_no_violation(browser: Any, server: Server, path: str, theme: str) -> None:
     """axe-core's rules for accessible pages, with every live part drawn."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
