@@ -8,10 +8,13 @@ figure is built once a version and theme, and shared by everyone who looks.
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +73,64 @@ class _Texts:
             return self._texts[key]
 
 
-_figures, _answers = _Texts(), _Texts()
+@dataclass(frozen=True)
+class _Answer:
+    version: str
+    text: str
+    built: float  # by the clock that never goes back, seconds
+
+
+class _Answers:
+    """The latest answer to each question; who asks within moments is given the same one.
+
+    A training changes with every step, some twenty times a second: without this, each of thirty
+    viewers would have an answer of its own built, figures and all. Who asks while one is being
+    built waits for a moment, then is given the one before.
+    """
+
+    def __init__(self, kept: int = 128) -> None:
+        self._kept = kept
+        self._answers: OrderedDict[tuple[str, ...], _Answer] = OrderedDict()
+        self._building: dict[tuple[str, ...], Future[_Answer]] = {}
+        self._builders = ThreadPoolExecutor(2, "feed")
+        self._lock = threading.Lock()
+
+    def answer(
+        self, key: tuple[str, ...], version: str, seconds: float, build: Callable[[], str]
+    ) -> _Answer:
+        """That of ``version``, or where ``seconds`` is above 0 one about as old at most."""
+        with self._lock:
+            found = self._answers.get(key)
+            age = math.inf if found is None else time.monotonic() - found.built
+            if found is not None and (found.version == version or age < seconds):
+                return found
+            if key not in self._building:
+                self._building[key] = self._builders.submit(self._build, key, version, build)
+            coming = self._building[key]
+        patient = found is None or age > 4 * seconds  # as it is where it must be this version
+        try:
+            return coming.result(None if patient else PATIENCE)
+        except TimeoutError:
+            assert found is not None
+            return found
+
+    def _build(self, key: tuple[str, ...], version: str, build: Callable[[], str]) -> _Answer:
+        try:
+            made = _Answer(version, build(), time.monotonic())
+            with self._lock:
+                self._answers[key] = made
+                self._answers.move_to_end(key)
+                while len(self._answers) > self._kept:
+                    self._answers.popitem(last=False)
+            return made
+        finally:
+            with self._lock:
+                del self._building[key]
+
+
+_figures, _answers = _Texts(), _Answers()
+PATIENCE = 0.06  # seconds
+SHARED_SHARE = 0.7  # of the time between two polls of a viewer that an answer serves others
 
 
 def _unchanged(version: str, poll_ms: int) -> bytes:
@@ -120,9 +180,15 @@ def _run_answer(
         )
         return page.text(version, poll, charts, theme)
 
-    # A class that looks at one training asks for the same answer, person by person.
-    asked = (version, str(poll), *charts, theme, _asked(query, ("cut", "image", "at")))
-    return _answers.text(asked, build).encode()
+    # A class that looks at one training asks for the same answer, person by person. What a person
+    # has just done (paused it, deleted a block) is answered at once.
+    asked = (run, experiment.status, str(poll), *charts, theme)
+    asked += (_asked(query, ("cut", "image", "at")),)
+    shared = experiment.status == "running" and not cuts
+    answer = _answers.answer(asked, version, SHARED_SHARE * poll / 1000 if shared else 0.0, build)
+    if answer.version == query.get("have"):
+        return _unchanged(answer.version, poll)
+    return answer.text.encode()
 
 
 _CHOICES = ("lanes", "data", "train", "seed")
