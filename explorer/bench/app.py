@@ -1,12 +1,13 @@
 """``skipscope bench app``: the real server and a real Chromium, timed as a person meets them.
 
 Cases: first content (every lane with its number and its blocks) after the server's start (cold) and
-when a browser comes back (warm); a click on a block until the new accuracy stands there; a change
-of a control while two lanes train. Two are measured twice in the same run. First content: on the
-cover and on the page that takes over from it, as it would come without a cover; ``ratio`` is page ÷
-cover. The change of a control: with the project's server settings and with Streamlit's defaults
-(garbage collection after every script run, file watchers for every session); ``ratio`` is defaults
-÷ ours. For the other cases ``ratio`` is the limit of the design ÷ the median.
+when a browser comes back (warm); a click on a block until the new accuracy stands there; and while
+two lanes train, other colours for the blocks and a drawer of choices. Some are measured twice in
+the same run. First content: on the cover and on the page that takes over from it, as it would come
+without a cover; ``ratio`` is page ÷ cover. What is done while lanes train: with the project's
+server settings and with Streamlit's defaults (garbage collection after every script run, file
+watchers for every session); ``ratio`` is defaults ÷ ours. For the other cases ``ratio`` is the
+limit of the design ÷ the median.
 """
 
 from __future__ import annotations

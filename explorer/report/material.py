@@ -24,13 +24,12 @@ from explorer.results import (
 from explorer.results.history import RECORDED, Quantity
 from explorer.runs.history import LaneHistory, training_curves
 from explorer.runs.layers import layer_history
-from explorer.runs.recorded import gates_of, gradients_of, lesions_of
+from explorer.runs.recorded import gates_of, gradients_of, lesions_of, notes
 from explorer.runs.service import RunService
-from explorer.specs import ExperimentSpec
+from explorer.specs import MAX_LANES, ExperimentSpec
 
 POINTS = 1000  # of a curve
 MOMENTS = 200  # of a history by layer
-MOST_LANES = 4  # as many as the palette tells apart
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def of_runs(service: RunService, lanes: Sequence[tuple[str, int]]) -> list[LaneT
             shown.curves,
             {"layers": shown.layers, "gates": shown.gates},
             partial(_recorded, service, experiment, lane),
-            _notes(state.message, state.origin, state.deleted),
+            (state.message, state.origin, state.deleted),
         )
         measured = shown.lesions
         if measured is not None and (one.lesions_step is None or measured.step >= one.lesions_step):
@@ -174,7 +173,7 @@ def of_folder(
                 training_curves("", history, POINTS),
                 latest,
                 by_kind.__getitem__,
-                _notes(
+                (
                     None if lost is None else str(lost.values["message"]),
                     None if origin is None else str(origin.values["message"]),
                     () if deleted is None else tuple(deleted.values["units"]),
@@ -192,9 +191,9 @@ def begun(training: Training) -> str | None:
 
 
 def _few(lanes: Sequence[object]) -> None:
-    if not 1 <= len(lanes) <= MOST_LANES:
+    if not 1 <= len(lanes) <= MAX_LANES:
         raise RunError(
-            f"One to {MOST_LANES} lanes are told apart in a figure, not {len(lanes)}: choose fewer."
+            f"One to {MAX_LANES} lanes are told apart in a figure, not {len(lanes)}: choose fewer."
         )
 
 
@@ -205,7 +204,7 @@ def _lane(
     curves: TrainingCurves,
     latest: Mapping[str, Record | None],
     recorded: Callable[[str], list[Record]],
-    notes: tuple[str, ...],
+    past: tuple[str | None, str | None, Sequence[str]],
 ) -> LaneTold:
     spec = training.spec
     plan = blueprint(spec.lanes[lane])
@@ -218,7 +217,7 @@ def _lane(
         lane=lane,
         plan=plan,
         curves=replace(curves, name=name),
-        notes=notes,
+        notes=notes(plan, *past),
         gradients=gradients_of(plan, spec, latest.get("layers")),
         gates=gates_of(plan, spec, latest.get("gates")),
         lesions=lesions_of(plan, spec, lesions[0]) if lesions else None,
@@ -252,11 +251,6 @@ def _histories(
             continue
         found[quantity] = history
     return found
-
-
-def _notes(message: str | None, origin: str | None, deleted: Sequence[str]) -> tuple[str, ...]:
-    passed = f"Its training passes by {', '.join(deleted)}." if deleted else None
-    return tuple(sentence for sentence in (message, origin, passed) if sentence)
 
 
 def _told_apart(told: list[LaneTold]) -> list[LaneTold]:

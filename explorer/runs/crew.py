@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import explorer
 from explorer.errors import RunError
-from explorer.runs.process import how_it_ended
+from explorer.runs.process import child_environment, how_it_ended
 from explorer.runs.protocol import Message, decode, encode
 
 if TYPE_CHECKING:
@@ -46,13 +45,7 @@ class Helper:
 
     def __init__(self, log: Path, gpu: str | None, said: queue.Queue[tuple[Helper, Message]]):
         self.run: Planned | None = None
-        package_root = str(Path(explorer.__file__).parent.parent)
-        paths = [package_root, os.environ.get("PYTHONPATH", "")]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-            "OMP_NUM_THREADS": "1",
-        }
+        environment = child_environment(OMP_NUM_THREADS="1")
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
         with log.open("ab") as errors:

@@ -30,6 +30,14 @@ class WorkerOptions:
     nice: int
 
 
+def child_environment(**more: str) -> dict[str, str]:
+    """This process's environment for one of ours, which imports this package wherever it starts."""
+    package_root = str(Path(explorer.__file__).parent.parent)
+    paths = [package_root, os.environ.get("PYTHONPATH", "")]
+    path = os.pathsep.join(path for path in paths if path)
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
 class WorkerProcess:
     """A warm process of ``explorer.runs.worker``.
 
@@ -52,14 +60,9 @@ class WorkerProcess:
         log_file = home / "worker.log"
         if log_file.exists() and log_file.stat().st_size > LOG_BYTES:
             log_file.unlink()
-        package_root = str(Path(explorer.__file__).parent.parent)
-        paths = [package_root, os.environ.get("PYTHONPATH", "")]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-            "SKIPSCOPE_HOME": str(home),
-            "OMP_NUM_THREADS": str(options.threads),
-        }
+        environment = child_environment(
+            SKIPSCOPE_HOME=str(home), OMP_NUM_THREADS=str(options.threads)
+        )
         command = [sys.executable, "-m", "explorer.runs.worker"]
         command += ["--role", options.role, "--threads", str(options.threads)]
         command += ["--nice", str(options.nice)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from explorer.blueprint import Blueprint
@@ -35,6 +37,22 @@ def places(plan: Blueprint, kind: str, quantity: str) -> tuple[str, ...]:
             return tuple(unit.name for unit in plan.units if unit.deletable)
         case _:
             return ()
+
+
+def notes(
+    plan: Blueprint, message: str | None, origin: str | None, deleted: Sequence[str]
+) -> tuple[str, ...]:
+    """What was done to a net while it trained, in sentences; units by their number, from 1.
+
+    Args:
+        message: How it ended, where it did by itself.
+        origin: What it was duplicated from.
+        deleted: Names of the units that its training passes by.
+    """
+    names = [unit.name for unit in plan.units]
+    gone = ", ".join(str(names.index(name) + 1) for name in deleted)
+    passed = f"Trains without block{'s' * (len(deleted) > 1)} {gone}." if deleted else None
+    return tuple(sentence for sentence in (message, origin, passed) if sentence)
 
 
 def gradients_of(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -12,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import explorer
 from explorer.errors import RunError
 from explorer.names import title_of
 from explorer.results import SweepResult
 from explorer.runs.crew import LOG, cores
-from explorer.runs.process import how_it_ended
+from explorer.runs.process import child_environment, how_it_ended
 from explorer.runs.protocol import Message, decode
 from explorer.runs.sweep import SPEC, SWEEPS, Sweep, new_folder
 from explorer.specs import SweepSpec
@@ -201,13 +199,7 @@ class _Driver:
         self.sweep, self.progress, self.stopping = sweep, Message(), False
         self.ended = threading.Event()
         self._problems = problems
-        package_root = str(Path(explorer.__file__).parent.parent)
-        paths = [package_root, os.environ.get("PYTHONPATH", "")]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-            "SKIPSCOPE_HOME": str(home),
-        }
+        environment = child_environment(SKIPSCOPE_HOME=str(home))
         try:
             with (folder / LOG).open("ab") as errors:
                 self._process = subprocess.Popen(

@@ -11,9 +11,9 @@ from typing import Any
 
 from explorer.errors import RunError, SkipscopeError
 from explorer.names import title_of, token_of
-from explorer.report.material import MOST_LANES
 from explorer.runs.service import RunService
 from explorer.runs.views import ExperimentView
+from explorer.specs import MAX_LANES
 from explorer.ui.runview import STATUS_WORDS
 
 Lane = tuple[str, int]  # experiment, lane
@@ -95,7 +95,7 @@ def compared(choice: Choice, views: Sequence[ExperimentView]) -> list[Lane]:
     """The lanes that are drawn, as many as can be told apart."""
     there = all_lanes(views)
     chosen = there if choice.lanes is None else [x for x in choice.lanes if x in there]
-    return chosen[:MOST_LANES]
+    return chosen[:MAX_LANES]
 
 
 def lane_words(views: Sequence[ExperimentView]) -> dict[str, str]:

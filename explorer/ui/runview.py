@@ -6,12 +6,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from explorer.blueprint import Blueprint
 from explorer.errors import SkipscopeError
 from explorer.names import title_of
-from explorer.runs.recorded import gates_of, gradients_of, lesions_of
+from explorer.runs.recorded import gates_of, gradients_of, lesions_of, notes
 from explorer.runs.service import RunService
-from explorer.runs.views import ExperimentView, LaneLive, LaneState, LiveView, MomentView
+from explorer.runs.views import ExperimentView, LaneLive, LiveView, MomentView
 from explorer.ui.phases import phase_words
 from explorer.ui.plans import plan_of
 from explorer.ui.state import PageState
@@ -50,22 +49,13 @@ def _lane_view(experiment: ExperimentView, index: int, lane: LaneLive) -> LaneVi
         source={"source": "run", "experiment": experiment.id, "lane": index},
         origin=f"step {at:,}" if len(steps) else STATUS_WORDS[experiment.status],
         progress=experiment.step / max(1, experiment.steps_total),
-        note=state.message or _of_its_past(plan, state),
+        note=" ".join(notes(plan, state.message, state.origin, state.deleted)) or None,
         curves=replace(lane.curves, name=name),
         gradients=gradients_of(plan, spec, lane.layers),
         gates=gates_of(plan, spec, lane.gates),
         lesions=lane.lesions.curve if lane.lesions else None,
         lesions_step=lane.lesions.step if lane.lesions else None,
     )
-
-
-def _of_its_past(plan: Blueprint, state: LaneState) -> str | None:
-    """What was done to a net while it trained."""
-    names = [unit.name for unit in plan.units]
-    gone = ", ".join(str(names.index(name) + 1) for name in state.deleted)
-    words = [state.origin] if state.origin else []
-    words += [f"Trains without block{'s' * (len(state.deleted) > 1)} {gone}."] if gone else []
-    return " ".join(words) or None
 
 
 def moment_views(live: LiveView, moment: MomentView) -> list[LaneView]:

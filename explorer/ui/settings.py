@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -178,15 +177,9 @@ CONTROLS: dict[Control, str] = {
 
 def share(state: PageState) -> None:
     """The link to this page, and to one for a class that leaves some of the controls out."""
-    st.markdown("**This page as a link**: nets, data, training, seed and deletions are in it.")
-    hidden = st.pills(
-        "Leave out, for a class that is to look at the rest",
-        list(CONTROLS),
-        selection_mode="multi",
-        key="share.hide",
-        format_func=lambda control: CONTROLS[control],
+    widgets.share_link(
+        "nets, data, training, seed and deletions",
+        "share.hide",
+        CONTROLS,
+        lambda hidden: to_query(replace(state, hide=hidden)),
     )
-    shared = replace(state, hide=tuple(control for control in CONTROLS if control in hidden))
-    address = (st.context.url or "").split("?")[0]
-    link = urlencode(to_query(shared), safe=",;=:")
-    st.code(f"{address}?{link}", language=None, wrap_lines=True)

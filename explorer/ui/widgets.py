@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlencode
 
 import streamlit as st
+
+Control = TypeVar("Control", bound=str)  # a page's names for what a link can leave out
 
 
 def select(
@@ -141,3 +144,30 @@ def drawer(label: str, key: str) -> Iterator[None]:
     """A popover whose content is there before it is opened: opening it asks the server nothing."""
     with st.popover(label, key=key):
         yield
+
+
+def share_link(
+    holds: str,
+    key: str,
+    controls: Mapping[Control, str],
+    query: Callable[[tuple[Control, ...]], dict[str, str]],
+) -> None:
+    """The link to a page, and to one for a class that leaves some of the controls out.
+
+    Args:
+        holds: What is in the link, in words.
+        controls: Those that can be left out, and what they are called.
+        query: The page's address without these.
+    """
+    st.markdown(f"**This page as a link**: {holds} are in it.")
+    chosen = st.pills(
+        "Leave out, for a class that is to look at the rest",
+        list(controls),
+        selection_mode="multi",
+        key=key,
+        format_func=lambda control: controls[control],
+    )
+    hidden = tuple(control for control in controls if control in chosen)
+    address = (st.context.url or "").split("?")[0]
+    link = urlencode(query(hidden), safe=",;=:|@")
+    st.code(f"{address}?{link}", language=None, wrap_lines=True)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.blueprint import Blueprint
 from explorer.charts import Theme, lesion_band_figure
 from explorer.results import LesionBand
 from explorer.ui.instruments import lesioning, lesions
@@ -88,10 +87,6 @@ def table(result: Result) -> list[Row]:
     ]
 
 
-def not_for(plan: Blueprint) -> str | None:
-    return lesions.not_for(plan)
-
-
 INSTRUMENT = Instrument(
     key="several",
     title="Delete several",
@@ -116,7 +111,7 @@ INSTRUMENT = Instrument(
     mode=lesioning.mode,
     chosen=lesioning.one_class(LesionBand),
     payload=payload,
-    not_for=not_for,
+    not_for=lesions.not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
     options=(
         Whole("k", "Most blocks deleted", 20, 1, 1000, help="Fewer where a net has fewer."),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from explorer.blueprint import Blueprint
 from explorer.charts import Theme, stage_figure
 from explorer.results import StageLesions
 from explorer.ui.instruments import lesioning, lesions
@@ -88,10 +87,6 @@ def table(result: Result) -> list[Row]:
     ]
 
 
-def not_for(plan: Blueprint) -> str | None:
-    return lesions.not_for(plan)
-
-
 INSTRUMENT = Instrument(
     key="stages",
     title="Delete stages",
@@ -115,7 +110,7 @@ INSTRUMENT = Instrument(
     mode=lesioning.mode,
     chosen=lesioning.one_class(StageLesions),
     payload=lesioning.payload,
-    not_for=not_for,
+    not_for=lesions.not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
     options=(lesioning.RECALIBRATE, lesioning.CLASS),
 )

@@ -126,18 +126,12 @@ def _nets(service: RunService, shown: Scene) -> None:
 
 def _share(look: Look) -> None:
     """The link to this page, and to one for a class that leaves some of the controls out."""
-    st.markdown("**This page as a link**: nets, images, instrument and seed are in it.")
-    hidden = st.pills(
-        "Leave out, for a class that is to look at the rest",
-        list(CONTROLS),
-        selection_mode="multi",
-        key="instruments.share",
-        format_func=lambda control: CONTROLS[control],
+    widgets.share_link(
+        "nets, images, instrument and seed",
+        "instruments.share",
+        CONTROLS,
+        lambda hidden: to_query(replace(look, hide=hidden)),
     )
-    shared = replace(look, hide=tuple(control for control in CONTROLS if control in hidden))
-    address = (st.context.url or "").split("?")[0]
-    link = urlencode(to_query(shared), safe=",;=:|@")
-    st.code(f"{address}?{link}", language=None, wrap_lines=True)
 
 
 def _net(service: RunService, shown: Scene, index: int, net: SourceNet) -> None:

@@ -15,9 +15,10 @@ import streamlit as st
 
 from explorer.errors import SkipscopeError
 from explorer.report.figures import part, titles
-from explorer.report.material import MOST_LANES, of_runs
+from explorer.report.material import of_runs
 from explorer.runs.service import RunService, get_service
 from explorer.runs.views import ExperimentView
+from explorer.specs import MAX_LANES
 from explorer.ui import look, widgets
 from explorer.ui.run_files import FILES
 from explorer.ui.run_list import (
@@ -257,8 +258,8 @@ def _together(service: RunService, choice: Choice, chosen: Sequence[ExperimentVi
             widgets.pills(
                 several, "runs.lanes", words, [lanes_text([x]) for x in lanes], _choose_lanes
             )
-            if choice.lanes is None and len(all_lanes(chosen)) > MOST_LANES:
-                _muted(f"The first {MOST_LANES} of {len(words)} nets are drawn.")
+            if choice.lanes is None and len(all_lanes(chosen)) > MAX_LANES:
+                _muted(f"The first {MAX_LANES} of {len(words)} nets are drawn.")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if lanes:
                 _look_inside(lanes)
@@ -277,9 +278,9 @@ def _together(service: RunService, choice: Choice, chosen: Sequence[ExperimentVi
 
 def _choose_lanes(values: Sequence[str]) -> None:
     picked = from_query({"lanes": ",".join(values)}).lanes or ()
-    if len(picked) > MOST_LANES:
+    if len(picked) > MAX_LANES:
         st.session_state[_PROBLEM] = (
-            f"At most {MOST_LANES} nets are told apart in one figure: leave one out first."
+            f"At most {MAX_LANES} nets are told apart in one figure: leave one out first."
         )
         return
     _update(lambda c: replace(c, lanes=picked))
