@@ -51,7 +51,7 @@ from explorer.results.lesions import of_class
 from explorer.runs.jobs import JOBS, Context, Shelf
 from explorer.runs.requests import parse_request
 from explorer.specs import DATASETS, DataSpec
-from explorer.ui.instruments import Lane, Present, instrument
+from explorer.ui.instruments import Asking, Lane, Present, instrument
 
 RESIDUAL = "resnet_v2_20;width=2"
 PLAIN = "plain_14;width=2"
@@ -441,6 +441,9 @@ def test_figures_say_n_and_take_any_number_of_nets(theme: Any, studies: list[Les
         assert len(two.data) == 2 * len(one.data)
         said = one.layout.yaxis.title.text + "".join(a.text for a in one.layout.annotations)
         assert "50 images" in said
+    places = list(charts.swap_figure([(0, "a", swaps)]).data[0].x)  # of the stage alone
+    assert places == list(range(swaps.first[0] + 1, swaps.second[-1] + 2))
+    assert len(places) < len(swaps.units)
     drawn = charts.lesion_band_figure([(0, "a", band)])
     line = drawn.data[-1]
     assert list(line.x) == [0, 1, 2, 3, 4]
@@ -657,6 +660,20 @@ def test_the_page_says_for_which_net_it_means_nothing(key: str, name: str, words
     said = instrument(key).not_for(blueprint(spec_of(name)))
     assert said is not None
     assert re.search(words, said)
+
+
+def test_the_page_swaps_within_one_stage() -> None:
+    one, plan = instrument("swap"), blueprint(spec_of(RESIDUAL))
+    stage = one.option("stage")
+    both = Present((plan, blueprint(spec_of("resnet_v2_56"))))
+    assert list(stage.choices(both)) == ["all", "1", "2", "3"]  # type: ignore[attr-defined]
+    assert list(stage.choices(Present())) == ["all"]  # type: ignore[attr-defined]
+    for text, asked in (("all", None), ("2", 1)):
+        shown = {"stage": stage.read(text, both), "recalibrate": False, "class": "all"}
+        asking = Asking(0, {"source": "shipped"}, DataSpec(), None, 7, shown, plan)
+        assert one.payload(asking)["stage"] == asked
+    with pytest.raises(SkipscopeError, match="one of all, 1, 2, 3, not '4'"):
+        stage.read("4", both)
 
 
 def test_counts_are_shares(digits: Dataset) -> None:

@@ -130,7 +130,8 @@ def swap_figure(
 ) -> go.Figure:
     """A panel a net: accuracy after blocks ``row`` and ``column`` have changed places.
 
-    The diagonal is the intact net; empty are pairs of different shape.
+    The diagonal is the intact net; empty are pairs of different shape. A panel goes from the first
+    to the last block that changes places: where one stage was asked for, it is that stage.
     """
     lanes = list(lanes)
     figure = panels(
@@ -141,9 +142,10 @@ def swap_figure(
         row_height=340,
     )
     for row, (_, name, swaps) in enumerate(lanes, start=1):
-        table = swaps.matrix()
+        first, last = min(swaps.first), max(swaps.second)
+        table = swaps.matrix()[first : last + 1, first : last + 1]
         bounds = intervals(np.nan_to_num(table), swaps.n_images) * 100
-        places = np.arange(1, len(swaps.units) + 1)
+        places = np.arange(first + 1, last + 2)
         figure.add_heatmap(
             z=table * 100,
             x=places,
@@ -164,8 +166,8 @@ def swap_figure(
             row=row,
             col=1,
         )
-        axes = {"range": [places[-1] + 0.5, 0.5], "constrain": "domain"}
-        figure.update_yaxes(axes, row=row, col=1)
+        figure.update_yaxes(range=[last + 1.5, first + 0.5], constrain="domain", row=row, col=1)
+        figure.update_xaxes(range=[first + 0.5, last + 1.5], row=row, col=1)
     return figure
 
 

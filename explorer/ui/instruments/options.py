@@ -56,8 +56,9 @@ class Choice:
     """One of a few values.
 
     Attributes:
-        values: Words by value; the first is the default.
+        values: Words by value.
         when: Whether it means something, given the others.
+        default: None takes the first.
     """
 
     name: str
@@ -65,12 +66,13 @@ class Choice:
     values: Mapping[str, str]
     help: str | None = None
     when: Callable[[Options], bool] = always
+    default: str | None = None
 
     def choices(self, present: Present) -> Mapping[str, str]:
         return self.values
 
     def usual(self, present: Present) -> Any:
-        return next(iter(self.choices(present)), "")
+        return next(iter(self.choices(present)), "") if self.default is None else self.default
 
     def read(self, text: str, present: Present) -> Any:
         values = self.choices(present)

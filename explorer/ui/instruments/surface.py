@@ -123,7 +123,8 @@ INSTRUMENT = Instrument(
         Choice(
             "points",
             "Points a side",
-            {"17": "17", "9": "9", "33": "33", "51": "51, as in the paper"},
+            {"9": "9", "17": "17", "33": "33", "51": "51, as in the paper"},
+            default="17",
         ),
         Number("span", "Out to ±", 1.0, 0.05, 10.0, 0.25, help="In lengths of the weights."),
         Choice(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,22 @@ from explorer.charts import Theme, swap_figure
 from explorer.results import SwapLesions
 from explorer.ui.instruments import lesioning, shuffled
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
-from explorer.ui.instruments.options import Options
+from explorer.ui.instruments.options import Choice, Options, Present
 from explorer.ui.instruments.words import count, percent
+
+
+@dataclass(frozen=True)
+class StagePick(Choice):
+    """One stage, from 1, that every net here has; or all of them."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def choices(self, present: Present) -> Mapping[str, str]:
+        stages = min((len(plan.stage_names) for plan in present.plans), default=1)
+        return {"all": "all", **{str(i): str(i) for i in range(1, stages + 1) if stages > 1}}
+
+
+STAGE = StagePick("stage", "Stage", help="Blocks of one stage alone: larger squares, sooner done.")
 
 
 def _swaps(lane: Lane) -> SwapLesions:
@@ -22,7 +37,8 @@ def _swaps(lane: Lane) -> SwapLesions:
 
 
 def payload(asking: Asking) -> dict[str, Any]:
-    return {**lesioning.payload(asking), "stage": None}
+    stage = asking.options["stage"]
+    return {**lesioning.payload(asking), "stage": None if stage == "all" else int(stage) - 1}
 
 
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
@@ -107,5 +123,5 @@ INSTRUMENT = Instrument(
     payload=payload,
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
-    options=(lesioning.RECALIBRATE, lesioning.CLASS),
+    options=(STAGE, lesioning.RECALIBRATE, lesioning.CLASS),
 )
