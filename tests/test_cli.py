@@ -352,7 +352,7 @@ def test_ctrl_c_saves_and_the_resumed_curve_is_the_same(
         (["train", "--resume", "nowhere"], "no checkpoint"),
         (["train", "plain_8", "--resume", "nowhere"], "alone"),
         (["publish", "--only", "digits_plain"], "did you mean 'digits_plain_56'?"),
-        (["bench", "speed"], "choose forward, lesions, paths, training, app or crowd, not 'speed'"),
+        (["bench", "speed"], "choose forward, lesions, paths, norms, training, .* not 'speed'"),
         (["app", "--port", "99999"], "a port from 1 to 65535"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
@@ -433,7 +433,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 # ------------------------------------------------------------------------------ bench and app
 
 
-@pytest.mark.parametrize("what", ["lesions", "forward", "training"])
+@pytest.mark.parametrize("what", ["lesions", "norms", "forward", "training"])
 def test_bench_rows_carry_their_conditions(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--net", RESIDUAL, "--size", "8", "--images", "4", "--repeats", "2", "--steps", "2"]
     result = json_of(capsys, "bench", what, *options, "--threads", "1", "--json")
@@ -447,6 +447,9 @@ def test_bench_rows_carry_their_conditions(what: str, capsys: pytest.CaptureFixt
         assert set(row["versions"]) == {"python", "torch", "skipscope"}
         if what == "lesions":
             assert row["agreement"] > 0.9
+        if what == "norms":
+            assert row["step_s"] > 0
+            assert row["share"] > -1
     code, out, err = run(capsys, "bench", what, *options)
     assert (code, err) == (0, "")
     assert "ratio" in out

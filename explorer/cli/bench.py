@@ -63,6 +63,7 @@ def _net(args: argparse.Namespace) -> dict[str, Any]:
     else:
         from explorer.bench.forward import bench_forward
         from explorer.bench.lesions import bench_lesions
+        from explorer.bench.norms import bench_norms
         from explorer.bench.paths import bench_paths
 
         if spec is not None:
@@ -75,6 +76,8 @@ def _net(args: argparse.Namespace) -> dict[str, Any]:
             result = bench_lesions(net, **given)
         elif args.what == "paths":
             result = bench_paths(net, **given)
+        elif args.what == "norms":
+            result = bench_norms(net, **given)
         else:
             note = None if args.json else text.note
             result = bench_forward(net, **given, burn_in=args.burn_in, note=note)

@@ -940,12 +940,13 @@ def _publish_and_bench(command: Command) -> None:
     bench = command(
         "bench",
         "explorer.cli.bench:run_bench",
-        "measure the speed of forward passes, lesions, paths, training, or the app",
+        "measure the speed of forward passes, lesions, paths, gradient norms, training, or the app",
         "forward: seconds a batch, fp32 as it is against channels_last and bfloat16; ImageNet's\n"
         "nets also against torchvision's and timm's.\n"
         "lesions: all single deletions on the program engine against one full forward pass for\n"
         "each.\n"
         "paths: the gradient of all path lengths, in forward and backward passes of training.\n"
+        "norms: gradient norms by layer and unit, as a share of a training step.\n"
         "training: steps of the loop against DataLoader, PIL and float32; `--net papers` takes\n"
         "the papers' nets at two sizes, and with commas fully connected lanes train together.\n"
         "app: the server and a real Chromium (needs the `test` extra).\n"
@@ -954,6 +955,7 @@ def _publish_and_bench(command: Command) -> None:
         """\
   skipscope bench lesions --net resnet_v2_110 --size 32 --images 64
   skipscope bench paths --net resnet_v2_110 --size 32 --images 32
+  skipscope bench norms --net resnet_v2_56 --size 32 --images 128
   skipscope bench forward --net resnet_v1_20 --size 32 --images 128 --repeats 5 --json
   skipscope bench forward --net imagenet_resnet_v2_152 --images 32 --burn-in 10 --repeats 100
   skipscope bench training --net resnet_v2_20 --images 128 --steps 10
@@ -963,7 +965,7 @@ def _publish_and_bench(command: Command) -> None:
     bench.add_argument(
         "what",
         metavar="WHAT",
-        type=_one_of("forward", "lesions", "paths", "training", "app", "crowd"),
+        type=_one_of("forward", "lesions", "paths", "norms", "training", "app", "crowd"),
         help="which",
     )
     bench.add_argument("--net", default="resnet_v2_110", help=_NAME)
