@@ -10,6 +10,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from explorer.blueprint import blueprint
@@ -21,8 +22,9 @@ from explorer.report.figures import part, titles
 from explorer.report.material import LaneTold, of_folder
 from explorer.report.page import report_html
 from explorer.report.tables import COLUMNS, csv_text, json_text
-from explorer.results import Record
+from explorer.results import LesionCurve, Record
 from explorer.runs.recorded import places
+from explorer.runs.store import ResultRow, Store
 from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -170,3 +172,48 @@ def test_the_command_line_writes_the_report(
     assert "there is no folder" in capsys.readouterr().err
     assert main(["report", str(tmp_path)]) == 2
     assert "is not the folder of a training" in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "nothing")]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+
+
+def test_the_command_line_reports_runs_of_the_app_while_it_is_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKIPSCOPE_HOME", str(tmp_path / "home"))
+    assert main(["report", "abc"]) == 2
+    assert "No runs are stored" in capsys.readouterr().err
+    store = Store(tmp_path / "home")  # held open, as the app holds it
+    try:
+        ids = [store.create(name, SPEC.model_dump_json(), 4) for name in ("a pair", "two")]
+        for run in ids:
+            store.append(run, recorded())
+            store.update(run, "running")
+        curve = LesionCurve("x", "digits", 60, 0.5, ("stages.0.units.0",), np.array([0.25]))
+        store.add_result(ResultRow(ids[0], 0, "lesions", 9, {**curve.to_json(), "step": 9}))
+
+        assert main(["report", f"{ids[0]}.1", "--json"]) == 0
+        [told] = json.loads(capsys.readouterr().out)["runs"]
+        assert (told["name"], told["status"], told["step"]) == ("a pair", "running", 4)
+        assert [value["lane"] for value in told["lanes"]] == [1]
+        assert [Record.from_json(r) for r in told["records"]] == [
+            record for record in recorded() if record.lane == 1
+        ]
+        assert main(["report", ids[0], f"{ids[1]}.0", f"{ids[0]}.0", "--json"]) == 0
+        one, two = json.loads(capsys.readouterr().out)["runs"]
+        assert [[x["lane"] for x in run["lanes"]] for run in (one, two)] == [[0, 1], [0]]
+        assert one["lanes"][0]["lesions"]["step"] == 9  # newer than what the training recorded
+        out = tmp_path / "x.html"
+        assert main(["report", ids[0], "--html", str(out)]) == 0
+        assert len(figures_of(out.read_text("utf-8"))) == 9
+        capsys.readouterr()
+
+        assert main(["report", *ids, f"{ids[1]}.7"]) == 2
+        assert "not 5: choose fewer" in capsys.readouterr().err
+        assert main(["report", f"{ids[1]}.7"]) == 2
+        assert "There is no lane 7: this training has 2" in capsys.readouterr().err
+        assert main(["report", "abc"]) == 2
+        assert f"There is no stored run 'abc': the newest are {ids[1]} (two)" in (
+            capsys.readouterr().err
+        )
+    finally:
+        store.close()

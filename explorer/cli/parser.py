@@ -198,12 +198,12 @@ def _train(command: Command) -> None:
     train.add_argument("nets", nargs="*", metavar="NAME", help=_NAME)
     _choices_of_data(train, "what to train on (default digits)")
     _choices_of_recipe(train)
-    train.set_defaults(recipe="one_cycle")
     _seed(train, "of the weights and the order of the images")
     train.add_argument(
-        "--seeds", type=_whole, default=1, metavar="N", help="N seeds from that one on (default 1)"
+        "--seeds", type=_whole, metavar="N", help="N seeds from that one on (default 1)"
     )
     _device(train)
+    train.set_defaults(seed=None, device=None)  # so that --resume knows what was given
     train.add_argument("--out", type=Path, metavar="FOLDER", help="keep everything there")
     train.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a kept training")
     train.add_argument(
@@ -885,19 +885,26 @@ def _report(command: Command) -> None:
     report = command(
         "report",
         "explorer.cli.report:run_report",
-        "write what a training was and did as one HTML file",
+        "write what trainings were and did as one HTML file",
         "Curves, gradients by layer over time, gates, lesion curves, settings, what differs\n"
         "between the lanes, and the conditions, with interactive figures and their tables.\n"
-        "The file opens without a network. The Runs page of\n"
-        "`skipscope app` writes the same of its runs.",
+        "The file opens without a network. A run of the app is named by its id, which the Runs\n"
+        "page shows; it can be read while the app trains. At most four lanes in all.",
         """\
   skipscope report runs/pair --html pair.html            of `train plain_20 … --out runs/pair`
+  skipscope report 7mnq3xk2pabc                          of a run that was trained in the app
+  skipscope report 7mnq3xk2pabc.1 runs/pair              its second lane beside others
   skipscope report runs/pair --csv > pair.csv            every recorded number, one a row
   skipscope report runs/pair --json > pair.json""",
     )
-    report.add_argument("folder", help="of a training: what `train --out` wrote")
+    report.add_argument(
+        "trainings",
+        nargs="+",
+        metavar="TRAINING",
+        help="a folder that `train --out` wrote, or a stored run: ID, or ID.LANE (from 0)",
+    )
     how = report.add_mutually_exclusive_group()
-    how.add_argument("--html", type=Path, metavar="FILE", help="default: the folder's name .html")
+    how.add_argument("--html", type=Path, metavar="FILE", help="default: the training's name .html")
     how.add_argument("--csv", action="store_true", help="everything recorded as CSV on stdout")
     how.add_argument("--json", action="store_true", help="everything as one JSON document")
 

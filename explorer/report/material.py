@@ -22,10 +22,11 @@ from explorer.results import (
     TrainingCurves,
 )
 from explorer.results.history import RECORDED, Quantity
-from explorer.runs.history import LaneHistory, training_curves
+from explorer.runs.history import LaneHistory, power_of_two, training_curves
 from explorer.runs.layers import layer_history
 from explorer.runs.recorded import gates_of, gradients_of, lesions_of, notes
 from explorer.runs.service import RunService
+from explorer.runs.stored import StoredRun
 from explorer.specs import MAX_LANES, ExperimentSpec
 
 POINTS = 1000  # of a curve
@@ -125,62 +126,121 @@ def of_runs(service: RunService, lanes: Sequence[tuple[str, int]]) -> list[LaneT
             (state.message, state.origin, state.deleted),
         )
         measured = shown.lesions
-        if measured is not None and (one.lesions_step is None or measured.step >= one.lesions_step):
-            one = replace(one, lesions=measured.curve, lesions_step=measured.step)
+        one = _with_lesions(one, None if measured is None else (measured.step, measured.curve))
         told.append(one)
     return _told_apart(told)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A training with everything recorded of it.
+
+    Attributes:
+        lesions: By lane, a lesion curve measured beside the training, with its weights' step.
+    """
+
+    training: Training
+    records: Sequence[Record]
+    lesions: Mapping[int, tuple[int, LesionCurve]] = field(default_factory=dict)
 
 
 def of_folder(
     name: str, spec: ExperimentSpec, records: Sequence[Record], lanes: Sequence[int] | None = None
 ) -> list[LaneTold]:
     """Lanes of a training that was not stored but written to a folder; None takes them all."""
+    one = folder_recorded(name, spec, records)
+    chosen = range(len(spec.lanes)) if lanes is None else lanes
+    return of_recorded([(one, lane) for lane in chosen])
+
+
+def folder_recorded(name: str, spec: ExperimentSpec, records: Sequence[Record]) -> Recorded:
+    """What `skipscope train --out` left in a folder."""
     path = Path(name).expanduser()
-    step = max((r.step + (r.kind == "step") for r in records), default=0)
     training = Training(
         id=path.name,
         name=path.resolve().name,
         note="",
         spec=spec,
         status="",
-        step=step,
+        step=max((r.step + (r.kind == "step") for r in records), default=0),
         steps_total=spec.training.steps,
         device=None,
         created=None,
     )
+    return Recorded(training, records)
+
+
+def stored_recorded(run: StoredRun) -> Recorded:
+    """A run that the app stored, read from its file."""
+    row = run.row
+    training = Training(
+        id=row.id,
+        name=row.name,
+        note=row.note,
+        spec=run.spec,
+        status=row.status,
+        step=row.step,
+        steps_total=row.steps_total,
+        device=row.device,
+        created=row.created,
+    )
+    return Recorded(training, run.records, run.lesions)
+
+
+def of_recorded(lanes: Sequence[tuple[Recorded, int]]) -> list[LaneTold]:
+    """Lanes of any trainings, as (training, lane), in the order given.
+
+    Raises:
+        RunError: There is no such lane, or there are too many.
+    """
+    _few(lanes)
     told = []
-    chosen = range(len(spec.lanes)) if lanes is None else lanes
-    _few(chosen)
-    for index, lane in enumerate(chosen):
+    for index, (one, lane) in enumerate(lanes):
+        spec = one.training.spec
         if not 0 <= lane < len(spec.lanes):
             raise RunError(
                 f"There is no lane {lane}: this training has {len(spec.lanes)}, counted from 0."
             )
         history = LaneHistory()
         by_kind: dict[str, list[Record]] = defaultdict(list)
-        for record in records:
+        for record in one.records:
             if record.lane == lane:
                 history.add(record)
                 by_kind[record.kind].append(record)
         latest = history.latest
         lost = latest.get("diverged") or latest.get("failed") or latest.get("reached")
         origin, deleted = latest.get("forked"), latest.get("deleted")
-        told.append(
-            _lane(
-                index,
-                training,
-                lane,
-                training_curves("", history, POINTS),
-                latest,
-                by_kind.__getitem__,
-                (
-                    None if lost is None else str(lost.values["message"]),
-                    None if origin is None else str(origin.values["message"]),
-                    () if deleted is None else tuple(deleted.values["units"]),
-                ),
-            )
+        drawn = _lane(
+            index,
+            one.training,
+            lane,
+            training_curves("", history, POINTS),
+            latest,
+            lambda kind, of=by_kind: _thinned(of[kind]),  # type: ignore[misc]
+            (
+                None if lost is None else str(lost.values["message"]),
+                None if origin is None else str(origin.values["message"]),
+                () if deleted is None else tuple(deleted.values["units"]),
+            ),
         )
+        told.append(_with_lesions(drawn, one.lesions.get(lane)))
     return _told_apart(told)
+
+
+def _thinned(records: Sequence[Record]) -> list[Record]:
+    """Every 2ᵏ-th and the last, at most ``MOMENTS``."""
+    chosen = list(records[:: power_of_two(len(records), MOMENTS - 1)])
+    return chosen if not records or chosen[-1] is records[-1] else [*chosen, records[-1]]
+
+
+def _with_lesions(lane: LaneTold, measured: tuple[int, LesionCurve] | None) -> LaneTold:
+    """The lane with the curve measured beside its training, where that is not the older one."""
+    if measured is None:
+        return lane
+    step, curve = measured
+    if lane.lesions_step is not None and step < lane.lesions_step:
+        return lane
+    return replace(lane, lesions=curve, lesions_step=step)
 
 
 def begun(training: Training) -> str | None:
