@@ -293,3 +293,14 @@ def test_the_timing_page_starts_and_refuses() -> None:
     assert not test.exception
     result = test.session_state["timing.job"].wait(120)
     assert result["multiply_adds"] == 1_814_073_344
+    asked = {"net": "torchvision_resnet18", "images": "1", "steps": "3"}
+    told = {key: [value] for key, value in asked.items()}
+    assert {k: v if isinstance(v, list) else [v] for k, v in test.query_params.items()} == told
+    again = AppTest.from_string("from explorer.ui.screens import timing\ntiming.page()\n")
+    again.query_params.update({**asked, "fast": "1", "burn_in": "many"})
+    again.run()
+    assert again.selectbox[0].value == "torchvision_resnet18"
+    assert [box.value for box in again.number_input] == [1, 3, 10]
+    assert again.toggle[0].value
+    said = again.warning[0].value.replace("\\", "")
+    assert "whole number between 0 and 1,000, not 'many'" in said

@@ -1,7 +1,12 @@
-"""Timing: how long a forward pass takes, line by line as it runs."""
+"""Timing: how long a forward pass takes, line by line as it runs.
+
+The address holds what is chosen: ``?net=resnet_v2_56&images=64&steps=50&burn_in=5&fast=1``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import streamlit as st
@@ -17,46 +22,105 @@ from explorer.ui.shown import offered
 DEFAULT = "resnet_v2_56"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is timed, as the form and the address say it."""
+
+    net: str = DEFAULT
+    images: int = 32
+    steps: int = 100
+    burn_in: int = 10
+    fast: bool = False
+
+
+RANGES = {"images": (1, 1024), "steps": (1, 10_000), "burn_in": (0, 1000)}
+
+
 def page() -> None:
-    """The form, and the timing that this visitor started last."""
+    """The form, as the address has it, and the timing that this visitor started last."""
     st.title("How long does a forward pass take?")
     st.html(
         '<p class="sk-lead">Random images through a fresh net in eval mode, on the machine that '
         "runs the app. Nothing else should compute meanwhile: pause what trains.</p>"
     )
+    _fill()
     with st.form("timing.form"), st.container(horizontal=True, vertical_alignment="bottom"):
         token = st.selectbox(
             "Net",
-            offered(),
-            index=offered().index(DEFAULT),
+            list(dict.fromkeys([*offered(), st.session_state["timing.net"]])),
+            key="timing.net",
             accept_new_options=True,
             help="A name or token; or another library's net: torchvision_resnet50.",
         )
-        images = st.number_input("Images a batch", 1, 1024, 32)
-        steps = st.number_input("Timed steps", 1, 10_000, 100)
-        burn_in = st.number_input("Burn-in steps", 0, 1000, 10)
-        fast = st.toggle(
-            "Made fast",
-            help="Norms folded, channels_last, bfloat16 where it pays; else as it stands.",
+        chosen = Asked(
+            net=str(token),
+            images=st.number_input("Images a batch", *RANGES["images"], key="timing.images"),
+            steps=st.number_input("Timed steps", *RANGES["steps"], key="timing.steps"),
+            burn_in=st.number_input("Burn-in steps", *RANGES["burn_in"], key="timing.burn_in"),
+            fast=st.toggle(
+                "Made fast",
+                key="timing.fast",
+                help="Norms folded, channels_last, bfloat16 where it pays; else as it stands.",
+            ),
         )
         started = st.form_submit_button("Start", type="primary")
     if started:
-        _start(str(token), int(images), int(steps), int(burn_in), fast)
+        st.query_params.from_dict(to_query(chosen))
+        _start(chosen)
     if "timing.job" in st.session_state:
         _follow()
 
 
-def _start(token: str, images: int, steps: int, burn_in: int, fast: bool) -> None:
+def _fill() -> None:
+    """Writes what the address asks for into the form, when the page is opened."""
+    if "timing.net" in st.session_state:
+        return
+    asked, problems = from_query(st.query_params.to_dict())
+    st.session_state.update({f"timing.{key}": value for key, value in asdict(asked).items()})
+    for sentence in problems:
+        warn(sentence)
+
+
+def to_query(asked: Asked) -> dict[str, str]:
+    """The address; what is as usual is left out, but never the net."""
+    usual = asdict(Asked())
+    query = {
+        key: str(int(value) if isinstance(value, bool) else value)
+        for key, value in asdict(asked).items()
+        if value != usual[key]
+    }
+    return {"net": asked.net, **query}
+
+
+def from_query(query: Mapping[str, str]) -> tuple[Asked, list[str]]:
+    """What a link asks for, and one sentence for each thing it could not use."""
+    found: dict[str, Any] = {}
+    problems = []
+    for key, (least, most) in RANGES.items():
+        text = query.get(key)
+        if text is None:
+            continue
+        if text.isdecimal() and least <= int(text[:9]) <= most:
+            found[key] = int(text)
+        else:
+            problems.append(
+                f"The link's {key!r} was left out: it must be a whole number between {least} and "
+                f"{most:,}, not {text[:40]!r}."
+            )
+    return Asked(net=query.get("net") or DEFAULT, fast=query.get("fast") == "1", **found), problems
+
+
+def _start(asked: Asked) -> None:
     before = st.session_state.pop("timing.job", None)
     if before is not None:
         before.cancel()
     try:
         payload = {
-            **_net(token),
-            "images": images,
-            "steps": steps,
-            "burn_in": burn_in,
-            "fast": fast,
+            **_net(asked.net),
+            "images": asked.images,
+            "steps": asked.steps,
+            "burn_in": asked.burn_in,
+            "fast": asked.fast,
         }
         st.session_state["timing.job"] = get_service().submit("timing", payload)
     except SkipscopeError as error:
