@@ -103,6 +103,46 @@ def test_a_run_is_deleted_and_brought_back(browser: Any, server: Server, runs: l
     page.close()
 
 
+def test_words_typed_while_the_server_is_away_are_stored_later(
+    browser: Any, server: Server, runs: list[str]
+) -> None:
+    page = browser.new_page()
+    away = False
+
+    def between(socket: Any) -> None:
+        there = socket.connect_to_server()
+        socket.on_message(lambda message: None if away else there.send(message))
+
+    page.route_web_socket("**/_stcore/stream", between)
+    page.goto(f"{server.url}/runs?run={runs[1]}")
+    said = page.locator(".sk-text:has(textarea) + .sk-status")
+    page.get_by_label("Name").fill("")
+    page.get_by_label("Name").blur()
+    page.get_by_text("name cannot be empty").wait_for()
+    page.get_by_label("Name").fill("one\u2009of two")
+    page.get_by_label("Name").press("Enter")
+    page.get_by_role("heading", name="one of two").wait_for()
+    away = True
+    page.get_by_label("Note").fill("not to be lost")
+    page.get_by_label("Note").blur()
+    page.get_by_text("Not stored yet").wait_for()
+    page.unroute_all()
+    away = False
+    page.reload()
+    said.get_by_text("Stored.").wait_for()
+    assert page.get_by_label("Note").input_value() == "not to be lost"
+    page.reload()
+    page.wait_for_function("() => document.querySelector('textarea')?.value === 'not to be lost'")
+    assert not page.evaluate("() => Object.keys(localStorage).some((k) => /text/.test(k))")
+    page.get_by_label("Note").fill("")
+    page.get_by_label("Note").blur()
+    said.get_by_text("Stored.").wait_for()
+    page.get_by_label("Name").fill("another pair")
+    page.get_by_label("Name").press("Enter")
+    page.get_by_role("heading", name="another pair").wait_for()
+    page.close()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_violation(
     browser: Any, server: Server, runs: list[str], theme: str, tmp_path: Path

@@ -20,6 +20,7 @@ import explorer
 from explorer.runs.protocol import snapshot_path
 from explorer.runs.service import RunService, get_service
 from explorer.runs.store import Store
+from explorer.ui.kept_text import take
 from explorer.ui.run_list import from_query, to_query
 from explorer.ui.server import routes
 
@@ -91,23 +92,26 @@ def test_all_runs_are_listed_and_searched(service: RunService) -> None:
     assert not test.exception
 
 
-def test_a_run_is_named_and_noted_and_keeps_both(runs: list[str], service: RunService) -> None:
+def test_a_run_is_kept(runs: list[str], service: RunService) -> None:
     test = open_page(run=runs[0])
-    test.text_input(key=f"runs.name.{runs[0]}").set_value("the plain one fails").run()
-    note = "lower rate?\n**not bold** <b>"
-    test.text_area(key=f"runs.note.{runs[0]}").set_value(note).run()
-    view = service.experiment(runs[0])
-    assert (view.name, view.note) == ("the plain one fails", note)
-    again = open_page(run=runs[0])
-    assert again.text_area(key=f"runs.note.{runs[0]}").value == note
-    test.text_input(key=f"runs.name.{runs[0]}").set_value("  ").run()
-    assert "cannot be empty" in test.warning[0].value
     test.toggle(key=f"runs.keep.{runs[0]}").set_value(True).run()
     assert service.experiment(runs[0]).kept
     assert "finished, kept" in list(test.dataframe[0].value["status"])
-    service.rename(runs[0], "a pair")
-    service.annotate(runs[0], "")
     service.control(runs[0], "keep", 0)
+
+
+def test_words_are_stored_or_refused_and_the_browser_is_told_which(
+    runs: list[str], service: RunService
+) -> None:
+    note = "lower rate?\n**not bold** <b>"
+    answer = take({"text": note, "at": 5}, lambda words: service.annotate(runs[0], words))
+    assert answer == {"answered": 5, "refused": None}
+    assert service.experiment(runs[0]).note == note
+    service.annotate(runs[0], "")
+    answer = take({"text": "  ", "at": 6}, lambda words: service.rename(runs[0], words))
+    assert answer["answered"] == 6
+    assert "cannot be empty" in answer["refused"]
+    assert service.experiment(runs[0]).name == "a pair"
 
 
 def test_deleting_can_be_undone_at_once_and_later(runs: list[str], service: RunService) -> None:
@@ -134,7 +138,7 @@ def test_deleting_can_be_undone_at_once_and_later(runs: list[str], service: RunS
 def test_a_run_deleted_in_another_tab_is_a_sentence(runs: list[str], service: RunService) -> None:
     test = open_page(run=runs[0])
     service.delete(runs[0])
-    test.text_area(key=f"runs.note.{runs[0]}").set_value("too late").run()
+    test.run()
     assert not test.exception
     assert any("it was deleted" in warning.value for warning in test.warning)
     assert len(test.dataframe[0].value) == 2

@@ -32,6 +32,7 @@ _SERVED = {
     "skipscope.js": (ASSETS / "skipscope.js", "text/javascript"),
     "cover.js": (ASSETS / "cover.js", "text/javascript"),
     "instruments.js": (ASSETS / "instruments.js", "text/javascript"),
+    "kept_text.js": (ASSETS / "kept_text.js", "text/javascript"),
     "plotly.min.js": (_PLOTLY, "text/javascript"),
 }
 

@@ -16,10 +16,11 @@ import streamlit as st
 from explorer.errors import SkipscopeError
 from explorer.report.figures import part, titles
 from explorer.report.material import of_runs
-from explorer.runs.service import RunService, get_service
+from explorer.runs.service import LONGEST_NOTE, RunService, get_service
 from explorer.runs.views import ExperimentView
 from explorer.specs import MAX_LANES
 from explorer.ui import look, widgets
+from explorer.ui.kept_text import kept_text
 from explorer.ui.run_files import FILES
 from explorer.ui.run_list import (
     Choice,
@@ -45,6 +46,7 @@ from explorer.ui.style import theme
 REFRESH_SECONDS = 3.0  # of what is shown of a run that trains
 _DELETED = "runs.deleted"  # ids that this visitor deleted last
 _PROBLEM = "runs.problem"
+LONGEST_NAME = 200  # characters
 _PLOT = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg", "filename": "skipscope"},
@@ -186,21 +188,23 @@ def _one(service: RunService, run: ExperimentView) -> None:
         _status(service, run)
         _do(service, run)
         left, right = st.columns([2, 3], gap="medium")
-        name, note = f"runs.name.{run.id}", f"runs.note.{run.id}"
-        st.session_state[name], st.session_state[note] = run.name, run.note
         with left:
-            st.text_input(
+            kept_text(
                 "Name",
-                key=name,
-                on_change=lambda: _try(service.rename, run.id, st.session_state[name]),
+                run.name,
+                lambda words: service.rename(run.id, words),
+                name=f"name of {run.id}",
+                longest=LONGEST_NAME,
             )
         with right:
-            st.text_area(
+            kept_text(
                 "Note",
-                key=note,
-                height=90,
+                run.note,
+                lambda words: service.annotate(run.id, words),
+                name=f"note of {run.id}",
+                longest=LONGEST_NOTE,
+                lines=True,
                 placeholder="What you tried, and what you saw.",
-                on_change=lambda: _try(service.annotate, run.id, st.session_state[note]),
             )
 
 
