@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import itertools
-import json
 import os
 import threading
 import time
@@ -19,9 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from explorer.blueprint import blueprint
-from explorer.data.catalog import data_info
-from explorer.errors import DataError, RunError, SkipscopeError
-from explorer.external import check_name
+from explorer.errors import RunError, SkipscopeError
 from explorer.names import title_of, token_of
 from explorer.results import LayerHistory, Record
 from explorer.results.history import RECORDED, Quantity
@@ -29,7 +26,7 @@ from explorer.runs import steering
 from explorer.runs.desk import Job, JobDesk, JobHandle
 from explorer.runs.history import LaneHistory
 from explorer.runs.layers import layer_history
-from explorer.runs.pictures import is_picture, keep_picture, picture_path
+from explorer.runs.pictures import keep_picture
 from explorer.runs.process import WorkerOptions, WorkerProcess
 from explorer.runs.protocol import (
     Message,
@@ -41,34 +38,19 @@ from explorer.runs.protocol import (
 from explorer.runs.requests import (
     PRIORITIES,
     AttributionRequest,
-    BlueprintRequest,
-    CodeRequest,
-    ExternalSource,
-    FileSource,
-    FreshNetsRequest,
-    FreshSource,
     JobKind,
-    OneImage,
-    OneNet,
-    PredictRequest,
-    PrepareDataRequest,
     Priority,
     Request,
-    RunSource,
-    ShatteringRequest,
-    ShippedSource,
-    Source,
-    TimingRequest,
     parse_request,
 )
+from explorer.runs.resolve import Resolver
 from explorer.runs.run import Lesions, Run, experiment_view, lesion_state, live_view
 from explorer.runs.store import Status, Store, default_home, updates_done
 from explorer.runs.sweep_desk import SweepDesk
-from explorer.runs.uploads import is_upload, keep_upload, upload_path
+from explorer.runs.uploads import keep_upload
 from explorer.runs.views import ExperimentView, LaneMoment, LiveView, MomentView, PhaseState
 from explorer.runs.watching import Watcher
-from explorer.shipped import shipped, shipped_path
-from explorer.specs import DataSpec, ExperimentSpec, NetSpec, parse
+from explorer.specs import ExperimentSpec, NetSpec, parse
 
 Action = Literal[
     "play", "pause", "step", "slow", "stop", "learning_rate", "resume", "keep", "save_weights"
@@ -124,6 +106,7 @@ class RunService:
             lambda on_event, on_end: WorkerProcess(self.home, measuring, on_event, on_end),
             instrument_workers,
         )
+        self._resolver = Resolver(self.home, self._spec_of, self.weights_file)
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._versions = itertools.count(1)
@@ -881,97 +864,18 @@ class RunService:
         priority: Priority,
         listener: Callable[[Job], None] | None = None,
     ) -> JobHandle:
-        payload = request.model_dump(mode="json")
-        data = None
-        if not isinstance(
-            request, (TimingRequest, CodeRequest, BlueprintRequest, ShatteringRequest)
-        ):
-            data = self._data_of(request)
-            payload["data"] = data.model_dump(mode="json")
-        stamps: list[list[int] | None] = []
-        resolved = []
-        for source in request.sources:
-            value = self._resolve(source, data)
-            resolved.append(value)
-            path = Path(value["path"]) if "path" in value else None
-            stamps.append(_stamp(path) if path is not None else None)
-        if isinstance(request, (OneImage, PredictRequest)) and request.image_path is not None:
-            path = self._picture(request.image_path)
-            payload["image_path"] = str(path)
-            stamps.append(_stamp(path))
-        if isinstance(request, PredictRequest):
-            payload["nets"] = resolved
-        elif resolved:
-            payload["net"] = resolved[0]
-        key = json.dumps([kind, payload, stamps], sort_keys=True)
+        question = self._resolver.question(kind, request)
         return self._desk.submit(
-            key,
-            {"kind": kind, "payload": payload},
+            question.key,
+            question.message,
             priority=priority,
-            remember=not isinstance(request, (PrepareDataRequest, TimingRequest))
-            and (data is None or data.name != "folder"),
+            remember=question.remember,
             listener=listener,
         )
 
-    def _resolve(self, source: Source, data: DataSpec | None) -> Message:
-        """What a worker needs to find a net: it knows no experiments.
-
-        Args:
-            data: What the net is measured on; None where it is only looked at.
-        """
-        match source:
-            case RunSource():
-                path = self.weights_file(source.experiment, source.lane, source.step)
-                with self._lock:
-                    spec = self._run(source.experiment).spec.lanes[source.lane]
-                net = spec.model_dump(mode="json")
-                return {"source": "weights", "spec": net, "path": str(path)}
-            case FileSource():
-                net = source.spec.model_dump(mode="json")
-                return {"source": "weights", "spec": net, "path": self._weights(source.path)}
-            case ExternalSource():
-                return self._external(source, data)
-            case ShippedSource():
-                shipped_path(source.name)  # an unknown name is a sentence at once
-                return source.model_dump(mode="json")
-            case FreshSource():
-                return source.model_dump(mode="json")
-
-    def _external(self, source: ExternalSource, data: DataSpec | None) -> Message:
-        """The source with what its net must know of the data: image shape and class names."""
-        value: Message = {**source.model_dump(mode="json"), "name": check_name(source.name)}
-        if source.weights not in (None, "default"):
-            value["weights"] = value["path"] = self._weights(str(source.weights))
-        info = None if data is None else data_info(data)
-        value["input_shape"] = None if info is None else list(info.input_shape)
-        value["classes"] = None if info is None else list(info.classes)
-        value["data"] = None if info is None else info.title
-        return value
-
-    def _weights(self, path: str) -> str:
-        """A path, or where an upload lies."""
-        return str(upload_path(self.home, path)) if is_upload(path) else path
-
-    def _picture(self, path: str) -> Path:
-        """A path, or where a kept image lies."""
-        return picture_path(self.home, path) if is_picture(path) else Path(path)
-
-    def _data_of(
-        self, request: OneNet | OneImage | PredictRequest | PrepareDataRequest | FreshNetsRequest
-    ) -> DataSpec:
-        external = next((s for s in request.sources if isinstance(s, ExternalSource)), None)
-        if external is not None:
-            return _for_external(external, request.data)
-        if request.data is not None:
-            return request.data
-        source = request.sources[0]
-        if isinstance(source, RunSource):
-            with self._lock:
-                return self._run(source.experiment).spec.data
-        if isinstance(source, ShippedSource):
-            shipped_path(source.name)
-            return shipped()[source.name].data
-        return DataSpec()
+    def _spec_of(self, experiment: str) -> ExperimentSpec:
+        with self._lock:
+            return self._run(experiment).spec
 
     # ------------------------------------------------------------------------- with the lock
 
@@ -1033,26 +937,6 @@ _IN_WORDS: dict[Status, str] = {
 
 def _stopped_at(step: int) -> str:
     return f"Stopped at step {step}; Play goes on from there."
-
-
-def _for_external(source: ExternalSource, data: DataSpec | None) -> DataSpec:
-    """The data for another library's net: images of a folder are made as large as ImageNet's."""
-    name = check_name(source.name)
-    if data is None:
-        raise DataError(
-            f"Choose the images on which {name} is to be measured: a folder of images, or cifar10."
-        )
-    if data.name == "folder" and "image_size" not in data.model_fields_set:
-        return data.model_copy(update={"image_size": 224})
-    return data
-
-
-def _stamp(path: Path) -> list[int] | None:
-    try:
-        state = path.stat()
-    except OSError:  # a missing file has its sentence where it is read
-        return None
-    return [state.st_mtime_ns, state.st_size]
 
 
 # ----------------------------------------------------------------------------- the server's one
