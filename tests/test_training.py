@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
@@ -455,7 +456,16 @@ def test_damaged_checkpoints(data: Dataset, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     save_file({"a": torch.zeros(1)}, tmp_path / "other")
     session.snapshot(0, tmp_path / "weights")
-    for name in ("cut", "text", "other", "weights"):
+    flipped = bytearray(content)
+    flipped[-5] ^= 1  # one bit of one weight
+    (tmp_path / "flipped").write_bytes(flipped)
+    (tmp_path / "state").write_bytes(content.replace(b'\\"step\\": 0', b'\\"step\\": 3', 1))
+    assert (tmp_path / "state").read_bytes() != content
+    with safe_open(tmp_path / "whole", framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors.popitem()
+        save_file(tensors, tmp_path / "missing", metadata=file.metadata())
+    for name in ("cut", "text", "other", "weights", "flipped", "state", "missing"):
         with pytest.raises(RunError, match=r"start the run anew.*\.$"):
             Session.resume(tmp_path / name, dataset=data)
     with pytest.raises(RunError, match="no checkpoint"):
@@ -463,6 +473,13 @@ def test_damaged_checkpoints(data: Dataset, tmp_path: Path) -> None:
     other = load_data(DataSpec(train_limit=100, test_limit=50))
     with pytest.raises(RunError, match=r"data has changed .* 200 training images"):
         Session.resume(tmp_path / "whole", dataset=other)
+
+
+def test_what_a_killed_writer_left_is_removed(data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "c.4711.partial").write_bytes(b"half")
+    (tmp_path / "other.4711.partial").write_bytes(b"of another file")
+    Session(experiment(HIGHWAY), data).save(tmp_path / "c")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["c", "other.4711.partial"]
 
 
 def test_an_unwritable_checkpoint(data: Dataset, tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
-"""Checkpoints: one safetensors file whose header holds the rest as JSON; nothing is pickled."""
+"""Checkpoints: one safetensors file whose header holds the rest as JSON; nothing is pickled.
+
+The header also holds a checksum of all that: damage that leaves a readable file is found, too.
+"""
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +24,7 @@ from explorer.errors import RunError, SpecError
 from explorer.specs import ExperimentSpec, parse
 from explorer.training.trouble import size
 
-_HEADER = "skipscope"
+_HEADER, _CHECKSUM = "skipscope", "crc32"
 _FORMAT = 2
 
 
@@ -52,9 +57,11 @@ def write(path: str | Path, tensors: dict[str, Tensor], state: dict[str, Any]) -
     """
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    header = {_HEADER: json.dumps({"format": _FORMAT, **state}, allow_nan=False)}
+    text = json.dumps({"format": _FORMAT, **state}, allow_nan=False)
+    header = {_HEADER: text, _CHECKSUM: _checksum(text, tensors)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_up(path)
         save_file(tensors, partial, metadata=header)
         partial.replace(path)
     except (OSError, SafetensorError) as error:
@@ -65,6 +72,23 @@ def write(path: str | Path, tensors: dict[str, Tensor], state: dict[str, Any]) -
             f"The file {str(path)!r} cannot be written ({error}): it needs {size(needed)}"
             f"{_free(path.parent)}; free some space, or choose another folder."
         ) from None
+
+
+def _sweep_up(path: Path) -> None:
+    """Removes what processes left that were killed while they wrote this file."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):
+            left.unlink()
+
+
+def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
+    """CRC-32 of the header's text, and of every tensor with its name, kind and shape."""
+    value = zlib.crc32(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        value = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), value)
+        content = tensor.contiguous().flatten().view(torch.uint8).numpy()
+        value = zlib.crc32(content.data, value)
+    return f"{value:08x}"
 
 
 def _free(folder: Path) -> str:
@@ -82,8 +106,13 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            state = json.loads((file.metadata() or {})[_HEADER])
+            metadata = file.metadata() or {}
+            text = metadata[_HEADER]
+            state = json.loads(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        # Those written before there were checksums have none.
+        if metadata.get(_CHECKSUM) not in (None, _checksum(text, tensors)):
+            raise ValueError("other content than was written")
     except FileNotFoundError:
         raise RunError(
             f"There is no checkpoint {str(path)!r}: start the run anew, or give another file."
