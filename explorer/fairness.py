@@ -7,7 +7,7 @@ depends on their nets: layers of the same position, shape and rule start from th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from explorer.blueprint import Layer, UnitPlan, blueprint
@@ -17,16 +17,27 @@ _RULES = {"zero_last_scale": "he", "branch_scaled": "he"}  # He's, but for the l
 _ABSENT = "–"
 
 
-def what_differs(lanes: Sequence[NetSpec]) -> str:
-    """A sentence on what the nets have differently, and on what they start from together.
+def what_differs(lanes: Sequence[NetSpec], forked: Collection[int] = ()) -> str:
+    """Sentences on what the nets have differently, and on what they start from together.
 
     ``The lanes differ in family (plain / residual). All 56 layers start from the same weights.``
+
+    Args:
+        forked: Lanes, from 0, that went on from another lane's state instead of the seed's.
     """
     if len(lanes) < 2:
         return "There is one lane, so nothing is compared."
     rows = [f"{name.replace('_', ' ')} ({' / '.join(values)})" for name, values in _fields(lanes)]
     differ = f"The lanes differ in {_joined(rows)}." if rows else "The lanes are all alike."
-    return f"{differ} {_starts(lanes)}"
+    fresh = [lane for lane in range(len(lanes)) if lane not in forked]
+    sentences = [differ]
+    if len(fresh) > 1:
+        sentences.append(_starts(lanes, fresh))
+    if forked:
+        which = _joined([str(lane + 1) for lane in sorted(forked)])
+        whose = f"Lane {which} went" if len(forked) == 1 else f"Lanes {which} went"
+        sentences.append(f"{whose} on from another lane's weights.")
+    return " ".join(sentences)
 
 
 def what_differs_between(left: ExperimentSpec, right: ExperimentSpec) -> str:
@@ -76,14 +87,15 @@ def _fields(lanes: Sequence[NetSpec]) -> Iterator[tuple[str, list[str]]]:
         yield name, values
 
 
-def _starts(lanes: Sequence[NetSpec]) -> str:
-    shared = [same_start(lanes[0], lane) for lane in lanes[1:]]
-    if all(same == n for same, n in shared):
+def _starts(lanes: Sequence[NetSpec], fresh: Sequence[int]) -> str:
+    first, *others = fresh
+    shared = [same_start(lanes[first], lanes[lane]) for lane in others]
+    if len(fresh) == len(lanes) and all(same == n for same, n in shared):
         return f"All {shared[0][1]} layers start from the same weights."
     numbers = _joined([f"{same} of {n}" for same, n in shared])
-    which = [str(i + 2) for i in range(len(shared))]
+    which = [str(lane + 1) for lane in others]
     whose = f"lane {which[0]}" if len(which) == 1 else f"lanes {_joined(which)}"
-    return f"Layers that start from the same weights as lane 1: {numbers} in {whose}."
+    return f"Layers that start from the same weights as lane {first + 1}: {numbers} in {whose}."
 
 
 def _drawn(spec: NetSpec) -> dict[int, tuple[str, ...]]:

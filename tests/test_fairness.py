@@ -51,6 +51,17 @@ def test_what_differs(tokens: tuple[str, ...], sentence: str) -> None:
     assert what_differs(nets(*tokens)) == sentence
 
 
+def test_a_duplicate_does_not_start_from_the_seed() -> None:
+    lanes = nets("plain_8", "resnet_v2_8", "plain_8")
+    assert what_differs(lanes, [2]) == (
+        "The lanes differ in family (plain / residual / plain). Layers that start from the same "
+        "weights as lane 1: 8 of 8 in lane 2. Lane 3 went on from another lane's weights."
+    )
+    assert what_differs(lanes[:2], [1]).endswith(
+        "(plain / residual). Lane 2 went on from another lane's weights."
+    )
+
+
 TOKENS = (
     "plain_14",
     "plain_14;init=xavier",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,9 @@ from explorer.specs import (
     TrainSpec,
     fit,
 )
-from explorer.training import Session
+from explorer.training import Session, captured
 from explorer.training.evaluation import evaluate
+from explorer.training.lane import Batch
 from explorer.training.recording import lesions_every
 from explorer.training.schedule import learning_rate
 from explorer.training.units import drawn, passed_by
@@ -150,7 +153,84 @@ def test_a_product_resumes_exactly(data: Dataset, tmp_path: Path, at: int) -> No
     assert before + list(resumed.records()) == curve
 
 
+@pytest.mark.parametrize(
+    ("tokens", "choices"),
+    [
+        ((PLAIN, RESIDUAL, "densenet_10_k4", "highway_7;width=4"), {}),
+        ((*FC, "fc_plain_7;width=20;batch_norm=true"), {"optimizer": "adamw"}),
+        ((RESIDUAL, "fc_residual_7;survival_prob=0.5"), {"units_per_batch": 2}),
+    ],
+)
+def test_every_family_resumes_exactly(
+    data: Dataset, tmp_path: Path, tokens: tuple[str, ...], choices: dict[str, Any]
+) -> None:
+    """In one product or by itself, with several seeds, under whatever optimiser."""
+    spec = experiment(*tokens, seeds=2, eval_every=4, learning_rate=0.01, **choices)
+    curve = list(Session(spec, data, layers_every=3).records())
+    cut = Session(spec, data, layers_every=3)
+    before = [record for _ in range(3) for record in cut.advance()]
+    cut.save(tmp_path / "c")
+    resumed = Session.resume(tmp_path / "c", dataset=data)
+    assert before + list(resumed.records()) == curve
+
+
 # ------------------------------------------------------------------------------ CUDA graphs
+
+
+class _Rehearsal:
+    """In the place of PyTorch's CUDA graph: records nothing, and does the same work again."""
+
+    again: Callable[[], None]
+
+    def replay(self) -> None:
+        self.again()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_recorded_step_is_the_step(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    """Its places for images, labels and rate, its clipping, and its refusal of a loss of NaN."""
+    spec = experiment(PLAIN, steps=9, optimizer=optimizer, gradient_clip=0.5, learning_rate=0.01)
+
+    class Rehearsed(captured.Captured):
+        def _record(self, batch: Batch, probing: bool) -> captured._Recording:
+            before = copy.deepcopy((self.lanes[0].net, self.lanes[0].optimizer.state_dict()))
+            recording = super()._record(batch, probing)
+            (lane,) = self.lanes  # what was done while recording does not count
+            lane.net.load_state_dict(before[0].state_dict())
+            lane.optimizer.load_state_dict(before[1])
+            fixed = Batch(0, [recording._images], [recording._labels])
+
+            def again() -> None:
+                self.forward(fixed, probing)
+                self.backward()
+                lane.clip()
+                recording._numbers.copy_(self._numbers)
+                lane.optimizer.found_inf = (~self._numbers[0].isfinite()).float()  # type: ignore[attr-defined]
+                lane.optimizer.step()
+                del lane.optimizer.found_inf  # type: ignore[attr-defined]
+
+            recording._graph.again = again  # type: ignore[attr-defined]
+            return recording
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", _Rehearsal)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, stream: contextlib.nullcontext())
+    monkeypatch.setattr(captured, "Captured", Rehearsed)
+    expected = Session(spec, data, layers_every=3)
+    session = Session(spec, data, layers_every=3, graphs=True)
+    assert list(session.records()) == list(expected.records())
+    assert session.how == ["by itself, its whole step one CUDA graph"]
+
+    session = Session(spec, data, layers_every=100, graphs=True)
+    for _ in range(6):
+        session.advance()
+    kept = copy.deepcopy(session.nets[0].head.state_dict())
+    with torch.no_grad():
+        session.nets[0].stem.conv.weight.fill_(math.nan)
+    assert [record.kind for record in session.advance()] == ["diverged"]
+    assert all(torch.equal(kept[k], v) for k, v in session.nets[0].head.state_dict().items())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here a step can be captured")
@@ -167,7 +247,7 @@ def test_a_step_that_cannot_be_captured_is_taken_as_ever(data: Dataset, tmp_path
     captured, together, drawn_at_random = session.how
     assert captured.startswith("by itself, for its step could not be captured as a CUDA graph (")
     assert len(captured) > 75  # with PyTorch's own words
-    assert together == "1 net in one batched product, lanes [2]"
+    assert together == "1 net in one batched product, lanes [2], without a CUDA graph"
     assert drawn_at_random == "by itself, without a CUDA graph, as its units are drawn at random"
 
 
@@ -338,9 +418,15 @@ def test_shortcuts_that_cannot_be_cut() -> None:
             without_shortcuts(net_spec(token))
 
 
-@pytest.mark.parametrize("token", [RESIDUAL, FC[2]])
-def test_a_deleted_unit_stays_away(data: Dataset, tmp_path: Path, token: str) -> None:
-    session = Session(experiment(token, steps=8), data)
+@pytest.mark.parametrize(
+    ("token", "optimizer"), [(RESIDUAL, "sgd"), (FC[2], "sgd"), (FC[2], "adam")]
+)
+def test_a_deleted_unit_stays_away(
+    data: Dataset, tmp_path: Path, token: str, optimizer: str
+) -> None:
+    rate = 0.05 if optimizer == "sgd" else 0.001
+    spec = experiment(token, steps=8, optimizer=optimizer, learning_rate=rate)
+    session = Session(spec, data)
     session.advance()
     name = session.nets[0].unit_names[2]
     record = session.delete(0, [name])

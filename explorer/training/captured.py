@@ -7,6 +7,10 @@ memory that it was recorded with, so images, labels and the rate are copied to f
 The host sees the loss after the update, too late to prevent it: the optimiser is told on the
 device (``found_inf``, as mixed precision does) to leave the weights alone where the loss is not
 finite. Where a step cannot be recorded, it is taken as ever, and :attr:`Captured.how` says why.
+
+Autograd ties a weight's gradient to the stream of its first backward pass, and the default stream
+cannot be recorded: all of a session's steps are taken on a stream of its own
+(:func:`explorer.training.devices.apart`), the recorded ones and those before them.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ EAGER_STEPS = 3  # before a step is recorded: kernels are chosen and momenta mad
 def instead_of(trainee: Separate | Together) -> Separate | Together:
     """The same lane with its step captured, where it is one by itself and its steps are alike."""
     if isinstance(trainee, Together):
+        trainee.how += ", without a CUDA graph"
         return trainee
     (lane,) = trainee.lanes
     if lane.stochastic or lane.spec.units_per_batch is not None:
@@ -87,23 +92,31 @@ class Captured(Separate):
         fixed = Batch(batch.step, [images for _ in replicas], [labels for _ in replicas])
         self._set_rate(0.0)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
             self.forward(fixed, probing)
             self.backward()
             lane.clip()
-            # Read by every fused optimiser: 1 skips the update.
-            lane.optimizer.found_inf = (~self._numbers[0].isfinite()).float()  # type: ignore[attr-defined]
-            lane.optimizer.step()
-        return _Recording(graph, images, labels, self._numbers)
+            skip = (~self._numbers[0].isfinite()).float()
+            lane.optimizer.found_inf = skip  # type: ignore[attr-defined]
+            try:  # read by every fused optimiser: 1 skips the update
+                lane.optimizer.step()
+            finally:  # a step that is not replayed must not read it
+                del lane.optimizer.found_inf  # type: ignore[attr-defined]
+        return _Recording(graph, images, labels, self._numbers, skip)
 
 
 class _Recording:
     """A recorded step and the places that it reads and writes."""
 
     def __init__(
-        self, graph: torch.cuda.CUDAGraph, images: Tensor, labels: Tensor, numbers: Tensor
+        self,
+        graph: torch.cuda.CUDAGraph,
+        images: Tensor,
+        labels: Tensor,
+        numbers: Tensor,
+        skip: Tensor,
     ) -> None:
-        self._graph = graph
+        self._graph, self._skip = graph, skip
         self._images, self._labels, self._numbers = images, labels, numbers
 
     def replay(self, images: Tensor, labels: Tensor) -> Tensor:

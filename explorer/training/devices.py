@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 
 import torch
@@ -33,6 +34,31 @@ def resolve(name: str) -> torch.device:
             f"This machine has no {name} device that PyTorch can use: choose auto or {there}."
         )
     return torch.device(name)
+
+
+def own_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """A stream of CUDA that is nobody else's; None on other devices."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def apart(stream: torch.cuda.Stream | None) -> Iterator[None]:
+    """Inside the block CUDA computes on this stream, after and before what others do; None: as is.
+
+    Each waits for the other at both ends, so that memory may pass between them.
+    """
+    if stream is None:
+        yield
+        return
+    outside = torch.cuda.current_stream(stream.device)
+    stream.wait_stream(outside)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        outside.wait_stream(stream)
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)

@@ -119,6 +119,16 @@ class Lane:
                 torch.manual_seed(int(random_bits(1, _STOCHASTIC, self.seed, step)[0] >> 1))
             yield
 
+    def by_itself(self) -> None:
+        """From now on its own optimiser updates it, from where the stacked one has come to.
+
+        Whose count of steps was one for many parameters: each now counts its own.
+        """
+        self.whole = None
+        for state in self.optimizer.state.values():
+            if "step" in state:
+                state["step"] = state["step"].clone()
+
     def update(self, rate: float) -> None:
         """One step of the optimiser along the gradients at hand, clipped as the recipe says."""
         optimizer = self.whole or self.optimizer
@@ -204,7 +214,7 @@ class Separate:
 
     def __init__(self, lane: Lane, why: str = "") -> None:
         self.lanes = (lane,)
-        lane.whole = None
+        lane.by_itself()
         self._why = why
         self._open = ExitStack()
 

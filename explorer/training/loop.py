@@ -33,7 +33,7 @@ from explorer.nets import Net, create_net
 from explorer.results import Record
 from explorer.specs import MAX_LANES, ExperimentSpec, NetSpec, parse
 from explorer.training import batched, captured, checkpoint, recording, units
-from explorer.training.devices import keep_memory, resolve
+from explorer.training.devices import apart, keep_memory, own_stream, resolve
 from explorer.training.evaluation import evaluate, training_subset
 from explorer.training.fork import carry_optimizer, carry_over
 from explorer.training.lane import Batch, Lane, Separate, plain
@@ -71,6 +71,7 @@ class Session:
         step: Updates done.
         seconds: What they took, evaluations included.
         learning_rates: (step, rate) of every change by hand; rate None returns to the schedule.
+        forked: Lanes that began as duplicates of others (:meth:`fork`).
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Session:
             torch.set_num_threads(threads)
         self.experiment = experiment
         self.device = resolve(experiment.device)
+        self._stream = own_stream(self.device)
         keep_memory()
         data = dataset if dataset is not None else load_data(experiment.data, progress)
         _check_fit(experiment, data)
@@ -130,6 +132,7 @@ class Session:
         self.step = 0
         self.seconds = 0.0
         self.learning_rates: list[tuple[int, float | None]] = []
+        self.forked: list[int] = []
         self._layers_every = layers_every
         self._layers_at: int | None = None
         self._pending: deque[Record] = deque()
@@ -268,7 +271,8 @@ class Session:
     def _timed(self) -> Iterator[None]:
         began = time.monotonic()
         try:
-            yield
+            with apart(self._stream):
+                yield
         finally:
             self.seconds += time.monotonic() - began
 
@@ -322,6 +326,7 @@ class Session:
             carry_optimizer(source, target, carried.names)
         self.experiment = experiment
         self._lanes += made
+        self.forked.append(len(lanes) - 1)
         self._arrange()
         sentence = f"Lane {len(lanes)} goes on from lane {lane + 1} at step {self.step}: {carried}"
         return Record("forked", len(lanes) - 1, self.step, {"from": lane, "message": sentence})
@@ -592,6 +597,7 @@ class Session:
             "profiles": self._profiles,
             "graphs": self._graphs,
             "learning_rates": self.learning_rates,
+            "forked": self.forked,
             "ended": {_key(lane): lane.ended for lane in self._lanes},
             "deleted": {_key(lane): lane.deleted for lane in self._lanes},
             "pending": [record.to_json() for record in self._pending],
@@ -605,6 +611,7 @@ class Session:
         *,
         experiment: ExperimentSpec | None = None,
         dataset: Dataset | None = None,
+        device: str | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Session:
@@ -612,6 +619,7 @@ class Session:
 
         Args:
             experiment: What is expected in it; None takes whatever it holds.
+            device: To go on with; None is the experiment's.
 
         Raises:
             RunError: The file is missing, damaged, of other nets or of another experiment, or
@@ -621,6 +629,8 @@ class Session:
         saved = checkpoint.experiment_of(state, path)
         if experiment is not None:
             checkpoint.check_experiment(saved, experiment, path)
+        if device is not None:
+            saved = parse(ExperimentSpec, {**saved.model_dump(), "device": device})
         session = cls(
             saved,
             dataset=dataset,
@@ -642,6 +652,7 @@ class Session:
         session._arrange()
         session.step, session.seconds = state["step"], state["seconds"]
         session.learning_rates = [(step, rate) for step, rate in state["learning_rates"]]
+        session.forked = state.get("forked", [])
         session._layers_at = state["layers_at"]
         session._pending.extend(Record.from_json(record) for record in state["pending"])
         return session
