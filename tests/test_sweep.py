@@ -428,7 +428,7 @@ def test_the_command_from_beginning_to_figure(
     assert err.count("training error") == 4
     document = json.loads(out)
     result = SweepResult.from_json(
-        {k: v for k, v in document.items() if k not in ("folder", "sweep")}
+        {k: v for k, v in document.items() if k not in ("folder", "sweep", "what_differs")}
     )
     assert [(r.title, r.seed, r.steps) for r in result.runs] == [
         ("Plain 8, width 2", 7, 6),
@@ -451,6 +451,8 @@ def test_the_command_from_beginning_to_figure(
         "Error after 6 steps on digits, recipe one_cycle, batch_size 20, eval_every 3; 360" in out
     )
     assert "Plain 8, width 2" in out
+    assert "At 8 layers: the nets differ in family (plain / highway)" in out
+    assert document["what_differs"] in out
     page = tmp_path / "curves.html"
     assert run(capsys, "--resume", folder, "--show", "curves", "--html", str(page))[0] == 0
     assert "Highway N, fully connected, width 4" in page.read_text()

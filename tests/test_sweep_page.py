@@ -70,8 +70,6 @@ def test_a_sweep_is_started_stopped_resumed_and_found_again(tmp_path: Path) -> N
     view = until(desk, sweep, lambda view: bool(view.running))
     assert (view.status, view.share, view.seconds_left) == ("running", 0.25, 100)
     assert view.running == ("Plain 8, width 2, seed 7",)
-    with pytest.raises(RunError, match="Another sweep is under way"):
-        desk.start(SPEC)
     with pytest.raises(RunError, match="under way: stop it before"):
         desk.delete(sweep)
     done(tmp_path / "sweeps" / sweep, SPEC, 3)
@@ -89,6 +87,28 @@ def test_a_sweep_is_started_stopped_resumed_and_found_again(tmp_path: Path) -> N
     assert again.ids() == ()
     with pytest.raises(RunError, match=r"There is no sweep '\.\./\.\.' here"):
         again.view("../..")
+
+
+def test_sweeps_wait_for_each_other(tmp_path: Path) -> None:
+    desk = SweepDesk(tmp_path, WAITS)
+    first, second, third = (desk.start(SPEC) for _ in range(3))
+    standing = [(desk.view(one).status, desk.view(one).ahead) for one in (first, second, third)]
+    assert standing == [("running", 0), ("queued", 1), ("queued", 2)]
+    desk.resume(second)  # waits already
+    desk.stop(third)
+    assert desk.view(third).status == "stopped"
+    desk.stop(first)
+    desk.resume(first)  # behind the second, once it has saved
+    assert until(desk, second, lambda view: view.status == "running").ahead == 0
+    assert (desk.view(first).status, desk.view(first).ahead) == ("queued", 1)
+    desk.delete(first)
+    desk.stop()
+    until(desk, second, lambda view: view.status == "stopped")
+    desk.resume(third)
+    assert desk.view(third).status == "running"
+    desk.start(SPEC)
+    desk.close()
+    assert desk._active is None  # closing begins nothing
 
 
 def test_closing_ends_the_process(tmp_path: Path) -> None:
@@ -181,6 +201,10 @@ def words(test: AppTest) -> str:
     return " ".join(said).replace("\\", "")
 
 
+def progress(test: AppTest) -> str:
+    return " ".join(element.proto.text for element in test.get("progress"))
+
+
 def test_the_page_starts_stops_goes_on_and_deletes(desk: SweepDesk) -> None:
     test = open_page(**to_query(SPEC))
     assert not test.exception
@@ -195,9 +219,17 @@ def test_the_page_starts_stops_goes_on_and_deletes(desk: SweepDesk) -> None:
     done(desk._home / "sweeps" / sweep, SPEC, 1)
     test.run()
     assert "1 of 4 trainings are done" in words(test)
+    assert "At 14 layers: the nets differ in family (plain / residual)" in words(test)
     next(b for b in test.button if b.label == "Start").click()
     test.run()
-    assert "Another sweep is under way" in words(test)
+    (other,) = set(desk.ids()) - {sweep}
+    assert desk.view(other).status == "queued"
+    assert "Waiting for the sweep before it: 0 of 4 trainings done" in progress(test)
+    next(b for b in test.button if b.label == "Wait no more").click()
+    test.run()
+    assert desk.view(other).status == "stopped"
+    desk.delete(other)
+    test = open_page(sweep=sweep)
     test.button(key="sweep.stop").click().run()
     until(desk, sweep, lambda view: view.status == "stopped")
     test.run()

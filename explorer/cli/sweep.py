@@ -127,6 +127,10 @@ _ERRORS: tuple[Quantity, ...] = ("train_error", "test_error")
 
 
 def _show(args: argparse.Namespace, sweep: Sweep, result: SweepResult) -> None:
+    from explorer.runs.sweep import differences
+
+    differ = differences(sweep.spec)
+
     def figure() -> go.Figure:
         from explorer.charts import depth_figure, sweep_curves_figure
 
@@ -135,12 +139,15 @@ def _show(args: argparse.Namespace, sweep: Sweep, result: SweepResult) -> None:
     also: dict[str, Any] = {
         "folder": str(sweep.folder),
         "sweep": sweep.spec.model_dump(mode="json"),
+        "what_differs": differ,
     }
-    if not deliver(args, result, figure, title=result.caption(), also=also):
-        text.write(_page(result))
+    title = f"{result.caption()} {differ}".rstrip()
+    if not deliver(args, result, figure, title=title, also=also):
+        said = [result.caption(), differ] if differ else [result.caption()]
+        text.write("\n".join([*said, "", _table(result)]))
 
 
-def _page(result: SweepResult) -> str:
+def _table(result: SweepResult) -> str:
     rows = []
     for net in result.nets:
         runs = result.of(net)
@@ -156,7 +163,7 @@ def _page(result: SweepResult) -> str:
                 ]
             )
     header = ["net", "depth", "parameters", "training error", "test error", "seconds"]
-    return f"{result.caption()}\n\n{text.table(header, rows, ' rrrrr')}"
+    return text.table(header, rows, " rrrrr")
 
 
 def _cell(runs: list[SweepRun], name: Quantity) -> str:

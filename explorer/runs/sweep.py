@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from explorer.blueprint import blueprint
 from explorer.data.catalog import data_info
 from explorer.errors import RunError, SpecError
+from explorer.fairness import what_differs
 from explorer.names import spec_of, title_of
 from explorer.results import SweepResult, SweepRun
 from explorer.runs.crew import Crew, cores, gpus
@@ -134,6 +135,16 @@ def plan(spec: SweepSpec) -> list[Planned]:
                 work = float(blueprint(lane).multiply_adds * images)
                 runs[name] = Planned(name, net, parse(ExperimentSpec, experiment), work)
     return list(runs.values())
+
+
+def differences(spec: SweepSpec) -> str:
+    """What the nets of a sweep have differently, at the greatest depth; empty for one net."""
+    if len(spec.nets) < 2:
+        return ""
+    info = data_info(spec.data)
+    depth = spec.depths[-1]
+    lanes = [fit(of_depth(net, depth), info.input_shape, len(info.classes)) for net in spec.nets]
+    return f"At {depth} layers: {what_differs(lanes).replace('The lanes', 'the nets', 1)}"
 
 
 def in_words(training: TrainSpec) -> str:

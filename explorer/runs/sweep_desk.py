@@ -1,4 +1,7 @@
-"""The server's sweeps: those that lie in its folder, and the process that works on one of them."""
+"""The server's sweeps: those that lie in its folder, and the process that works on one of them.
+
+A sweep keeps every core or GPU busy that it may have, so the others wait their turn in a queue.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +24,7 @@ from explorer.runs.protocol import Message, decode
 from explorer.runs.sweep import SPEC, SWEEPS, Sweep, new_folder
 from explorer.specs import SweepSpec
 
-SweepStatus = Literal["running", "stopping", "stopped", "finished"]
+SweepStatus = Literal["queued", "running", "stopping", "stopped", "finished"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class SweepView:
         share: Of the work, in [0, 1].
         seconds_left: By the pace so far; None before there is one, and at rest.
         running: What is being trained, in words.
+        ahead: Sweeps that have their turn before this one, where it is queued.
     """
 
     id: str
@@ -41,11 +46,12 @@ class SweepView:
     share: float
     seconds_left: float | None
     running: tuple[str, ...]
+    ahead: int
     result: SweepResult
 
 
 class SweepDesk:
-    """Starts, stops and shows sweeps, one at a time; every method is quick and thread-safe.
+    """Starts, queues, stops and shows sweeps; every method is quick and thread-safe.
 
     Args:
         home: Skipscope's folder.
@@ -61,6 +67,8 @@ class SweepDesk:
         self._known: dict[str, Sweep] = {}
         self._problems: dict[str, str] = {}
         self._active: _Driver | None = None
+        self._queue: list[str] = []
+        self._closed = False
 
     def ids(self) -> tuple[str, ...]:
         """Of all sweeps, the newest first."""
@@ -71,36 +79,41 @@ class SweepDesk:
         return ()
 
     def start(self, spec: SweepSpec) -> str:
-        """Begins a new sweep; its id.
+        """Begins a new sweep, at once or after those that are under way or waiting; its id.
 
         Raises:
-            SkipscopeError: One sentence: another is under way, or the sweep is not possible.
+            SkipscopeError: One sentence: the sweep is not possible.
         """
         with self._lock:
-            self._refuse_a_second()
             folder = new_folder(self._home)
             self._known[folder.name] = Sweep(folder, spec)
-            self._drive(folder.name)
+            self._queue.append(folder.name)
+            self._next()
             return folder.name
 
     def resume(self, sweep: str) -> None:
-        """Goes on with what is left.
+        """Goes on with what is left, at once or when it is its turn.
 
         Raises:
-            SkipscopeError: One sentence: another is under way, or there is no such sweep.
+            SkipscopeError: One sentence: there is no such sweep, or it cannot be read.
         """
         with self._lock:
-            self._refuse_a_second()
             self._sweep(sweep)
-            self._drive(sweep)
+            active = self._under_way()
+            if sweep in self._queue or (active is not None and active.moves(sweep)):
+                return
+            self._problems.pop(sweep, None)
+            self._queue.append(sweep)
+            self._next()
 
     def stop(self, sweep: str | None = None) -> None:
-        """Runs under way save a checkpoint and end; returns at once.
+        """Runs under way save a checkpoint and end, or it waits no more; returns at once.
 
         Args:
-            sweep: None stops whichever is under way.
+            sweep: None stops the one under way, and all that wait.
         """
         with self._lock:
+            self._queue = [one for one in self._queue if sweep not in (None, one)]
             if self._active is not None and sweep in (None, self._active.sweep):
                 self._active.stop()
 
@@ -112,8 +125,10 @@ class SweepDesk:
         """
         with self._lock:
             folder = self._sweep_folder(sweep)
-            if self._under_way() == sweep:
+            active = self._under_way()
+            if active is not None and active.sweep == sweep:
                 raise RunError("This sweep is under way: stop it before you delete it.")
+            self._queue = [one for one in self._queue if one != sweep]
             shutil.rmtree(folder, ignore_errors=True)
             self._known.pop(sweep, None)
 
@@ -126,15 +141,20 @@ class SweepDesk:
         with self._lock:
             one = self._sweep(sweep)
             result = one.result()
-            active = self._active if self._under_way() == sweep else None
+            under_way = self._under_way()
+            active = under_way if under_way is not None and under_way.sweep == sweep else None
             whole = len(result.runs) == result.planned
             titles = {
                 run.id: f"{title_of(run.lane)}, seed {run.experiment.seed}" for run in one.planned
             }
             said = active.progress if active is not None else {}
             status: SweepStatus = "finished" if whole else "stopped"
+            ahead = 0
             if active is not None:
                 status = "stopping" if active.stopping else "running"
+            elif sweep in self._queue:
+                status = "queued"
+                ahead = self._queue.index(sweep) + (under_way is not None)
             return SweepView(
                 id=sweep,
                 spec=one.spec,
@@ -143,12 +163,15 @@ class SweepDesk:
                 share=said.get("share", len(result.runs) / max(1, result.planned)),
                 seconds_left=said.get("seconds_left"),
                 running=tuple(titles.get(run, run) for run in said.get("running", ())),
+                ahead=ahead,
                 result=result,
             )
 
     def close(self, patience: float = 6.0) -> None:
         """Ends what is under way; what trains saves a checkpoint."""
         with self._lock:
+            self._closed = True
+            self._queue.clear()
             active, self._active = self._active, None
         if active is not None:
             active.end(patience)
@@ -166,22 +189,29 @@ class SweepDesk:
             self._known[sweep] = Sweep(folder)
         return self._known[sweep]
 
-    def _under_way(self) -> str | None:
+    def _under_way(self) -> _Driver | None:
         active = self._active
-        return active.sweep if active is not None and not active.ended.is_set() else None
+        return active if active is not None and not active.ended.is_set() else None
 
-    def _refuse_a_second(self) -> None:
-        if self._under_way() is not None:
-            raise RunError("Another sweep is under way: wait for its end, or stop it first.")
-
-    def _drive(self, sweep: str) -> None:
-        self._problems.pop(sweep, None)
-        folder = self._home / SWEEPS / sweep
-        self._active = _Driver(sweep, folder, self._home, self._command, self._problems)
+    def _next(self) -> None:
+        """Gives the next of the queue its turn, where none is under way."""
+        with self._lock:
+            while self._queue and self._under_way() is None and not self._closed:
+                sweep = self._queue.pop(0)
+                self._problems.pop(sweep, None)
+                try:
+                    self._active = _Driver(
+                        sweep, self._home, self._command, self._problems, self._next
+                    )
+                except RunError as error:
+                    self._problems[sweep] = str(error)
 
 
 class _Driver:
     """The process that works on a sweep.
+
+    Args:
+        then: Called once it is gone.
 
     Attributes:
         progress: What it said last; empty before it did.
@@ -191,14 +221,15 @@ class _Driver:
     def __init__(
         self,
         sweep: str,
-        folder: Path,
         home: Path,
         command: tuple[str, ...],
         problems: dict[str, str],
+        then: Callable[[], None],
     ) -> None:
         self.sweep, self.progress, self.stopping = sweep, Message(), False
         self.ended = threading.Event()
-        self._problems = problems
+        self._problems, self._then = problems, then
+        folder = home / SWEEPS / sweep
         environment = child_environment(SKIPSCOPE_HOME=str(home))
         try:
             with (folder / LOG).open("ab") as errors:
@@ -216,6 +247,10 @@ class _Driver:
                 "memory, then go on with it."
             ) from None
         threading.Thread(target=self._listen, name="skipscope-sweep", daemon=True).start()
+
+    def moves(self, sweep: str) -> bool:
+        """Whether it works on this one, and goes on with it."""
+        return self.sweep == sweep and not self.stopping
 
     def stop(self) -> None:
         """Closes its standard input, at which it saves and ends."""
@@ -255,3 +290,4 @@ class _Driver:
                 "kept; go on with it."
             )
         self.ended.set()
+        self._then()

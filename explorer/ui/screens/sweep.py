@@ -14,7 +14,7 @@ from explorer.charts import depth_figure, sweep_curves_figure
 from explorer.errors import SkipscopeError, SpecError
 from explorer.results import SweepResult
 from explorer.runs.service import get_service
-from explorer.runs.sweep import plan
+from explorer.runs.sweep import differences, plan
 from explorer.runs.sweep_desk import SweepView
 from explorer.runs.sweep_presets import SWEEP_PRESETS
 from explorer.specs import DATASETS, RECIPES, SweepSpec, TrainSpec, parse
@@ -28,7 +28,7 @@ FAMILIES = (
     *("plain_N", "resnet_v1_N", "resnet_v2_N", "highway_N", "densenet_N_k6", "densenet_N_k12"),
     *("fc_plain_N", "fc_residual_N", "fc_highway_N", "fc_highway_N;transform_bias=-5"),
 )
-MOVING = ("running", "stopping")
+MOVING = ("queued", "running", "stopping")
 FIGURES = {"depth": "Error against depth", "curves": "Every training"}
 
 
@@ -278,6 +278,9 @@ def _body(sweep: str, moving: bool) -> None:
             format_func=FIGURES.__getitem__,
             label_visibility="collapsed",
         )
+        differ = differences(view.spec)
+        if differ:
+            st.html(f'<p class="sk-caption">{escape(differ)}</p>')
         draw = sweep_curves_figure if which == "curves" else depth_figure
         st.plotly_chart(
             draw(view.result, theme=theme()),
@@ -309,7 +312,7 @@ def _transport(view: SweepView) -> None:
             st.progress(view.share, _progress_words(view, done))
         if view.status in MOVING:
             st.button(
-                "Stop",
+                "Wait no more" if view.status == "queued" else "Stop",
                 key="sweep.stop",
                 disabled=view.status == "stopping",
                 on_click=lambda: _try(lambda: sweeps.stop(view.id)),
@@ -328,6 +331,9 @@ def _transport(view: SweepView) -> None:
 def _progress_words(view: SweepView, done: str) -> str:
     if view.status == "stopped":
         return f"Stopped: {done} done, the rest is kept"
+    if view.status == "queued":
+        others = "the sweep" if view.ahead == 1 else f"{view.ahead} sweeps"
+        return f"Waiting for {others} before it: {done} done"
     if view.status == "stopping":
         return f"Saving what is under way: {done} done"
     left = "" if view.seconds_left is None else f", about {duration(view.seconds_left)} left"
