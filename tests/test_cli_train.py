@@ -105,7 +105,11 @@ def test_going_on_with_a_change(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert [(record["step"], record["learning_rate"]) for record in steps] == [
         (6, 0.003), (7, 0.003), (8, 0.003)
     ]  # fmt: skip
+    assert "Lane 2 went on from another lane's weights." in out
     for wrong, sentence in (
+        (["--batch", "8"], "A resumed training keeps what was chosen, so --batch has no place"),
+        (["--seed", "7"], "so --seed has no place beside --resume"),
+        (["--device", "cuda"], "no cuda device"),
         (["--duplicate", "3=cut"], "a lane from 1 to 2"),
         (["--duplicate", "1=plain_9"], "epth 9 is not possible"),
         (["--delete", "1=nonsense"], "no unit 'nonsense'"),

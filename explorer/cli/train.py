@@ -29,6 +29,14 @@ CHECKPOINT = "checkpoint.safetensors"
 RECORDS = "records.jsonl"
 TENSORBOARD = "tensorboard"
 SAVE_EVERY = 60.0  # seconds between checkpoints
+WRITE_EVERY = 1.0  # seconds between writing records down
+
+# Of the command line: what a training keeps, and so has no place beside --resume.
+_KEPT = (
+    *("data", "image_size", "train_limit", "augment", "cutout", "label_noise", "recipe", "seconds"),
+    *("target_error", "batch", "eval_every", "precision", "units_per_batch", "set", "seed"),
+    *("seeds", "keep_weights"),
+)
 
 
 def run_train(args: argparse.Namespace) -> None:
@@ -67,15 +75,14 @@ def experiment(args: argparse.Namespace) -> ExperimentSpec:
     lanes = [fitted(choose(name), data) for name in args.nets]
     if args.units_per_batch is not None:
         lanes = [for_units_per_batch(lane, args.units_per_batch) for lane in lanes]
+    given = {"seed": args.seed, "seeds": args.seeds, "device": args.device}
     return parse(
         ExperimentSpec,
         {
             "lanes": [lane.model_dump() for lane in lanes],
             "data": data.model_dump(),
             "training": recipe(args).model_dump(),
-            "seed": args.seed,
-            "seeds": args.seeds,
-            "device": args.device,
+            **{name: value for name, value in given.items() if value is not None},
         },
     )
 
@@ -130,11 +137,19 @@ def _resumed(args: argparse.Namespace) -> Session:
         raise RunError(
             "A resumed training keeps its nets and its folder; give `--resume FOLDER` alone."
         )
+    given = next((name for name in _KEPT if getattr(args, name) is not None), None)
+    if given is not None:
+        raise RunError(
+            f"A resumed training keeps what was chosen, so --{given.replace('_', '-')} has no "
+            "place beside --resume: leave it out, or begin another training with --out."
+        )
     from explorer.training.loop import Session
 
     with text.progress("data") as bar:
         session = Session.resume(
-            args.resume / CHECKPOINT, progress=lambda what, share: bar(share, what)
+            args.resume / CHECKPOINT,
+            device=args.device,
+            progress=lambda what, share: bar(share, what),
         )
     if args.steps is not None:
         session.extend(args.steps)
@@ -206,8 +221,8 @@ def _run(
 class _Log:
     """The records of a training in its folder, one JSON object a line, and its checkpoint.
 
-    Lines reach the disk together with a checkpoint; those past it (a process that was killed
-    between the two) are dropped when the training is resumed.
+    Lines reach the disk once a second, evaluations at once; those past the checkpoint (of a
+    process that was killed) are dropped when the training is resumed, which makes them again.
     """
 
     def __init__(self, folder: Path, session: Session, tensorboard: bool) -> None:
@@ -216,6 +231,7 @@ class _Log:
         self._kept: set[int] = set()
         self._file = folder / RECORDS
         self._waiting: list[str] = []
+        self._written = time.monotonic()
         self._lines = [line for line in self._read() if line["step"] <= step]
         self._known = {(line["kind"], line["lane"], line["step"]) for line in self._lines}
         try:
@@ -234,11 +250,13 @@ class _Log:
     def _read(self) -> Iterator[dict[str, Any]]:
         if not self._file.is_file():
             return
-        for line in self._file.read_text("utf-8").splitlines():
+        for row in self._file.read_text("utf-8", errors="replace").splitlines():
             try:
-                yield json.loads(line)
+                line = json.loads(row)
             except ValueError:  # the last line of a process that was killed while writing
                 return
+            if isinstance(line, dict):
+                yield line
 
     def evals(self) -> list[Record]:
         """Evaluations before the checkpoint."""
@@ -251,6 +269,21 @@ class _Log:
             self._waiting.append(json.dumps(record.to_json()) + "\n")
             if record.lane in self._events:
                 self._events[record.lane].add(record, self._layers[record.lane])
+        if record.kind == "eval" or time.monotonic() - self._written > WRITE_EVERY:
+            self._write()
+
+    def _write(self) -> None:
+        try:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.writelines(self._waiting)
+        except OSError as error:
+            raise RunError(
+                f"The records cannot be written to {str(self._file)!r} "
+                f"({error.strerror or error}): free some space, then go on from the last "
+                f"checkpoint with `--resume {self.folder}`."
+            ) from None
+        self._waiting.clear()
+        self._written = time.monotonic()
 
     def keep_weights(self, session: Session) -> None:
         """Keeps the weights of this step for good, where the recipe says so."""
@@ -263,9 +296,7 @@ class _Log:
             session.snapshot(lane, self.folder / "weights" / name)
 
     def save(self, session: Session) -> None:
-        with self._file.open("a", encoding="utf-8") as file:
-            file.writelines(self._waiting)
-        self._waiting.clear()
+        self._write()
         for events in self._events.values():
             events.flush()
         session.save(self.folder / CHECKPOINT)
@@ -326,7 +357,7 @@ def _result(session: Session, evals: list[Record], files: list[Path]) -> dict[st
         "steps": session.step,
         "seed": spec.seed,
         "seeds": spec.seeds,
-        "what_differs": what_differs(spec.lanes),
+        "what_differs": what_differs(spec.lanes, session.forked),
         "how": session.how,
         "seconds": session.seconds,
         "device": str(session.device),
@@ -362,7 +393,7 @@ def _page(session: Session, evals: list[Record], files: list[Path]) -> str:
         + (f"; median of {spec.seeds} seeds, and their range" if spec.seeds > 1 else ""),
     ]
     if len(spec.lanes) > 1:
-        lines.append(what_differs(spec.lanes))
+        lines.append(what_differs(spec.lanes, session.forked))
     lines.append("")
     rows = []
     for lane, net in enumerate(session.nets):
