@@ -49,7 +49,8 @@ def test_the_cover_follows_the_link(service: RunService) -> None:
     assert (first["cut"], second["cut"]) == ([2], [])
     assert first["colour"] == "lesion"
     assert first["first"] is None  # not trained: the page will say so, the cover claims nothing
-    assert cover_data(page)["transport"]["conditions"].endswith("seed 9")
+    assert cover_data(page)["transport"]["conditions"][0].endswith("seed 9")
+    assert cover_data(page)["transport"]["conditions"][1].startswith("The lanes differ in ")
     assert "your own nets" in page
 
 

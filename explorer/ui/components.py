@@ -77,6 +77,7 @@ _TRANSPORT = """
     <span></span>
   </div>
   <p class="sk-why" role="status" hidden></p>
+  <p class="sk-differs" hidden></p>
 </div>
 """
 
@@ -137,7 +138,7 @@ def transport_bar(
     key: str,
     *,
     feed: str,
-    conditions: str,
+    conditions: list[str],
     shape: str,
     at: int | None,
     action: Callable[[], None],
@@ -146,6 +147,7 @@ def transport_bar(
     """Play, step, slow, stop, progress, learning rate, and the slider of time.
 
     Args:
+        conditions: What all lanes have in common, then what differs, if there are several.
         shape: Of the run, as the page is drawn; where it is another, ``action`` asks for a redraw.
         at: Step that is looked at; None follows the latest.
         look: The slider was moved; trigger ``at``, a step or ``"latest"``.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
 from explorer.errors import SkipscopeError
+from explorer.fairness import what_differs
 from explorer.graph import count_text, to_svg
 from explorer.memory import training_memory
-from explorer.runs.service import RunService
+from explorer.runs.service import RunService, get_service
 from explorer.specs import NetSpec
 from explorer.ui import feed
 from explorer.ui.plans import plan_of
@@ -58,12 +60,24 @@ def feed_query(state: PageState) -> str:
     return urlencode(query)
 
 
-def conditions(state: PageState) -> str:
-    """What all lanes have in common, for the transport bar."""
-    return (
+def conditions(state: PageState) -> list[str]:
+    """What all lanes have in common, and what they have not, for the transport bar."""
+    common = (
         f"{state.info.title} {state.info.input_shape[1]}×{state.info.input_shape[2]} · "
         f"batch {state.training.batch_size} · seed {state.seed}"
     )
+    if len(state.lanes) == 1:
+        return [common]
+    return [common, what_differs(state.lanes, _forked(state))]
+
+
+def _forked(state: PageState) -> list[int]:
+    """Lanes of the run that is followed which began as another's duplicate."""
+    if state.run is not None:
+        with suppress(SkipscopeError):  # it is gone, as the page says elsewhere
+            run = get_service().experiment(state.run)
+            return [i for i, lane in enumerate(run.lanes) if lane.origin]
+    return []
 
 
 def deleted_names(state: PageState, lane: int) -> list[str]:

@@ -618,7 +618,10 @@ export function transport(component) {
     const self = {
       chart: null,
       update(data) {
-        text(find("sk-conditions"), data.conditions);
+        const [common, differs = ""] = data.conditions;
+        text(find("sk-conditions"), common);
+        text(find("sk-differs"), differs);
+        find("sk-differs").hidden = !differs;
         self.shape = data.shape;
         if (document.activeElement !== slider) self.at = data.at ?? undefined;
         self.past();
