@@ -140,7 +140,7 @@ def test_sensitivity(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["reuse", NET], "choose a dense net, such as densenet_40_k12."),
+        (["reuse", NET], "such as densenet_40_k12."),
         (["sensitivity", "plain_8"], "such as resnet_v2_56."),
         (["sensitivity", "--json"], "Name a net to measure"),
         (["sensitivity", "--example", "5", "5", "6"], "neither 0 nor the input"),

@@ -137,5 +137,7 @@ def test_reuse_round_trips_and_is_drawn() -> None:
 @pytest.mark.parametrize("name", ["resnet_v2_8", "plain_8", "highway_7"])
 def test_other_families_are_told_what_would_do(name: str) -> None:
     net = create_net(name, input_shape=(1, 8, 8))
-    with pytest.raises(NotApplicableError, match=r"choose a dense net, such as densenet_40_k12\."):
+    with pytest.raises(
+        NotApplicableError, match=r"responses, or choose a dense net, such as densenet_40_k12\."
+    ):
         feature_reuse(net)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ from explorer.results import Attribution, Decision, UnitConductance
 from explorer.results.attribution import to_png
 
 SMALL = 64  # pixels a side, up to which an image is drawn as squares, not smoothed
-PANEL = 270  # height of one picture
-BARS = 190  # height of one net's bars
+PICTURE, LINE = 232, 19  # pixels: height of one picture, and of a line above it
+LETTERS = {1: 44, 2: 20}  # of a net's name on a line, by the number of columns
+BARS = 205  # height of one net's bars
 
 Map = tuple[int, str, Attribution]
 
@@ -46,20 +48,21 @@ def attribution_figure(
     panels = 1 + len(lanes) if lanes else 0
     columns = max(1, min(columns, panels))
     rows = math.ceil(panels / columns)
-    figure = base_figure(theme, x="", y="", height=max(1, rows) * PANEL + 66)
+    titles = [_titled(name, result.decision, columns) for _, name, result in lanes]
+    room = LINE * max((title.count("<br>") + 1 for title in titles), default=1)
+    figure = base_figure(theme, x="", y="", height=max(1, rows) * (PICTURE + room) + 66)
     figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 58}, showlegend=False)
     if not lanes:
         return figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
     first = lanes[0][2]
     for place in range(panels):
-        _panel(figure, place, rows, columns, first.picture.shape[:2])
+        _panel(figure, place, rows, columns, first.picture.shape[:2], room)
     _title(figure, 0, first.decision.image, ink(theme))
     place_picture(figure, "", first.picture)
-    for place, (lane, name, result) in enumerate(lanes, start=1):
+    for place, (lane, _, result) in enumerate(lanes, start=1):
         place_picture(figure, _end(place), _dimmed(result.picture, theme))
         _heat(figure, place, result)
-        style = lane_style(lane)
-        _title(figure, place, f"<b>{name}</b><br>{_of(result.decision)}", style.colour(theme))
+        _title(figure, place, titles[place - 1], lane_style(lane).colour(theme))
     signed = any(result.method != "saliency" for _, _, result in lanes)
     figure.update_layout(coloraxis=_colours(theme, signed=signed))
     return figure
@@ -75,10 +78,10 @@ def conductance_figure(
     some, its bar is pale.
     """
     n = max(1, len(lanes))
-    figure = base_figure(theme, x="block (1 is nearest the input)", y="", height=n * BARS + 70)
-    figure.update_layout(showlegend=False, margin={"t": 26})
+    figure = base_figure(theme, x="block (1 is nearest the input)", y="", height=n * BARS + 90)
+    figure.update_layout(showlegend=False, margin={"t": 46})
     axis = figure.layout.xaxis.to_plotly_json(), figure.layout.yaxis.to_plotly_json()
-    gap = 52 / (n * BARS)
+    gap = 70 / (n * BARS)
     for row, (lane, name, result) in enumerate(lanes):
         style, end = lane_style(lane), "" if row == 0 else str(row + 1)
         top = 1 - row / n
@@ -126,7 +129,8 @@ def conductance_figure(
                 line={"color": muted(theme) if level else line(theme), "width": 1, "dash": dash},
             )
         figure.add_annotation(
-            text=f"<b>{name}</b> · {_of(result.decision)} · all: {result.whole:.3g}",
+            text=f"<b>{name}</b><br>{_of(result.decision)} · all: {result.whole:.3g}",
+            align="left",
             xref=f"x{end} domain",
             yref=f"y{end} domain",
             x=0,
@@ -146,11 +150,23 @@ def _of(decision: Decision) -> str:
 # ------------------------------------------------------------------------------------ panels
 
 
-def _panel(figure: go.Figure, place: int, rows: int, columns: int, shape: tuple[int, ...]) -> None:
+def _titled(name: str, decision: Decision, columns: int) -> str:
+    lines = wrap(name, LETTERS.get(columns, 28))
+    return f"<b>{'<br>'.join(lines)}</b><br>{_of(decision)}"
+
+
+def _panel(
+    figure: go.Figure,
+    place: int,
+    rows: int,
+    columns: int,
+    shape: tuple[int, ...],
+    title_height: float,
+) -> None:
     """Axes of one picture: square pixels, the first row on top, nothing written on them."""
     row, column = divmod(place, columns)
     end = _end(place)
-    gap, room = 0.03, 38 / (rows * PANEL)
+    gap, room = 0.03, title_height / (rows * (PICTURE + title_height))
     left, top = column / columns, 1 - row / rows
     shared: dict[str, Any] = {
         "visible": False,

@@ -179,6 +179,7 @@ def stage_figure(
 ) -> go.Figure:
     """Accuracy without all the blocks of a stage that can be deleted, and intact."""
     figure = base_figure(theme, x="deleted", y=_accuracy_of(lanes), height=HEIGHT)
+    places = list(dict.fromkeys(stage for _, _, stages in lanes for stage in stages.stages))
     for lane, name, stages in lanes:
         style = lane_style(lane)
         shares = np.concatenate([[stages.baseline_accuracy], stages.accuracy])
@@ -187,7 +188,7 @@ def stage_figure(
             for gone, kept in zip(stages.deleted, stages.kept, strict=True)
         ]
         figure.add_scatter(
-            x=["nothing", *stages.stages],
+            x=["none", *stages.stages],
             y=shares * 100,
             name=name,
             mode="markers",
@@ -197,7 +198,12 @@ def stage_figure(
             hovertemplate="%{fullData.name}, %{x}<br>%{text}: %{y:.1f} %<extra></extra>",
         )
     _percent_axis(figure, chance if lanes else None, theme)
-    figure.update_xaxes(type="category")
+    figure.update_xaxes(
+        type="category",
+        tickvals=["none", *places],
+        ticktext=["none", *(name.replace(" ", "<br>") for name in places)],  # none is tilted
+        tickangle=0,
+    )
     figure.update_layout(scattermode="group")  # nets stand side by side in a stage
     return figure
 

@@ -101,3 +101,23 @@ def base_figure(theme: Theme, *, x: str, y: str, height: int = 300) -> go.Figure
         yaxis={**axis, "title": {**axis["title"], "text": y}},
     )
     return figure
+
+
+def one_two_five(*steps: int) -> dict[str, Any]:
+    """Ticks of a log axis over few decades, from 0.0001 on: all of one size, 1, 2, 5, 10, …
+
+    Plotly writes those between powers of ten too small to be read from afar.
+
+    Args:
+        steps: Within a decade, where not 1, 2 and 5.
+    """
+    ticks = [step * 10.0**power for power in range(-4, 13) for step in steps or (1, 2, 5)]
+    return {"tickvals": ticks, "ticktext": [_short(tick) for tick in ticks]}
+
+
+def _short(number: float) -> str:
+    """``0.2``, ``500``, ``20k``, ``1M``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if number >= size:
+            return f"{number / {'k': 1e3}.get(letter, size):g}{letter}"
+    return f"{number:g}"

@@ -8,7 +8,15 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.charts.palette import Theme, base_figure, faded, ink, lane_style, muted
+from explorer.charts.palette import (
+    Theme,
+    base_figure,
+    faded,
+    ink,
+    lane_style,
+    muted,
+    one_two_five,
+)
 from explorer.paths import binomial, effective_range, toy
 from explorer.results import CurveKind, Multiplicity, PathCurve, PathGradients, PathLengths
 
@@ -328,6 +336,7 @@ def multiplicity_figure(
         )
     # 2ⁿ on a log axis is n on a linear one, and no number is too great for that.
     figure.update_yaxes(tickprefix="2<sup>", ticksuffix="</sup>", rangemode="tozero")
-    figure.update_xaxes(type="log" if against == "parameters" else "linear", exponentformat="SI")
+    if against == "parameters":
+        figure.update_xaxes(type="log", tickangle=0, **one_two_five(1, 3))
     figure.update_layout(showlegend=True)
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts.lesions import accuracy_of
-from explorer.charts.palette import Theme, base_figure, faded, lane_style, muted
+from explorer.charts.palette import Theme, base_figure, faded, lane_style, muted, one_two_five
 from explorer.results import (
     BranchResponses,
     ClassifierByUnit,
@@ -92,8 +92,7 @@ def branch_figure(
             hovertemplate="%{fullData.name}<br>%{text}: %{y:.3g}<extra></extra>",
         )
     if of == "ratio":
-        ticks = [m * 10.0**k for k in range(-4, 3) for m in (1, 2, 5)]
-        figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+        figure.update_yaxes(type="log", **one_two_five())
     elif of == "cosine":
         figure.add_hline(y=0, line={"color": muted(theme), "width": 1, "dash": "dot"})
     else:

@@ -9,7 +9,15 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts.bands import add_band
-from explorer.charts.palette import LANE_STYLES, Theme, base_figure, faded, ink, lane_style
+from explorer.charts.palette import (
+    LANE_STYLES,
+    Theme,
+    base_figure,
+    faded,
+    ink,
+    lane_style,
+    one_two_five,
+)
 from explorer.results import Sensitivity, WorkedExample
 
 
@@ -93,7 +101,7 @@ def sensitivity_figure(
                 + "<extra></extra>",
             )
     if target:
-        figure.update_yaxes(type="log", exponentformat="none", dtick="D2")
+        figure.update_yaxes(type="log", **one_two_five())
     else:
         figure.update_yaxes(rangemode="tozero")
     figure.update_layout(showlegend=True)

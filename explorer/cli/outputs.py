@@ -68,14 +68,20 @@ def deliver(
     elif args.csv:
         text.write(result.to_frame().to_csv(index=False).rstrip("\n"))
     elif args.html is not None:
-        made = figure()
+        made = _roomy(figure())
         _write(args.html, lambda: args.html.write_text(page(made, title), "utf-8"))
     elif args.png is not None:
-        made = figure()
+        made = _roomy(figure())
         _write(args.png, lambda: _draw(args.png, made, title))
     else:
         return False
     return True
+
+
+def _roomy(figure: go.Figure) -> go.Figure:
+    from explorer.charts.room import room_for_legend
+
+    return room_for_legend(figure, 0.8 * WIDTH)
 
 
 def page(figure: go.Figure, title: str) -> str:

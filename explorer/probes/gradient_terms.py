@@ -114,8 +114,8 @@ def shortcut_scaling(
     """
     if not isinstance(spec, ResidualSpec) or spec.layout in ("fc", "reference"):
         raise NotApplicableError(
-            "The shortcuts of convolutional residual nets alone can be scaled; choose one, such as "
-            "resnet_v2_56."
+            "The shortcuts of convolutional residual nets alone can be scaled: look at this net's "
+            "gradients by layer, or choose one of those, such as resnet_v2_56."
         )
     if not scales:
         raise SpecError("Give at least one scale λ from 0 to 2, such as 0.5.")

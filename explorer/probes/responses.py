@@ -182,7 +182,8 @@ def classifier_by_unit(
     if len(plans) - first < 2:
         raise NotApplicableError(
             "The classifier of this net takes the last unit's output alone, for no other has its "
-            "shape; choose a plain, residual or highway net, such as digits_resnet_v2_56."
+            "shape: delete its units instead, or choose a plain, residual or highway net, such as "
+            "digits_resnet_v2_56."
         )
     chosen = some_images(net, dataset, n_images)
     sums = torch.zeros(len(plans) - first, 2, dtype=torch.float64)
@@ -227,8 +228,8 @@ def estimation_error(
     if not stages:
         raise NotApplicableError(
             f"No two units of a stage of this {net.spec.family} net have one shape, so none "
-            "estimates another's output; choose a residual or highway net, such as "
-            "digits_resnet_v2_56."
+            "estimates another's output: look at its layers' responses, or choose a residual or "
+            "highway net, such as digits_resnet_v2_56."
         )
     chosen = some_images(net, dataset, n_images)
     order = [i for stage in stages for i in stage]

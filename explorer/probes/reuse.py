@@ -38,8 +38,8 @@ def feature_reuse(net: Net, *, scaled: bool = False, name: str | None = None) ->
     if not any(unit.kind == "dense" for unit in plan.units):
         raise NotApplicableError(
             f"A {net.spec.family} net hands on one sum of its features, not each layer's own, so "
-            "their reuse cannot be read from its weights; choose a dense net, such as "
-            "densenet_40_k12."
+            "their reuse cannot be read from its weights: look at its layers' responses, or choose "
+            "a dense net, such as densenet_40_k12."
         )
     blocks = []
     for stage, title in enumerate(plan.stage_names):

@@ -65,7 +65,8 @@ def sensitivity(
         what = "concatenates" if net.spec.family == "dense" else "replaces its input"
         raise NotApplicableError(
             f"A {net.spec.family} net {what} and adds nothing to a shortcut, so there is no F to "
-            "compare with the whole; choose a residual or highway net, such as resnet_v2_56."
+            "compare with the whole: look at its layers' responses, or choose a residual or "
+            "highway net, such as resnet_v2_56."
         )
     images, labels = some_images(net, dataset, n_images)
     device = next(net.parameters()).device

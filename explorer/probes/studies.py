@@ -133,7 +133,8 @@ def swap_groups(plan: Blueprint) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
     if not several:
         raise NotApplicableError(
             "No two units of this net keep one and the same shape, so none can change places: "
-            "choose a plain, residual or highway net with more than one unit a stage."
+            "delete its units instead, or choose a plain, residual or highway net with more than "
+            "one unit a stage, such as digits_resnet_v2_56."
         )
     return several
 

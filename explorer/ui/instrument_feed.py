@@ -20,6 +20,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from explorer.charts import Theme
+from explorer.charts.room import room_for_legend
 from explorer.errors import SkipscopeError
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService, get_service
@@ -32,6 +33,7 @@ from explorer.ui.sources import SourceNet
 POLL_MS = 400
 POLL_REST_MS = 5000  # newer weights of a run, or none
 ROWS_SHOWN = 400
+LEGEND_NARROW, LEGEND_WIDE = 280, 640  # pixels of a phone's figure, and of a small window's
 _KEPT = 64
 measurements = Measurements()
 _bodies: OrderedDict[tuple[str, str, Theme], bytes] = OrderedDict()
@@ -156,6 +158,7 @@ def _answer(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dic
     one, options = shown.instrument, shown.options
     lanes = lanes_of(shown, measured)
     figure = one.figure(lanes, options, theme)
+    room_for_legend(figure, LEGEND_NARROW if options["narrow"] else LEGEND_WIDE)
     heads = {lane.index: one.headline(lane, options) for lane in lanes}
     # Zoom survives new data and new nets, but not another instrument's axes.
     kinds = [o.write(options[o.name]) for o in one.options if isinstance(o, (Choice, Flag))]

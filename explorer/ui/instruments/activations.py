@@ -107,7 +107,7 @@ def not_for(plan: Blueprint) -> str | None:
         return None
     return (
         "The blocks of a fully connected net give features, not maps: look at its gates or "
-        "responses, or take a convolutional net."
+        "responses, or choose a convolutional net, such as digits_resnet_v2_56."
     )
 
 

@@ -98,8 +98,8 @@ def not_for(plan: Blueprint) -> str | None:
     if any(unit.kind in ("residual", "highway") for unit in plan.units):
         return None
     return (
-        f"In a {plan.spec.family} net nothing is added to what passes by: choose a residual or "
-        "highway net, such as resnet_v2_56."
+        f"In a {plan.spec.family} net nothing is added to what passes by: look at its layers' "
+        "responses, or choose a residual or highway net, such as digits_resnet_v2_56."
     )
 
 

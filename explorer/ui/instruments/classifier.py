@@ -71,8 +71,9 @@ def not_for(plan: Blueprint) -> str | None:
     if len(shapes) > 1 and shapes[-1] == shapes[-2]:
         return None
     return (
-        "The classifier of this net takes the last block's output alone: choose a plain, residual "
-        "or highway net with several blocks a stage, such as resnet_v2_56."
+        "The classifier of this net takes the last block's output alone: delete its blocks "
+        "instead, or choose a plain, residual or highway net with several blocks a stage, such as "
+        "digits_resnet_v2_56."
     )
 
 

@@ -81,7 +81,8 @@ def not_for(plan: Blueprint) -> str | None:
         return None
     return (
         f"No two blocks of a stage of this {plan.spec.family} net have one shape, so none "
-        "estimates another's output: choose a residual or highway net, such as resnet_v2_56."
+        "estimates another's output: look at its layers' responses, or choose a residual or "
+        "highway net, such as digits_resnet_v2_56."
     )
 
 

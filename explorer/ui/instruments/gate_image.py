@@ -87,13 +87,18 @@ def payload(asking: Asking) -> dict[str, Any]:
 
 
 def not_for(plan: Blueprint) -> str | None:
-    without = gates.not_for(plan)
-    if without is None and len(plan.units[0].input_shape) == 1:
+    if gates.not_for(plan) is not None:
         return (
-            "The gates of a fully connected net have no places on the image: choose a "
-            "convolutional highway net, such as highway_25."
+            f"A {plan.spec.family} net has no transform gates: look at the maps of its blocks, or "
+            "choose a convolutional highway net, such as highway_25, or a residual one with gated "
+            "shortcuts."
         )
-    return without
+    if len(plan.units[0].input_shape) == 1:
+        return (
+            "The gates of a fully connected net have no places on the image: look at its gates by "
+            "unit, or choose a convolutional highway net, such as highway_25."
+        )
+    return None
 
 
 INSTRUMENT = Instrument(

@@ -133,8 +133,9 @@ def not_for(plan: Blueprint) -> str | None:
     if gated:
         return None
     return (
-        f"A {plan.spec.family} net has no transform gates: choose a highway net, such as "
-        "fc_highway_50, or a residual one with gated shortcuts."
+        f"A {plan.spec.family} net has no transform gates: look at its gradients or responses, or "
+        "choose a highway net, such as digits_fc_highway_50, or a residual one with gated "
+        "shortcuts."
     )
 
 

@@ -97,7 +97,7 @@ def not_for(plan: Blueprint) -> str | None:
         return None
     return (
         f"A {plan.spec.family} net has no gates that could be held: delete its blocks instead, or "
-        "choose a highway net, such as fc_highway_50."
+        "choose a highway net, such as digits_fc_highway_50."
     )
 
 

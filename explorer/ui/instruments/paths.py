@@ -146,7 +146,8 @@ def not_for(plan: Blueprint) -> str | None:
         return None
     return (
         f"A {plan.spec.family} net has a single path, because nothing passes its blocks by: look "
-        "at its gradients, or choose a residual, highway or dense net."
+        "at its gradients, or choose a residual, highway or dense net, such as "
+        "digits_resnet_v2_56."
     )
 
 

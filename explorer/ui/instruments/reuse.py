@@ -98,8 +98,8 @@ def not_for(plan: Blueprint) -> str | None:
     if any(unit.kind == "dense" for unit in plan.units):
         return None
     return (
-        f"A {plan.spec.family} net hands on one sum of its features, not each layer's own: choose "
-        "a dense net, such as densenet_40_k12."
+        f"A {plan.spec.family} net hands on one sum of its features, not each layer's own: look at "
+        "its responses, or choose a dense net, such as digits_densenet_40_k12."
     )
 
 

@@ -82,8 +82,8 @@ def not_for(plan: Blueprint) -> str | None:
     if isinstance(spec, ResidualSpec) and spec.layout not in ("fc", "reference"):
         return None
     return (
-        "The shortcuts of convolutional residual nets alone can be scaled: choose one, such as "
-        "resnet_v2_20."
+        "The shortcuts of convolutional residual nets alone can be scaled: look at this net's "
+        "gradients, or choose one of those, such as resnet_v2_20."
     )
 
 

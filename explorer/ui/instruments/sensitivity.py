@@ -105,7 +105,8 @@ def not_for(plan: Blueprint) -> str | None:
         return None
     return (
         f"The blocks of a {plan.spec.family} net add nothing to a shortcut, so there is no F to "
-        "compare with the whole: choose a residual or highway net, such as resnet_v2_56."
+        "compare with the whole: look at its responses, or choose a residual or highway net, such "
+        "as digits_resnet_v2_56."
     )
 
 

@@ -155,7 +155,8 @@ INSTRUMENT = Instrument(
         Choice(
             "depth",
             "Layers",
-            {str(depth): str(depth) for depth in reversed(DEPTHS)},
+            {str(depth): str(depth) for depth in DEPTHS},
+            default=str(DEPTHS[-1]),
             when=lambda options: options["show"] != "depth",
         ),
         Flag("batch_norm", "Batch norm", default=True),

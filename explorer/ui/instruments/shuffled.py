@@ -92,8 +92,9 @@ def not_for(plan: Blueprint) -> str | None:
     if any(n > 1 for n in groups.values()):
         return None
     return (
-        "No two blocks of this net keep one and the same shape, so none can change places: choose "
-        "a residual, highway or plain net with more than one block a stage."
+        "No two blocks of this net keep one and the same shape, so none can change places: delete "
+        "its blocks instead, or choose a residual, highway or plain net with more than one block a "
+        "stage, such as digits_resnet_v2_56."
     )
 
 

@@ -76,8 +76,8 @@ def not_for(plan: Blueprint) -> str | None:
     if any(unit.shortcut != "none" for unit in plan.units):
         return None
     return (
-        f"A {plan.spec.family} net has no shortcuts, so its gradient has no direct term: choose a "
-        "residual net, such as resnet_v2_56."
+        f"A {plan.spec.family} net has no shortcuts, so its gradient has no direct term: look at "
+        "its gradients by layer, or choose a residual net, such as digits_resnet_v2_56."
     )
 
 

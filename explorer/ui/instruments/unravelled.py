@@ -123,8 +123,8 @@ def not_for(plan: Blueprint) -> str | None:
     if any(map(parts_ways, plan.units)):
         return None
     return (
-        f"A {plan.spec.family} net has a single path, so there is nothing to unravel: choose a "
-        "residual, highway or dense net."
+        f"A {plan.spec.family} net has a single path, so there is nothing to unravel: look at its "
+        "gradients, or choose a residual, highway or dense net, such as digits_resnet_v2_56."
     )
 
 
