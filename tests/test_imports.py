@@ -127,3 +127,15 @@ def test_streamlit_is_imported_by_the_pages_only() -> None:
             continue
         used = {imported.split(".")[0] for imported in everything_imported(path)}
         assert "streamlit" not in used, f"{name} imports streamlit"
+
+
+@pytest.mark.parametrize("role", ["train", "measure"])
+def test_a_worker_is_warm_without_what_it_does_not_use(role: str) -> None:
+    """Each of these would cost a starting process up to 2 s of processor time."""
+    check = (
+        "import sys; from explorer.runs.jobs import Shelf; from explorer.runs.worker import *;"
+        f"warm_up('{role}', Shelf());"
+        "print({'torch._dynamo', 'sympy', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -158,7 +158,7 @@ def describe(error: Exception, folder: str = "Skipscope's folder") -> dict[str, 
 
 
 def warm_up(role: str, shelf: Shelf) -> None:
-    """Does a tiny piece of the work once: torch and scikit-learn load half of themselves then."""
+    """Does a tiny piece of the work once: torch loads a part of itself only then."""
     from explorer.names import spec_of
     from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
 

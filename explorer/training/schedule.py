@@ -10,6 +10,7 @@ from torch import nn
 
 from explorer.errors import SpecError
 from explorer.specs import TrainSpec
+from explorer.training import optimisers
 
 ONE_CYCLE_RISE = 0.3  # share of the steps during which the rate rises
 WARMUP_FACTOR = 0.1  # He15 §4.2: 0.01 instead of 0.1
@@ -61,11 +62,11 @@ def make_optimizer(
     rate, decay = spec.learning_rate, spec.weight_decay
     on_gpu = device is not None and device.type == "cuda"  # counts steps there, for CUDA graphs
     if spec.optimizer == "adam":
-        return torch.optim.Adam(
+        return optimisers.Adam(
             parameters, lr=rate, weight_decay=decay, fused=True, capturable=on_gpu
         )
     if spec.optimizer == "adamw":
-        return torch.optim.AdamW(
+        return optimisers.AdamW(
             parameters, lr=rate, weight_decay=decay, fused=True, capturable=on_gpu
         )
     nesterov = spec.optimizer == "nesterov"
@@ -74,7 +75,7 @@ def make_optimizer(
             "The optimizer 'nesterov' needs a momentum above 0 (0.9 is usual): set one, or "
             "choose 'sgd'."
         )
-    return torch.optim.SGD(
+    return optimisers.SGD(
         parameters,
         lr=rate,
         momentum=spec.momentum,
