@@ -308,21 +308,23 @@ def _change(state: PageState, lane: int, net: NetSpec) -> None:
 
 
 def _charts(state: PageState) -> None:
-    left, right = st.columns(2, gap="small")
-    with left, st.container(key="card-error", border=True, gap="xsmall"):
-        _training_chart()
-    with right, st.container(key="card-gradient", border=True, gap="xsmall"):
-        _gradient_chart()
+    """Two side by side, on a wide screen all of them; one below the other on a phone."""
     query = feed_query(state)
-    gated = any(has_gates(net) for net in state.lanes)
-    left, *rest = st.columns(2 if gated else 1, gap="small")
-    with left, st.container(key="card-lesion", border=True, gap="xsmall"):
-        live_chart(
-            "chart.lesion", feed=query, chart="lesion", title="Accuracy after deleting one block"
-        )
-    for right in rest:
-        with right, st.container(key="card-gate", border=True, gap="xsmall"):
-            live_chart("chart.gate", feed=query, chart="gate", title="Transform gate T(x)")
+    with st.container(key="charts"):
+        with st.container(key="card-error", border=True, gap="xsmall"):
+            _training_chart()
+        with st.container(key="card-gradient", border=True, gap="xsmall"):
+            _gradient_chart()
+        with st.container(key="card-lesion", border=True, gap="xsmall"):
+            live_chart(
+                "chart.lesion",
+                feed=query,
+                chart="lesion",
+                title="Accuracy after deleting one block",
+            )
+        if any(has_gates(net) for net in state.lanes):
+            with st.container(key="card-gate", border=True, gap="xsmall"):
+                live_chart("chart.gate", feed=query, chart="gate", title="Transform gate T(x)")
 
 
 @st.fragment
