@@ -46,7 +46,7 @@ def read_image(source: str | Path | bytes, input_shape: tuple[int, int, int]) ->
 
 def _content(source: str | Path | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes):
-        content, name = source, "The image"
+        content, name = source, "The file"
     else:
         path = Path(source)
         # A kept image has a name that means nothing to whoever chose it.

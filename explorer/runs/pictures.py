@@ -30,10 +30,12 @@ def keep_picture(home: Path, content: bytes | memoryview) -> str:
     Raises:
         DataError: It is empty or too large, or the disk refuses it.
     """
-    if not 0 < len(content) <= MAX_FILE_BYTES:
+    if not len(content):
+        raise DataError("The image file is empty: choose another one.")
+    if len(content) > MAX_FILE_BYTES:
         raise DataError(
-            f"An image file of 1 byte to {MAX_FILE_BYTES >> 20} MB can be looked at, and this one "
-            f"has {len(content):,} bytes: save it smaller and try again."
+            f"The image file has {len(content) / 2**20:.1f} MB, more than the "
+            f"{MAX_FILE_BYTES >> 20} MB that are read: save it smaller and try again."
         )
     name = hashlib.sha256(content).hexdigest()[:16] + ".picture"
     folder = _folder(home)
