@@ -17,26 +17,31 @@ _RULES = {"zero_last_scale": "he", "branch_scaled": "he"}  # He's, but for the l
 _ABSENT = "–"
 
 
-def what_differs(lanes: Sequence[NetSpec], forked: Collection[int] = ()) -> str:
+def what_differs(
+    lanes: Sequence[NetSpec], forked: Collection[int] = (), reseeded: Collection[int] = ()
+) -> str:
     """Sentences on what the nets have differently, and on what they start from together.
 
     ``The lanes differ in family (plain / residual). All 56 layers start from the same weights.``
 
     Args:
         forked: Lanes, from 0, that went on from another lane's state instead of the seed's.
+        reseeded: Lanes that start from another seed than the first.
     """
     if len(lanes) < 2:
         return "There is one lane, so nothing is compared."
     rows = [f"{name.replace('_', ' ')} ({' / '.join(values)})" for name, values in _fields(lanes)]
     differ = f"The lanes differ in {_joined(rows)}." if rows else "The lanes are all alike."
-    fresh = [lane for lane in range(len(lanes)) if lane not in forked]
+    others = sorted({*reseeded} - {*forked})
+    fresh = [lane for lane in range(len(lanes)) if lane not in (*forked, *others)]
     sentences = [differ]
     if len(fresh) > 1:
         sentences.append(_starts(lanes, fresh))
+    if others:
+        verb = "starts" if len(others) == 1 else "start"
+        sentences.append(f"{_lanes(others)} {verb} from another seed's weights.")
     if forked:
-        which = _joined([str(lane + 1) for lane in sorted(forked)])
-        whose = f"Lane {which} went" if len(forked) == 1 else f"Lanes {which} went"
-        sentences.append(f"{whose} on from another lane's weights.")
+        sentences.append(f"{_lanes(sorted(forked))} went on from another lane's weights.")
     return " ".join(sentences)
 
 
@@ -96,6 +101,11 @@ def _starts(lanes: Sequence[NetSpec], fresh: Sequence[int]) -> str:
     which = [str(lane + 1) for lane in others]
     whose = f"lane {which[0]}" if len(which) == 1 else f"lanes {_joined(which)}"
     return f"Layers that start from the same weights as lane {first + 1}: {numbers} in {whose}."
+
+
+def _lanes(which: Sequence[int]) -> str:
+    numbers = _joined([str(lane + 1) for lane in which])
+    return f"Lane {numbers}" if len(which) == 1 else f"Lanes {numbers}"
 
 
 def _drawn(spec: NetSpec) -> dict[int, tuple[str, ...]]:

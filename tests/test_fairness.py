@@ -62,6 +62,14 @@ def test_a_duplicate_does_not_start_from_the_seed() -> None:
     )
 
 
+def test_other_seeds_do_not_start_alike() -> None:
+    lanes = nets("plain_8", "plain_8", "resnet_v2_8", "plain_8")
+    assert what_differs(lanes, forked=[3], reseeded=[1, 2, 3]) == (
+        "The lanes differ in family (plain / plain / residual / plain). Lanes 2 and 3 start from "
+        "another seed's weights. Lane 4 went on from another lane's weights."
+    )
+
+
 TOKENS = (
     "plain_14",
     "plain_14;init=xavier",

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from explorer.cli import main
 from explorer.cli.train import CHECKPOINT
 from explorer.errors import RunError
 from explorer.names import spec_of, token_of
-from explorer.report.figures import part, titles
+from explorer.report.figures import part, parts, titles
 from explorer.report.material import LaneTold, of_folder
 from explorer.report.page import report_html
 from explorer.report.tables import COLUMNS, csv_text, json_text
@@ -149,6 +150,12 @@ def test_a_caption_says_what_its_figure_shows(lanes: list[LaneTold]) -> None:
     assert "25.0 (weights of step 4)" in lesion.caption
     assert lesion.rows[0][2:] == (50.0, 40.38, 59.62)  # Wilson's interval of 50 of 100
     assert "360 test images" in part("error", lanes).caption
+    assert part("error", lanes).caption.startswith("The lanes differ in family (plain / highway)")
+    assert "differ" not in next(iter(parts(lanes))).caption  # the report says so above them all
+    other = replace(lanes[1].training, id="b", spec=SPEC.model_copy(update={"seed": 9}))
+    two = part("error", [lanes[0], replace(lanes[1], training=other, forked=False)]).caption
+    assert "Lane 2 starts from another seed's weights." in two
+    assert "Besides their nets they differ in seed (7 / 9)." in two
 
 
 def test_the_command_line_writes_the_report(

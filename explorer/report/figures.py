@@ -1,12 +1,12 @@
 """The figures of a report: each with its sentences and its table, where there is anything to show.
 
-The Runs page shows the same ones.
+The Runs page shows the same ones, one at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from explorer.charts import (
     lesion_figure,
     training_figure,
 )
+from explorer.report.differences import differences
 from explorer.report.material import LaneTold
 from explorer.results.history import Quantity
 
@@ -61,7 +62,13 @@ def titles(lanes: Sequence[LaneTold]) -> dict[str, str]:
 
 
 def part(key: str, lanes: Sequence[LaneTold], theme: Theme = "light") -> Part:
-    """One of ``titles``, of the lanes that have something to show."""
+    """One of ``titles`` by itself: its caption says what differs between the nets, too."""
+    drawn = _part(key, lanes, theme)
+    return replace(drawn, caption=" ".join([*differences(lanes), drawn.caption]))
+
+
+def _part(key: str, lanes: Sequence[LaneTold], theme: Theme) -> Part:
+    """Of the lanes that have something to show."""
     kind = _KINDS[key]
     shown = [lane for lane in lanes if kind.has(lane)]
     return Part(
@@ -75,9 +82,9 @@ def part(key: str, lanes: Sequence[LaneTold], theme: Theme = "light") -> Part:
 
 
 def parts(lanes: Sequence[LaneTold], theme: Theme = "light") -> Iterator[Part]:
-    """All that can be drawn."""
+    """All that can be drawn, for a page that says once what differs."""
     for key in titles(lanes):
-        yield part(key, lanes, theme)
+        yield _part(key, lanes, theme)
 
 
 def _thinned(rows: list[Row]) -> list[Row]:

@@ -61,6 +61,7 @@ class LaneTold:
         index: In the report, from 0: its colour and line style.
         lane: In its training, from 0.
         notes: Sentences that need reading: divergence, where it comes from, what is passed by.
+        forked: It began as a duplicate of another lane.
         gradients, gates: As recorded last.
         lesions: The last curve, on the weights of ``lesions_step``.
         histories: What was recorded of every layer over time.
@@ -73,6 +74,7 @@ class LaneTold:
     plan: Blueprint
     curves: TrainingCurves
     notes: tuple[str, ...] = ()
+    forked: bool = False
     gradients: LayerGradients | None = None
     gates: GateMeans | None = None
     lesions: LesionCurve | None = None
@@ -278,6 +280,7 @@ def _lane(
         plan=plan,
         curves=replace(curves, name=name),
         notes=notes(plan, *past),
+        forked=past[1] is not None,
         gradients=gradients_of(plan, spec, latest.get("layers")),
         gates=gates_of(plan, spec, latest.get("gates")),
         lesions=lesions_of(plan, spec, lesions[0]) if lesions else None,

@@ -21,9 +21,9 @@ from explorer.blueprint import Blueprint, UnitPlan
 from explorer.charts.palette import LANE_STYLES
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError
-from explorer.fairness import what_differs, what_differs_between
 from explorer.graph import count_text
 from explorer.names import title_of, token_of
+from explorer.report.differences import differences
 from explorer.report.figures import Part, parts
 from explorer.report.material import LaneTold, Training, begun
 from explorer.results.common import wilson_interval
@@ -51,7 +51,7 @@ def report_html(lanes: Sequence[LaneTold]) -> str:
         [
             f"<header><h1>{escape(title)}</h1>{_under(trainings)}</header>",
             *(_note(training, several=len(trainings) > 1) for training in trainings),
-            _section("nets", "Nets", _nets(lanes) + _differences(lanes, trainings)),
+            _section("nets", "Nets", _nets(lanes) + _sentences(differences(lanes))),
             *(_section(part.key, part.title, _figure(part)) for part in drawn),
             _section("settings", "Settings", _settings(trainings)),
             _section("made-of", "What the nets are made of", _made_of(lanes)),
@@ -188,13 +188,7 @@ def _nets(lanes: Sequence[LaneTold]) -> str:
     )
 
 
-def _differences(lanes: Sequence[LaneTold], trainings: Sequence[Training]) -> str:
-    sentences = [what_differs([lane.plan.spec for lane in lanes])] if len(lanes) > 1 else []
-    first, *others = trainings
-    sentences += [
-        f"{first.name} and {other.name}: {what_differs_between(first.spec, other.spec)}"
-        for other in others
-    ]
+def _sentences(sentences: Sequence[str]) -> str:
     return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
