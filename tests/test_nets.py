@@ -11,6 +11,7 @@ from typing import Any, cast, get_args
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -674,6 +675,24 @@ def test_weights_and_card_round_trip(tmp_path: Path) -> None:
         assert torch.equal(a, b), name
     with pytest.raises(WeightsError, match="another net"):
         save_weights(other, file, card_of(create_net("resnet_v2_14")))
+
+
+def test_a_full_disk_leaves_the_weights_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = create_net("plain_8", input_shape=(1, 8, 8), seed=1)
+    file = save_weights(net, tmp_path / "test.safetensors", card_of(net))
+    kept = file.read_bytes()
+
+    def full(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("explorer.nets.weights.save_file", full)
+    with pytest.raises(WeightsError, match=r"No space left .* free some space, or choose another"):
+        save_weights(net, file, card_of(net))
+    assert file.read_bytes() == kept
+    assert sorted(f.suffix for f in tmp_path.iterdir()) == [".json", ".safetensors"]
 
 
 def test_weights_that_do_not_fit_say_what_differs(tmp_path: Path) -> None:

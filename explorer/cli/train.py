@@ -190,6 +190,7 @@ def _run(
     saved = time.monotonic()
     with text.progress("train") as bar:
         if log is not None:
+            log.save(session)  # a disk that is full is told of now, not in an hour
             log.keep_weights(session)
         for record in session.records():
             if log is not None:

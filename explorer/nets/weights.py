@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -19,6 +20,8 @@ from explorer.specs import DATASETS, NetSpec, fit
 def save_weights(net: Net, path: Path | str, card: Card) -> Path:
     """Write ``path`` (``.safetensors``) and the card beside it; returns the weights' path.
 
+    Each file is there whole or as it was before.
+
     Raises:
         WeightsError: The card is another net's, or the folder cannot be written to.
     """
@@ -26,12 +29,20 @@ def save_weights(net: Net, path: Path | str, card: Card) -> Path:
     if card.spec != net.spec:
         raise WeightsError("The card describes another net; make it from net.spec.")
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    partial = file.with_name(f"{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, file, {"spec": card.spec.model_dump_json()})
-        card_path(file).write_text(card.model_dump_json(indent=1) + "\n", "utf-8")
-    except OSError as error:
-        raise WeightsError(f"The weights cannot be saved as {file}: {error}.") from None
+        save_file(tensors, partial, {"spec": card.spec.model_dump_json()})
+        partial.replace(file)
+        partial.write_text(card.model_dump_json(indent=1) + "\n", "utf-8")
+        partial.replace(card_path(file))
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise WeightsError(
+            f"The weights cannot be saved as {file} ({error}): free some space, or choose another "
+            "folder."
+        ) from None
     return file
 
 
