@@ -143,6 +143,26 @@ def test_words_typed_while_the_server_is_away_are_stored_later(
     page.close()
 
 
+def test_what_streamlits_own_elements_say_is_mended(browser: Any, server: Server) -> None:
+    page = browser.new_page()
+    page.goto(f"{server.url}/instruments")
+    page.get_by_role("button", name="Add a net").click()
+    box = page.get_by_test_id("stFileUploaderDropzone")
+    box.wait_for()
+    assert box.get_attribute("role") == "group"
+    words = "Streamlit server is not responding. Are you connected to the internet?"
+    page.evaluate(
+        """(words) => {
+          const window = document.body.appendChild(document.createElement("div"));
+          window.innerHTML = `<section role="dialog"><h2>Connection error</h2>${words}</section>`;
+        }""",
+        words,
+    )
+    page.get_by_role("heading", name="The server does not answer").wait_for()
+    assert "goes on by itself" in page.locator("section[role=dialog]").text_content()
+    page.close()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_violation(
     browser: Any, server: Server, runs: list[str], theme: str, tmp_path: Path

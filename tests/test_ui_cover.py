@@ -77,5 +77,6 @@ def test_where_the_page_must_speak_there_is_no_cover(
 ) -> None:
     page = index_page(service, link)
     assert "sk-cover" not in page
+    assert "assets/page.css?v=" in page
     assert '<div id="root">' in page
     assert "alert(1)" not in page

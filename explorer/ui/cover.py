@@ -44,7 +44,7 @@ def index_page(service: RunService, query: Mapping[str, str]) -> str:
     state, problems = from_query(query)
     state, problem = attach(service, state)
     if problems or problem or service.notice or any(name in query for name in _EMBEDDED):
-        return _index()
+        return _plain()
     head = f"{_assets()}<style>{_sheet()}</style>"
     page = _index().replace("<head>", f"<head>{_theme_script()}", 1)
     page = page.replace("</title>", f"</title>{head}", 1)
@@ -59,22 +59,32 @@ def other_page() -> str:
     failed requests, and a round trip lost.
     """
     told = 'window.__streamlit={BACKEND_BASE_URL:new URL("./",location.href).href}'
-    return _index().replace("<head>", f"<head><script>{told}</script>", 1)
+    return _plain().replace("<head>", f"<head><script>{told}</script>", 1)
+
+
+def _plain() -> str:
+    """Without a cover: the page's style sheet is there before the page's script has run."""
+    sheet = f'<link rel="stylesheet" href="{_address("page.css")}">'
+    return _index().replace("</title>", f"</title>{sheet}", 1)
 
 
 @cache
 def _index() -> str:
     text = (Path(file_util.get_static_dir()) / "index.html").read_text("utf-8")
-    return text.replace("<title>Streamlit</title>", "<title>Skipscope</title>")
+    text = text.replace("<title>Streamlit</title>", "<title>Skipscope</title>")
+    script = f'<script type="module" src="{_address("repairs.js")}"></script>'
+    return text.replace("</head>", f"{script}</head>", 1)
+
+
+def _address(name: str) -> str:
+    """Of a file that the pages load, by which it is kept until it changes."""
+    return f"./skipscope/assets/{name}?v={asset_version(name)}"
 
 
 @cache
 def _assets() -> str:
     """Loads the script of the live parts, by the address that Streamlit will load it by."""
-    cover, parts = (
-        f"./skipscope/assets/{name}?v={asset_version(name)}"
-        for name in ("cover.js", "skipscope.js")
-    )
+    cover, parts = _address("cover.js"), _address("skipscope.js")
     return (
         f'<link rel="modulepreload" href="{parts}"><link rel="modulepreload" href="{cover}">'
         f'<script type="module">import {{ drawCover }} from "{cover}";'

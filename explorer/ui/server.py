@@ -31,6 +31,8 @@ _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _SERVED = {
     "skipscope.js": (ASSETS / "skipscope.js", "text/javascript"),
     "cover.js": (ASSETS / "cover.js", "text/javascript"),
+    "repairs.js": (ASSETS / "repairs.js", "text/javascript"),
+    "page.css": (ASSETS / "page.css", "text/css"),
     "instruments.js": (ASSETS / "instruments.js", "text/javascript"),
     "kept_text.js": (ASSETS / "kept_text.js", "text/javascript"),
     "plotly.min.js": (_PLOTLY, "text/javascript"),

@@ -95,7 +95,7 @@ class Follower {
     } catch {
       if (turn !== this.turn) return;
       this.failures += 1;
-      wait = Math.min(15000, 500 * 2 ** this.failures);
+      wait = Math.min(5000, 500 * 2 ** this.failures);
       if (this.failures >= 2) this.status("The server does not answer; trying again…");
     }
     this.again(wait);

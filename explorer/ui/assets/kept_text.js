@@ -104,8 +104,16 @@ class KeptText {
     clearTimeout(this.timer);
     if (this.box.value === this.base) return localStorage.removeItem(this.slot);
     this.sent = Date.now();
-    this.component.setTriggerValue("said", { text: this.box.value, at: this.sent });
-    this.timer = setTimeout(() => this.say(UNANSWERED), PATIENCE_MS);
+    this.tell({ text: this.box.value, at: this.sent });
+  }
+
+  // Again and again, until there is an answer: a page that found back to its server does not say so.
+  tell(said) {
+    this.component.setTriggerValue("said", said);
+    this.timer = setTimeout(() => {
+      this.say(UNANSWERED);
+      this.tell(said);
+    }, PATIENCE_MS);
   }
 
   say(words) {

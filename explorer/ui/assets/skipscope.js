@@ -92,7 +92,7 @@ class Feed {
       }
     } catch (error) {
       this.failures += 1;
-      wait = Math.min(15000, 1000 * 2 ** this.failures);
+      wait = Math.min(5000, 1000 * 2 ** this.failures);
       if (this.failures >= 2) for (const part of this.parts) part.lost?.();
     }
     this.busy = false;
