@@ -55,9 +55,31 @@ def _sheet(name: Theme) -> str:
     )
 
 
+# The browser changes its theme without asking the server, which draws colours too.
+_WATCH = """
+const PATIENCE_MS = 5000;
+export default function ({ parentElement, data, setTriggerValue }) {
+  let told = -PATIENCE_MS;
+  const timer = setInterval(() => {
+    const own = getComputedStyle(parentElement).getPropertyValue("--st-background-color");
+    const hex = /^#([0-9a-f]{6})/i.exec(own.trim());
+    if (!hex) return;
+    const bright = hex[1].match(/../g).reduce((sum, part) => sum + parseInt(part, 16), 0) > 382;
+    if (bright === (data === "light") || performance.now() - told < PATIENCE_MS) return;
+    told = performance.now();
+    setTriggerValue("theme", bright ? "light" : "dark");
+  }, 300);
+  return () => clearInterval(timer);
+}
+"""
+
+
 def apply_style() -> None:
-    """Write the style sheet into the page."""
-    st.html(_sheet(theme()))
+    """Write the style sheet into the page, and again whenever the visitor changes the theme."""
+    drawn = theme()
+    st.html(_sheet(drawn))
+    watch = st.components.v2.component("skipscope_theme", js=_WATCH, isolate_styles=False)
+    watch(key="theme-watch", data=drawn, on_theme_change=lambda: None)
 
 
 def wordmark(name: Theme | None = None) -> str:
