@@ -30,5 +30,9 @@ class RunError(SkipscopeError):
     """A run or job that is unknown, over, or was cut short."""
 
 
+class DamagedError(RunError):
+    """A checkpoint that holds something else than was written."""
+
+
 class Cancelled(RunError):
     """A measurement that was asked to stop before its end; not a failure."""

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from explorer.cli import main
 from explorer.errors import RunError
 from explorer.results import Record
+from explorer.runs.store import claim
 from explorer.shipped import read_card
 from explorer.training.tensorboard import EventFile, crc32c
 
@@ -106,6 +107,9 @@ def test_going_on_with_a_change(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         (6, 0.003), (7, 0.003), (8, 0.003)
     ]  # fmt: skip
     assert "Lane 2 went on from another lane's weights." in out
+    with claim(tmp_path / "run" / "in-use"):
+        code, _, err = run(capsys, "--resume", folder, "--steps", "20")
+    assert (code, err.count("Another process trains in the folder")) == (2, 1)
     for wrong, sentence in (
         (["--batch", "8"], "A resumed training keeps what was chosen, so --batch has no place"),
         (["--seed", "7"], "so --seed has no place beside --resume"),

@@ -185,6 +185,17 @@ def test_it_obeys_between_steps_and_resumes_to_the_same_curve(line: Line, tmp_pa
     assert losses(line.until(is_over("c")))[-len(rest) :] == rest
 
 
+def test_a_damaged_checkpoint_is_put_aside(line: Line, tmp_path: Path) -> None:
+    checkpoint_path(tmp_path).write_bytes(b"half of a file")
+    command = {"spec": experiment(2), "folder": str(tmp_path), "resume": True, "paused": False}
+    line.send(do="train", task="d", **command)
+    failed = line.until(is_over("d"))[-1]
+    assert failed["sentence"].startswith("This training's checkpoint is damaged, and was put aside")
+    assert (tmp_path / "damaged-checkpoint.safetensors").read_bytes() == b"half of a file"
+    line.send(do="train", task="d", **command)
+    assert line.until(is_over("d"))[-1]["status"] == "finished"
+
+
 def test_a_stop_is_obeyed_while_data_is_loaded(line: Line, tmp_path: Path) -> None:
     for number in range(300):
         file = tmp_path / "images" / ("test", "train")[number % 2] / f"class{number % 4 // 2}"

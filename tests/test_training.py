@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -508,7 +509,7 @@ def finite(net: Net) -> bool:
 
 def test_a_lane_that_diverges_stops_and_the_others_go_on(data: Dataset) -> None:
     session = Session(
-        experiment("fc_plain_4;width=30", RESIDUAL, steps=30, learning_rate=100.0, momentum=0.9),
+        experiment("fc_plain_4;width=30", RESIDUAL, steps=30, learning_rate=10.0, momentum=0.9),
         data,
     )
     records = list(session.records())
@@ -522,6 +523,21 @@ def test_a_lane_that_diverges_stops_and_the_others_go_on(data: Dataset) -> None:
     assert [r for r in records if r.lane == 1][-1].step == 30
     for r in records:
         json.dumps(r.to_json(), allow_nan=False)
+
+
+def test_an_explosion_ends_the_lane_as_well(data: Dataset) -> None:
+    session = Session(experiment("fc_plain_4;width=30", RESIDUAL), data)
+    session.advance()
+    with torch.no_grad():
+        session.nets[0].head.linear.weight.mul_(1e9)
+    before = session.nets[0].head.linear.weight.clone()
+    (record,) = [r for r in session.advance() if r.kind == "diverged"]
+    assert re.search(
+        r"Lane 1 diverged at step 1: its loss has exploded to \d(\.\d)?e\+\d\d at a",
+        record.values["message"],
+    )
+    assert torch.equal(session.nets[0].head.linear.weight, before)
+    assert not session.finished  # the other goes on
 
 
 def test_all_lanes_diverged_ends_the_run(data: Dataset, tmp_path: Path) -> None:

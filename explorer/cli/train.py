@@ -8,6 +8,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from explorer.cli.choices import choose, data_spec, fitted
 from explorer.cli.interrupts import interruptible
 from explorer.errors import RunError, SpecError
 from explorer.fairness import what_differs
+from explorer.runs.store import claim
 from explorer.specs import MAX_LANES, RECIPES, ExperimentSpec, TrainSpec, parse
 from explorer.variants import for_units_per_batch, without_shortcuts
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.safetensors"
 RECORDS = "records.jsonl"
 TENSORBOARD = "tensorboard"
+IN_USE = "in-use"
 SAVE_EVERY = 60.0  # seconds between checkpoints
 WRITE_EVERY = 1.0  # seconds between writing records down
 
@@ -45,9 +48,9 @@ def run_train(args: argparse.Namespace) -> None:
         raise RunError("TensorBoard's event files need a folder to lie in: give --out FOLDER.")
     if args.resume is None and (args.duplicate or args.delete) is not None:
         raise RunError("A lane is duplicated, or its units deleted, on `--resume FOLDER`.")
-    session = _resumed(args) if args.resume is not None else _begun(args)
     folder = args.resume or args.out
-    with interruptible() as interrupted:
+    session = _resumed(args) if args.resume is not None else _begun(args)
+    with _claimed(folder), interruptible() as interrupted:
         log = _Log(folder, session, args.tensorboard) if folder is not None else None
         evals = log.evals() if log is not None else []
         _run(session, log, evals, interrupted)
@@ -56,6 +59,28 @@ def run_train(args: argparse.Namespace) -> None:
         text.write_json(_result(session, evals, files))
     else:
         text.write(_page(session, evals, files))
+
+
+@contextmanager
+def _claimed(folder: Path | None) -> Iterator[None]:
+    """The folder is this process's alone; one that is not there yet is made."""
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = claim(folder / IN_USE)
+    except RunError:
+        raise RunError(
+            f"Another process trains in the folder {str(folder)!r}: wait for it, or stop it."
+        ) from None
+    except OSError as error:
+        raise RunError(
+            f"The folder {str(folder)!r} cannot be written to ({error.strerror or error}); "
+            "choose another."
+        ) from None
+    with file:
+        yield
 
 
 def experiment(args: argparse.Namespace) -> ExperimentSpec:

@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from explorer.errors import Cancelled, SkipscopeError
+from explorer.errors import Cancelled, DamagedError, RunError, SkipscopeError
 from explorer.runs.channel import Channel
 from explorer.runs.protocol import Message, checkpoint_path, kept_path, snapshot_path
 from explorer.specs import ExperimentSpec, parse, parse_net
@@ -74,7 +74,15 @@ class Training:
     def _open(self) -> Session:
         checkpoint = checkpoint_path(self._folder)
         if self._resume and checkpoint.exists():
-            return Session.resume(checkpoint, progress=self._tell)
+            try:
+                return Session.resume(checkpoint, progress=self._tell)
+            except DamagedError:
+                aside = checkpoint.with_name(f"damaged-{checkpoint.name}")
+                checkpoint.replace(aside)  # or it would be in the way for ever
+                raise RunError(
+                    f"This training's checkpoint is damaged, and was put aside as {str(aside)!r}: "
+                    "Play starts over from the seed, to the same curve."
+                ) from None
         return Session(self._experiment, progress=self._tell)
 
     def _tell(self, text: str, share: float) -> None:

@@ -5,8 +5,9 @@ A graph records them once, in about a second, and then launches them as one. It 
 memory that it was recorded with, so images, labels and the rate are copied to fixed places.
 
 The host sees the loss after the update, too late to prevent it: the optimiser is told on the
-device (``found_inf``, as mixed precision does) to leave the weights alone where the loss is not
-finite. Where a step cannot be recorded, it is taken as ever, and :attr:`Captured.how` says why.
+device (``found_inf``, as mixed precision does) to leave the weights alone where the loss is no
+number or has exploded. Where a step cannot be recorded, it is taken as ever, and
+:attr:`Captured.how` says why.
 
 Autograd ties a weight's gradient to the stream of its first backward pass, and the default stream
 cannot be recorded: all of a session's steps are taken on a stream of its own
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from explorer.training.batched import Together
-from explorer.training.lane import Batch, Lane, Separate
+from explorer.training.lane import EXPLODED, Batch, Lane, Separate
 
 EAGER_STEPS = 3  # before a step is recorded: kernels are chosen and momenta made
 
@@ -96,7 +97,7 @@ class Captured(Separate):
             self.forward(fixed, probing)
             self.backward()
             lane.clip()
-            skip = (~self._numbers[0].isfinite()).float()
+            skip = (~(self._numbers[0] <= EXPLODED)).float()
             lane.optimizer.found_inf = skip  # type: ignore[attr-defined]
             try:  # read by every fused optimiser: 1 skips the update
                 lane.optimizer.step()

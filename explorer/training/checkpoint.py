@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from explorer.data.dataset import Dataset
-from explorer.errors import RunError, SpecError
+from explorer.errors import DamagedError, RunError, SpecError
 from explorer.specs import ExperimentSpec, parse
 from explorer.training.trouble import size
 
@@ -102,7 +102,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and state of a checkpoint.
 
     Raises:
-        RunError: No such file, not a checkpoint, or a damaged one.
+        RunError: No such file, or of another version; where damaged, :class:`DamagedError`.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -118,7 +118,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"There is no checkpoint {str(path)!r}: start the run anew, or give another file."
         ) from None
     except (OSError, SafetensorError, KeyError, ValueError):
-        raise RunError(
+        raise DamagedError(
             f"The file {str(path)!r} is not a whole checkpoint: start the run anew, or give "
             "another file."
         ) from None

@@ -23,6 +23,9 @@ from explorer.training.schedule import make_optimizer
 
 _STOCHASTIC = 4  # stream of random numbers for dropped units and dropout
 DIGITS = 6  # significant, of a recorded profile
+# A cross-entropy beyond this has exploded: guessing costs log(classes), and what is wrong by a
+# million times that does not come back.
+EXPLODED = 1e6
 
 Ending = Literal["diverged", "reached", "failed"]
 

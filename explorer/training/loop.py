@@ -36,7 +36,7 @@ from explorer.training import batched, captured, checkpoint, recording, units
 from explorer.training.devices import apart, keep_memory, own_stream, resolve
 from explorer.training.evaluation import evaluate, training_subset
 from explorer.training.fork import carry_optimizer, carry_over
-from explorer.training.lane import Batch, Lane, Separate, plain
+from explorer.training.lane import EXPLODED, Batch, Lane, Separate, plain
 from explorer.training.schedule import learning_rate
 from explorer.training.trouble import out_of_memory
 
@@ -464,7 +464,7 @@ class Session:
     def _update_lane(
         self, lanes: list[Lane], numbers: dict[Lane, list[float]], rate: float, probing: bool
     ) -> list[Record]:
-        """Updates the weights of one lane's nets, or ends those whose loss is not finite."""
+        """Updates the weights of one lane's nets, or ends those whose loss has diverged."""
         ended: list[Record] = []
         pairs: list[tuple[float, float] | None] = []
         for lane in lanes:
@@ -472,15 +472,20 @@ class Session:
                 pairs.append(None)
                 continue
             loss, error, *_ = numbers[lane]
-            if math.isfinite(loss):
+            if loss <= EXPLODED:  # NaN is not
                 if lane not in self._updated:
                     ended += self._attempt([lane], partial(lane.update, rate))
                 pairs.append((loss, error))
             else:
+                is_now = (
+                    f"has exploded to {loss:.2g}"
+                    if math.isfinite(loss)
+                    else "is no longer a finite number"
+                )
                 sentence = (
-                    f"{lane.name} diverged at step {self.step}: its loss is no longer a finite "
-                    f"number at a learning rate of {rate:.3g}; lower the learning rate (try "
-                    f"{rate / 10:.1g}), or warm up, or clip the gradient."
+                    f"{lane.name} diverged at step {self.step}: its loss {is_now} at a learning "
+                    f"rate of {rate:.3g}; lower the learning rate (try {rate / 10:.1g}), or warm "
+                    "up, or clip the gradient."
                 )
                 ended.append(lane.end("diverged", sentence, self.step))
                 pairs.append(None)
