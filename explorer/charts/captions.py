@@ -42,7 +42,8 @@ def error_caption(lanes: Sequence[Shown]) -> str:
     """What the training curves show, and on how many images they were measured."""
     measured = [v for v in lanes if v.curves is not None and len(v.curves.eval_step)]
     if not measured:
-        return "Solid: test images. Dotted: training batches."
+        begun = any(v.curves is not None and len(v.curves.step) for v in lanes)
+        return "Dotted: training batches." if begun else ""
     n = measured[0].curves.n_test if measured[0].curves else 0
     text = f"Solid: {n:,} test images. Dotted: training batches."
     stuck = [v.name for v in measured if _stuck(v)]
@@ -55,11 +56,15 @@ def _stuck(view: Shown) -> bool:
     curves = view.curves
     if curves is None or not len(curves.eval_step) or view.progress < LATE:
         return False
+    if curves.eval_step[-1] == 0:  # it diverged before it was evaluated again
+        return False
     return bool(curves.train_error[-1] > HIGH_ERROR and curves.test_error[-1] > HIGH_ERROR)
 
 
 def gradient_caption(lanes: Sequence[Shown], of: str) -> str:
     """How the first layers' gradients compare with the last ones', as a ratio."""
+    if all(view.gradients is None for view in lanes):
+        return ""
     if of == "parameters":
         text = "Root mean square of ∂L/∂W over each layer's weights, log scale."
     else:
@@ -85,7 +90,7 @@ def gate_caption(lanes: Sequence[Shown]) -> str:
     """How many gates are nearly shut."""
     gated = [v for v in lanes if v.gates is not None]
     if not gated:
-        return "Near 0 a block passes its input on; near 1 it replaces it."
+        return ""
     parts = []
     for view in gated:
         assert view.gates is not None
@@ -99,7 +104,7 @@ def lesion_caption(lanes: Sequence[Shown]) -> str:
     """What deleting one block costs in the middle case, lane by lane."""
     measured = [v for v in lanes if v.lesions is not None and len(v.lesions.units)]
     if not measured:
-        return "Each dot is one deleted block, with its 95 % interval."
+        return ""
     n = measured[0].lesions.n_images if measured[0].lesions else 0
     parts = []
     for view in measured:
@@ -110,13 +115,10 @@ def lesion_caption(lanes: Sequence[Shown]) -> str:
             continue
         cost = (curve.baseline_accuracy - float(np.median(done))) * 100
         when = f" (weights of step {view.lesions_step:,})" if view.lesions_step is not None else ""
-        parts.append(
-            f"{view.name} {cost:.1f}{when}" if abs(cost) >= 0.05 else f"{view.name} 0{when}"
-        )
-    return (
-        f"{n:,} test images; each dot is one deleted block, 95 % interval. "
-        f"Median loss in points: {'; '.join(parts)}."
-    )
+        lost = f"{cost:.1f}".replace("-", "−") if abs(cost) >= 0.05 else "0"
+        parts.append(f"{view.name} {lost}{when}")
+    text = f"{n:,} test images; each dot is one deleted block, 95 % interval."
+    return text + (f" Median loss in points: {'; '.join(parts)}." if parts else "")
 
 
 def _times(ratio: float) -> str:

@@ -87,7 +87,8 @@ def caption(chart: str, lanes: Sequence[LaneView], seen: Seen | None) -> str:
         case "error":
             return captions.error_caption(lanes)
         case "loss":
-            return captions.error_caption(lanes) + " Cross-entropy, log scale."
+            text = captions.error_caption(lanes)
+            return text and f"{text} Cross-entropy, log scale."
         case "gradient_parameters":
             return captions.gradient_caption(lanes, "parameters")
         case "gradient_outputs":

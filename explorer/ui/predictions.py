@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from explorer.errors import SkipscopeError
 from explorer.results import Prediction
 from explorer.runs.desk import JobHandle
@@ -57,6 +59,8 @@ class Seen:
         return "; ".join(answers) + "." if answers else ""
 
     def _best(self, prediction: Prediction) -> str:
+        if not np.isfinite(prediction.probabilities).all():
+            return "no answer, its numbers are not finite"
         best = int(prediction.probabilities.argmax())
         return f"{self.classes[best]} ({prediction.probabilities[best] * 100:.0f} %)"
 
