@@ -15,6 +15,7 @@ import explorer
 from explorer.names import spec_of, token_of
 from explorer.results import ForwardTiming
 from explorer.runs.service import get_service
+from explorer.specs import DataSpec, ExperimentSpec, fit_to_data
 from explorer.ui.screens.compare import PRESETS
 
 # Page by page: the harness does not follow `st.navigation` through a second run.
@@ -129,6 +130,19 @@ def test_a_preset_fills_the_lanes() -> None:
     test.selectbox(key="preset").select("Batch norm off").run()
     assert first(test.query_params["lanes"]).count("batch_norm=false") == 3
     assert test.selectbox(key="preset").value == "Batch norm off"
+
+
+def test_a_training_is_marked_to_go_on_unwatched() -> None:
+    assert "keep" not in {toggle.key for toggle in open_page().toggle}
+    service = get_service()
+    net = fit_to_data(spec_of("plain_8;width=4"), DataSpec())
+    run = service.create(ExperimentSpec(lanes=(net,)), start=False)
+    test = open_page(run=run)
+    assert test.toggle(key="keep").value is False
+    test.toggle(key="keep").set_value(True).run()
+    assert not test.exception
+    assert service.experiment(run).kept
+    service.delete(run)
 
 
 def test_training_choices_are_kept_in_the_link() -> None:

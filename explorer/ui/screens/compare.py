@@ -181,6 +181,7 @@ def _toolbar() -> None:
                 settings.data_settings(state, _become)
         if "training" not in state.hide:
             with widgets.drawer("Training", "training.open"):
+                _keep(state)
                 settings.training_settings(state, _become)
         if "nets" not in state.hide:
             st.button(
@@ -193,6 +194,32 @@ def _toolbar() -> None:
             _look_inside(state, range(len(state.lanes)), "Look inside", key="inside")
             with widgets.drawer("Share", "share.open"):
                 settings.share(state)
+
+
+def _keep(state: PageState) -> None:
+    """Whether the training that the page follows goes on when nobody looks."""
+    service = get_service()
+    try:
+        kept = state.run is not None and service.experiment(state.run).kept
+    except SkipscopeError:  # it is gone, as the page says elsewhere
+        return
+
+    def keep(value: bool) -> None:
+        run = _now().run
+        try:
+            if run is not None:
+                service.control(run, "keep", float(value))
+        except SkipscopeError as error:
+            _refuse(str(error))
+
+    if state.run is not None:
+        widgets.toggle(
+            "Keep going unwatched",
+            "keep",
+            kept,
+            keep,
+            help="Else this training is paused when nobody has looked at it for a while.",
+        )
 
 
 def _start_from(state: PageState) -> None:
