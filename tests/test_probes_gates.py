@@ -21,7 +21,7 @@ from explorer.charts import (
 )
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
-from explorer.errors import Cancelled, DataError, NotApplicableError
+from explorer.errors import Cancelled, DataError, NotApplicableError, SpecError
 from explorer.nets import Net, create_net, load_pretrained
 from explorer.probes.gates import (
     LEVELS,
@@ -35,6 +35,7 @@ from explorer.probes.gates import (
 from explorer.results import GateDistribution, GateImage, GateMaps, GateMeans
 from explorer.results.attribution import to_png
 from explorer.specs import DataSpec
+from explorer.ui.instruments import Asking, instrument
 
 GATED = (
     "highway_10;width=3",
@@ -272,3 +273,19 @@ def test_results_survive_json_and_are_drawn(digits: Dataset) -> None:
     assert len(maps.to_frame()) == 2 * (3 + 6 + 12)
     assert len(image.to_frame()) == 2 * (64 + 16 + 4)
     assert list(spread.to_frame().columns) == ["unit", "q5", "q25", "q50", "q75", "q95"]
+
+
+@pytest.mark.parametrize("name", ["highway_10;width=3", "resnet_v2_8;shortcut=exclusive_gating"])
+def test_the_page_counts_channels_from_1(name: str) -> None:
+    net = create_net(name, input_shape=(1, 8, 8), classes=10, seed=0)
+    fewest = min(len(gate.bias) for gate in unit_gates(net)[1])
+    one = instrument("gate_image")
+
+    def asked(channel: int) -> Asking:
+        options = {"own": "", "image": 0, "channel": channel}
+        return Asking(0, {}, DataSpec(), None, 7, options, net.blueprint)
+
+    assert one.payload(asked(0))["channel"] is None
+    assert one.payload(asked(fewest))["channel"] == fewest - 1
+    with pytest.raises(SpecError, match=rf"no channel {fewest + 1} .* from 1 to {fewest}, or 0"):
+        one.payload(asked(fewest + 1))

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, gate_image_figure
 from explorer.charts.palette import base_figure
+from explorer.errors import SpecError
 from explorer.results import GateImage
 from explorer.ui.instruments import gates
 from explorer.ui.instruments.blocks import rounded
@@ -75,8 +76,19 @@ def table(result: Result) -> list[Row]:
 
 
 def payload(asking: Asking) -> dict[str, Any]:
+    """What the job takes, which counts channels from 0.
+
+    Raises:
+        SpecError: Some block has no such channel.
+    """
     options = asking.options
     own = options["own"]
+    fewest = _channels(asking.plan)
+    if fewest is not None and options["channel"] > fewest:
+        raise SpecError(
+            f"There is no channel {options['channel']} in every block: choose one from 1 to "
+            f"{fewest}, or 0 for the mean over all of them."
+        )
     return {
         "net": asking.source,
         "data": asking.data.model_dump(mode="json"),
@@ -84,6 +96,13 @@ def payload(asking: Asking) -> dict[str, Any]:
         "image_path": own or None,
         "channel": options["channel"] - 1 if options["channel"] else None,
     }
+
+
+def _channels(plan: Blueprint | None) -> int | None:
+    """Of the gates with the fewest."""
+    layers = [] if plan is None else [layer for unit in plan.units for layer in unit.layers]
+    found = [x.output_shape[0] for x in layers if gates.is_gate(x)]
+    return min(found, default=None)
 
 
 def not_for(plan: Blueprint) -> str | None:

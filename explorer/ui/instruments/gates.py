@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.blueprint import Blueprint
+from explorer.blueprint import Blueprint, Layer
 from explorer.charts import Theme, gate_distribution_figure, gate_figure
 from explorer.results import GateDistribution, GateMeans
 from explorer.runs.requests import JobKind
@@ -127,10 +127,14 @@ def table(result: Result) -> list[Row]:
     ]
 
 
+def is_gate(layer: Layer) -> bool:
+    """Whether it computes a transform gate, or the gate of a shortcut."""
+    return layer.branch == "transform_gate" or ".shortcut_gate." in layer.name
+
+
 def not_for(plan: Blueprint) -> str | None:
     layers = [layer for unit in plan.units for layer in unit.layers]
-    gated = [x for x in layers if x.branch == "transform_gate" or ".shortcut_gate." in x.name]
-    if gated:
+    if any(map(is_gate, layers)):
         return None
     return (
         f"A {plan.spec.family} net has no transform gates: look at its gradients or responses, or "
