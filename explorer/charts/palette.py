@@ -75,32 +75,33 @@ def base_figure(theme: Theme, *, x: str, y: str, height: int = 300) -> go.Figure
         "automargin": False,
         "title": {"font": {"size": 13, "color": _MUTE[theme]}, "standoff": 6},
     }
-    figure = go.Figure()
-    figure.update_layout(
-        template="none",
-        height=height,
-        margin={"l": 62, "r": 12, "t": 8, "b": 72},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": FONT, "size": 13, "color": _MUTE[theme]},
-        hoverlabel={
-            "bgcolor": _CARD[theme],
-            "bordercolor": _LINE[theme],
-            "font": {"family": FONT, "color": _INK[theme]},
-        },
-        hovermode="closest",
-        legend={
-            "orientation": "h",
-            "yanchor": "top",
-            "y": -0.2,
-            "x": 0,
-            "font": {"color": _INK[theme]},
-        },
-        uirevision="keep",  # zoom and legend choices survive new data
-        xaxis={**axis, "title": {**axis["title"], "text": x}},
-        yaxis={**axis, "title": {**axis["title"], "text": y}},
+    # All at once: update_layout() of an empty figure takes ten times as long.
+    return go.Figure(
+        layout={
+            "template": "none",
+            "height": height,
+            "margin": {"l": 62, "r": 12, "t": 8, "b": 72},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"family": FONT, "size": 13, "color": _MUTE[theme]},
+            "hoverlabel": {
+                "bgcolor": _CARD[theme],
+                "bordercolor": _LINE[theme],
+                "font": {"family": FONT, "color": _INK[theme]},
+            },
+            "hovermode": "closest",
+            "legend": {
+                "orientation": "h",
+                "yanchor": "top",
+                "y": -0.2,
+                "x": 0,
+                "font": {"color": _INK[theme]},
+            },
+            "uirevision": "keep",  # zoom and legend choices survive new data
+            "xaxis": {**axis, "title": {**axis["title"], "text": x}},
+            "yaxis": {**axis, "title": {**axis["title"], "text": y}},
+        }
     )
-    return figure
 
 
 def one_two_five(*steps: int) -> dict[str, Any]:
