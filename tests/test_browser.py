@@ -485,6 +485,8 @@ def test_a_chart_tells_its_numbers(visit: Visit) -> None:
     cells = numbers.locator("tbody tr").nth(1).locator("td").all_text_contents()
     assert cells[0] == "2"
     assert re.fullmatch(r"12\.78 \(\d+\.?\d* – \d+\.?\d*\)", cells[2])
+    assert page.get_by_role("button", name="Reset axes").count() >= 3
+    assert page.get_by_role("button", name="Share chart").count() == 0  # it would upload the figure
 
 
 @pytest.mark.parametrize("path", ["", "net", "timing", "runs", "sweep"])

@@ -98,6 +98,7 @@ def test_the_page_asks_for_nothing_and_runs_nothing_that_people_wrote(tmp_path: 
     text = report_html(lanes)
     assert "alert(1)</script>" not in text
     assert "default-src 'none'" in text
+    assert "showSendToCloud: false" in text
     # Plotly's own script apart, no address is named at all.
     assert not re.search(r'(src|href)="(?!data:)', text.partition("<script>")[0])
 

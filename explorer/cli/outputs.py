@@ -86,9 +86,9 @@ def _roomy(figure: go.Figure) -> go.Figure:
 
 def page(figure: go.Figure, title: str) -> str:
     """The figure as one HTML page that needs no network: plotly's script is inside."""
-    body = figure.to_html(
-        full_html=False, include_plotlyjs=True, config={"displaylogo": False, "responsive": True}
-    )
+    from explorer.charts.config import PLOT_CONFIG
+
+    body = figure.to_html(full_html=False, include_plotlyjs=True, config=PLOT_CONFIG)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

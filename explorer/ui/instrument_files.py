@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from explorer.charts.config import PLOT_CONFIG
 from explorer.errors import RunError
 from explorer.runs.service import get_service
 from explorer.ui.instrument_feed import conditions, lanes_of, look_at
@@ -35,7 +36,7 @@ def download(query: Mapping[str, str]) -> tuple[bytes, str, str]:
     if kind == "html":
         figure = one.figure(lanes, shown.options, "light")
         words = "".join(f"<p>{escape(line)}</p>" for line in _words(shown, lanes))
-        page = figure.to_html(include_plotlyjs=True, full_html=True, config={"displaylogo": False})
+        page = figure.to_html(include_plotlyjs=True, full_html=True, config=PLOT_CONFIG)
         style = "<style>body{font:16px/1.5 system-ui;max-width:70rem;margin:2rem auto}</style>"
         title = f"<h1>{escape(one.question)}</h1>"
         page = page.replace("<body>", f"<body>{style}{title}{words}", 1)

@@ -3,7 +3,7 @@ for (const figure of document.querySelectorAll("[data-figure]")) {
   const key = figure.dataset.figure;
   const { data, layout } = JSON.parse(document.getElementById(`data-${key}`).textContent);
   const plot = figure.querySelector(".plot");
-  Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false });
+  Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false, showSendToCloud: false });
   figure.addEventListener("click", (event) => {
     const format = event.target.dataset?.as;
     if (!format) return;

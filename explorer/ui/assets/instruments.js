@@ -143,6 +143,7 @@ class Follower {
       this.plot.style.height = `${news.figure.layout.height ?? 380}px`;
       await Plotly.react(this.plot, news.figure.data, news.figure.layout, {
         displaylogo: false,
+        showSendToCloud: false, // nothing offers to leave this machine
         responsive: true,
         displayModeBar: "hover",
         modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],

@@ -262,6 +262,7 @@ export function chart(component) {
         figure.layout.autosize = true;
         await Plotly.react(plot, figure.data, figure.layout, {
           displaylogo: false,
+          showSendToCloud: false, // nothing offers to leave this machine
           responsive: true,
           displayModeBar: "hover",
           modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
@@ -623,7 +624,11 @@ export function transport(component) {
         text(find("sk-differs"), differs);
         find("sk-differs").hidden = !differs;
         self.shape = data.shape;
-        if (document.activeElement !== slider) self.at = data.at ?? undefined;
+        const at = data.at ?? undefined;
+        if (document.activeElement !== slider && self.at !== at) {
+          self.at = at;
+          self.feed?.soon(40); // a run at rest is asked seldom
+        }
         self.past();
       },
       // The slider of time goes from the start to the run's present step.

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
+from explorer.charts.config import PLOT_CONFIG
 from explorer.errors import SkipscopeError
 from explorer.report.figures import part, titles
 from explorer.report.material import of_runs
@@ -48,7 +49,7 @@ _DELETED = "runs.deleted"  # ids that this visitor deleted last
 _PROBLEM = "runs.problem"
 LONGEST_NAME = 200  # characters
 _PLOT = {
-    "displaylogo": False,
+    **PLOT_CONFIG,
     "toImageButtonOptions": {"format": "svg", "filename": "skipscope"},
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from explorer.charts import depth_figure, sweep_curves_figure
+from explorer.charts.config import PLOT_CONFIG
 from explorer.errors import SkipscopeError, SpecError
 from explorer.results import SweepResult
 from explorer.runs.service import get_service
@@ -286,7 +287,7 @@ def _body(sweep: str, moving: bool) -> None:
             draw(view.result, theme=theme()),
             theme=None,
             key=f"sweep.chart.{which}",
-            config={"displaylogo": False, "responsive": True},
+            config=PLOT_CONFIG,
         )
         st.html(f'<p class="sk-caption">{escape(_caption(view, which == "curves"))}</p>')
     _table(view)
