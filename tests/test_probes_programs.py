@@ -34,6 +34,7 @@ from explorer.probes.recalibrate import Recalibrated
 from explorer.probes.select import some_images
 from explorer.results import LesionCurve
 from explorer.specs import DataSpec
+from explorer.training import units
 
 NETS = [
     "plain_14;width=4",
@@ -238,6 +239,30 @@ def test_engine_in_float32(name: str) -> None:
     asked = every_kind(net)
     expected = torch.stack([naive(net, images, steps) for steps in asked])
     torch.testing.assert_close(Engine(net).logits(images, asked), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["plain_14;width=4", "resnet_v2_14;width=4", "highway_13;width=4", "densenet_13_k4"]
+)
+def test_units_that_a_training_passes_by_stay_away(name: str) -> None:
+    net = a_net(name).eval()
+    names = [unit.name for unit in net.blueprint.units if unit.deletable]
+    images = torch.randn(7, 1, 8, 8, generator=torch.Generator().manual_seed(1)).double()
+    whole = list(net.unit_names)
+    asked = [compile_program(net.blueprint, program) for program in (whole, without_one(net))]
+    before = Engine(net).logits(images, asked)
+    units.pass_by_named(net, names[:2])
+    with torch.no_grad():
+        expected = net(images)
+    logits = Engine(net).logits(images, asked)
+    torch.testing.assert_close(logits[0], expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(logits[1], expected, rtol=1e-9, atol=1e-9)
+    assert not torch.allclose(before[0], expected)
+
+
+def without_one(net: Net) -> tuple[str, ...]:
+    """The intact net less the first unit that can go."""
+    return without(net.blueprint, [next(u.name for u in net.blueprint.units if u.deletable)])
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 1000])

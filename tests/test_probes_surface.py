@@ -25,6 +25,7 @@ from explorer.probes.surface import filter_normalised, fingerprint, loss_surface
 from explorer.results import LossSurface
 from explorer.results.surface import levels
 from explorer.specs import DataSpec
+from explorer.training import units
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -303,6 +304,16 @@ def test_the_fingerprint_is_of_every_value() -> None:
     with torch.no_grad():
         net.get_buffer("stem.bn.running_mean")[0] += 1e-6
     assert fingerprint(net) != first
+    # The same values, in nets that compute something else with them.
+    twins = [create_net(f"resnet_v2_8;width=2{more}", seed=0) for more in ("", *OTHERS)]
+    units.pass_by_named(twins[-1], twins[-1].unit_names[-1:])
+    assert len({fingerprint(twin) for twin in twins}) == len(twins)
+    for twin in twins[1:]:
+        for key, value in twin.state_dict().items():
+            assert torch.equal(value, twins[0].state_dict()[key])
+
+
+OTHERS = (";shortcut=constant_scaling", ";shortcut=constant_scaling;shortcut_scale=0.9", "")
 
 
 @pytest.mark.parametrize(

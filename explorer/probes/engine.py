@@ -76,6 +76,8 @@ class Engine:
         self._net, self._units = twin, cast(tuple[Unit, ...], twin.units)
         self._mean_gates = mean_gates or {}
         self._held: dict[tuple[int, GateValue], Unit] = {}
+        # Units that a training passes by for good have a ``forward`` of their own.
+        self._gone = {i for i, unit in enumerate(twin.units) if "forward" in unit.__dict__}
         self._widths = _dense_widths(self._units, [u.output_shape[0] for u in self.plan.units])
         self._entries = [self._alive(place) for place in range(len(self._units))]
         self.where = Where()
@@ -161,6 +163,8 @@ class Engine:
     def _take(self, step: Step, place: int, block: _Block) -> _Block:
         """The block after a step; its states are the children already."""
         self.where.move(place, block.states)
+        if step.unit in self._gone:
+            step = Step(step.unit, bypass=True)
         if self._widths[place]:
             return _Block(self._grow(step, place, block.x), block.states)
         unit = self._units[step.unit] if step.gate is None else self._held_open(step)

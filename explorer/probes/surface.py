@@ -106,8 +106,15 @@ def loss_surface(
 
 
 def fingerprint(net: Net) -> str:
-    """Of every parameter and buffer: the same for the same values, on every machine."""
-    digest = hashlib.blake2b(digest_size=8)
+    """Of every parameter and buffer, the net's choices, and the units that are passed by for good.
+
+    The same for the same net, on every machine. Nets that differ in nothing but the scale of their
+    shortcuts have the same values.
+    """
+    digest = hashlib.blake2b(repr(net.spec).encode(), digest_size=8)
+    for name, unit in zip(net.unit_names, net.units, strict=True):
+        if "forward" in unit.__dict__:
+            digest.update(name.encode())
     for key, value in net.state_dict().items():
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
