@@ -39,7 +39,8 @@ def page() -> None:
     st.html(
         '<p class="sk-lead">Every net is trained at every depth with one recipe, and each point '
         "is drawn as soon as its training is over. It may take minutes or hours; stop it and go "
-        "on whenever you like, also after the app was closed.</p>"
+        "on whenever you like, also after the app was closed. Several sweeps wait for each "
+        "other.</p>"
     )
     # On the dark theme's light blue, white could not be read.
     st.html("<style>.stApp .stMultiSelect span[title] {color: var(--sk-on-primary)}</style>")
