@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from explorer.results import (
     Sensitivity,
     ShatteredGradients,
 )
+from explorer.runs.instruments import kept_surfaces
 from explorer.runs.jobs import JOBS, Context, Shelf
 from explorer.runs.requests import PRIORITIES, REQUESTS, parse_request
 from explorer.specs import DataSpec, fit_to_data
@@ -137,6 +139,35 @@ def test_a_surface_is_never_measured_twice(shelf: Shelf) -> None:
     run(shelf, "surface", {**payload, "direction": 1, "resolution": 3}, count)
     run(shelf, "surface", {**payload, "norm": "batch", "resolution": 3}, count)
     assert len(counted) == 18
+
+
+def test_surfaces_outlive_their_worker(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKIPSCOPE_HOME", str(tmp_path))
+    payload = {"net": fresh("resnet_v2_8;width=4"), "n_images": 20, "resolution": 3}
+    counted: list[int] = []
+    count = lambda: bool(counted.append(1))  # noqa: E731
+    result, _ = run(shelf, "surface", payload, count)
+    assert len(counted) == 9
+    again, _ = run(Shelf(), "surface", payload, count)  # as a worker of another start does
+    assert again == result
+    assert len(counted) == 9
+    scaled = fresh("resnet_v2_8;width=4;shortcut=constant_scaling")  # the very same values
+    other, _ = run(shelf, "surface", {**payload, "net": scaled}, count)
+    assert len(counted) == 18
+    assert other["points"] != result["points"]
+    (first, *_) = sorted((tmp_path / "surfaces").iterdir(), key=lambda file: file.stat().st_mtime)
+    first.write_text("cut sho")
+    assert run(shelf, "surface", payload, count)[0] == result
+    assert len(counted) == 27
+    monkeypatch.setattr(kept_surfaces, "KEPT", 1)
+    run(shelf, "surface", {**payload, "direction": 1}, count)
+    assert len(list((tmp_path / "surfaces").iterdir())) == 1
+    file = tmp_path / "no folder"
+    file.touch()
+    monkeypatch.setenv("SKIPSCOPE_HOME", str(file))  # nothing can be kept there
+    assert run(shelf, "surface", payload, count)[0] == result
 
 
 @pytest.mark.parametrize(
