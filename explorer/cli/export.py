@@ -8,7 +8,7 @@ from pathlib import Path
 
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, fitted
-from explorer.cli.parser import UsageError
+from explorer.cli.commands.options import UsageError
 from explorer.specs import NetSpec
 
 

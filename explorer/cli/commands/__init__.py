@@ -1,0 +1,1 @@
+"""The options of every command, with examples; building them imports nothing heavy."""

@@ -1,0 +1,133 @@
+"""Commands that ask what can be known before training."""
+
+from __future__ import annotations
+
+from explorer.cli.commands import options, values
+from explorer.cli.commands.options import Command
+from explorer.cli.outputs import add_outputs
+
+
+def before_training(command: Command) -> None:
+    propagation = command(
+        "propagation",
+        "explorer.cli.propagation:run_propagation",
+        "measure signal and gradient from the image to the last unit, at initialisation",
+        "Variance of every unit's output, and the loss gradient there, over some fresh nets.\n"
+        "Without batch norm a residual net's variance doubles with every unit; with it, a plain\n"
+        "net's gradient grows towards the input.",
+        """\
+  skipscope propagation plain_56 resnet_v2_56 --data digits
+  skipscope propagation resnet_v2_56 'resnet_v2_56;batch_norm=false' --html variance.html
+  skipscope propagation plain_56 resnet_v2_56 --of gradient --png gradient.png
+  skipscope propagation digits_resnet_v2_56 --own-weights""",
+    )
+    options.nets(propagation, "measure on this (default: what it was trained on, else digits)")
+    propagation.add_argument(
+        "--n", type=values.whole, default=64, help="training images (default 64)"
+    )
+    propagation.add_argument("--seeds", type=values.whole, default=5, help="fresh nets (default 5)")
+    propagation.add_argument(
+        "--own-weights", action="store_true", help="measure the net as it is, not fresh ones"
+    )
+    propagation.add_argument(
+        "--of",
+        type=values.one_of("variance", "gradient"),
+        default="variance",
+        help="what --html and --png draw: variance (default) or gradient",
+    )
+    sensitivity = command(
+        "sensitivity",
+        "explorer.cli.sensitivity:run_sensitivity",
+        "show how much louder a change is for a residual branch than for a plain map",
+        "A unit that maps 5 to 5.1 and is to map it to 5.2 changes its output by 2 %, but its\n"
+        "residual F = output − input by 100 %. In a net: ‖output‖ / ‖F‖, unit by unit.",
+        """\
+  skipscope sensitivity                               the worked example
+  skipscope sensitivity --example 10 10.5 11          with other numbers
+  skipscope sensitivity digits_resnet_v2_56
+  skipscope sensitivity resnet_v2_56 digits_resnet_v2_56 --html amplifier.html""",
+    )
+    sensitivity.add_argument("nets", nargs="*", metavar="NAME", help=options.NAME)
+    sensitivity.add_argument(
+        "--example",
+        nargs=3,
+        type=values.any_number,
+        default=[5.0, 5.1, 5.2],
+        metavar=("X", "BEFORE", "AFTER"),
+        help="input, output, and the output that is wanted instead (default 5 5.1 5.2)",
+    )
+    sensitivity.add_argument(
+        "--n", type=values.whole, default=200, help="test images (default 200)"
+    )
+    sensitivity.add_argument(
+        "--nudge",
+        type=values.number,
+        default=0.02,
+        help="share by which inputs move (default 0.02)",
+    )
+    sensitivity.add_argument(
+        "--of",
+        type=values.one_of("target", "input"),
+        default="target",
+        help="what --html and --png draw: target (‖output‖ / ‖F‖, default) or input (moved by a "
+        "nudge)",
+    )
+    options.data(sensitivity, "measure on this (default: what it was trained on, else digits)")
+    options.weights(sensitivity)
+    options.seed(sensitivity, "of the fresh weights where there are no trained ones")
+    options.device(sensitivity)
+    add_outputs(propagation)
+    add_outputs(sensitivity)
+    shattering = command(
+        "shattering",
+        "explorer.cli.propagation:run_shattering",
+        "measure how gradients shatter with depth, in small untrained nets",
+        "Nets of one input and one output: how alike dy/dx is at two inputs. In plain nets with\n"
+        "batch norm it halves with every layer and becomes white noise; shortcuts keep it alike\n"
+        "(Balduzzi et al. 2017). No data; a second or two for each family.",
+        """\
+  skipscope shattering
+  skipscope shattering --families plain residual --depths 2 10 50 --beta 0.1
+  skipscope shattering --families plain --no-batch-norm
+  skipscope shattering --show likeness --html shattering.html""",
+    )
+    shattering.add_argument(
+        "--families",
+        nargs="+",
+        type=values.one_of("plain", "residual", "highway"),
+        default=["plain", "residual", "highway"],
+        metavar="FAMILY",
+        help="plain, residual, highway (default all)",
+    )
+    shattering.add_argument(
+        "--depths",
+        nargs="+",
+        type=values.whole,
+        default=[2, 4, 10, 24, 50],
+        metavar="L",
+        help="layers (default 2 4 10 24 50)",
+    )
+    shattering.add_argument("--no-batch-norm", action="store_true", help="without batch norm")
+    shattering.add_argument(
+        "--width", type=values.whole, default=200, help="units a layer (default 200)"
+    )
+    shattering.add_argument(
+        "--seeds", type=values.whole, default=10, help="nets of each (default 10)"
+    )
+    shattering.add_argument(
+        "--beta", type=values.any_number, default=1.0, help="factor on F, residual nets (default 1)"
+    )
+    shattering.add_argument(
+        "--transform-bias",
+        type=values.any_number,
+        default=-2.0,
+        help="highway nets' b_T (default -2)",
+    )
+    shattering.add_argument(
+        "--show",
+        type=values.one_of("autocorrelation", "gradient", "likeness"),
+        default="autocorrelation",
+        help="what --html and --png draw: autocorrelation (default), gradient or likeness (against "
+        "depth)",
+    )
+    add_outputs(shattering)

@@ -1,0 +1,94 @@
+"""Commands on nets: the app that shows them, what there is, what one is made of, its code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from explorer.cli.commands import options, values
+from explorer.cli.commands.options import Command
+
+
+def app(command: Command) -> None:
+    app = command(
+        "app",
+        "explorer.cli.app:run_app",
+        "open the program in the browser",
+        "Starts the server of `streamlit run app.py` and opens a browser. Ctrl-C stops it.",
+        """\
+  skipscope app
+  skipscope app --port 8600
+  skipscope app --address 0.0.0.0      let others on the network in""",
+    )
+    app.add_argument("--port", type=values.port, default=8501, help="port (default 8501)")
+    app.add_argument(
+        "--address", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine)"
+    )
+    app.add_argument("--no-browser", action="store_true", help="do not open a browser")
+
+
+def list_and_show(command: Command) -> None:
+    listing = command(
+        "list",
+        "explorer.cli.show:run_list",
+        "list nets, trained nets, data sets and recipes",
+        "The nets are rows of the papers' tables; patterns such as plain_N stand for any depth.",
+        """\
+  skipscope list
+  skipscope list --json""",
+    )
+    options.json(listing)
+    show = command(
+        "show",
+        "explorer.cli.show:run_show",
+        "show what a net is made of",
+        "Units in forward order with shapes, parameters and multiply-adds, counted without\n"
+        "building the net.",
+        """\
+  skipscope show resnet_v2_56
+  skipscope show 'resnet_v2_56;width=8' --data digits
+  skipscope show highway_25 --json > highway.json      a spec file: edit and use it as NAME
+  skipscope show plain_20 --dot | dot -Tpng > plain_20.png
+  skipscope show densenet_40_k12 --svg > densenet.svg
+  skipscope show resnet_v1_20 --against resnet_v2_20   what differs, unit by unit
+  skipscope show plain_56 --against resnet_v2_56 --picture two.png
+  skipscope show highway_25 --open stages.0.units.1 --left-right --picture highway.svg""",
+    )
+    options.net(show)
+    options.data(show, "shape the net for this data")
+    how = show.add_mutually_exclusive_group()
+    options.json(how)
+    how.add_argument("--dot", action="store_true", help="the block graph as Graphviz source")
+    how.add_argument("--svg", action="store_true", help="the block graph as SVG")
+    how.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="draw the Graphviz source into a .png, .svg or .pdf file, by Graphviz's `dot`",
+    )
+    show.add_argument("--against", metavar="NAME", help="another net: say what differs")
+    show.add_argument("--open", metavar="UNIT", help="draw this unit layer by layer")
+    show.add_argument(
+        "--left-right", action="store_true", help="draw from left to right, not top-down"
+    )
+
+
+def export(command: Command) -> None:
+    export = command(
+        "export",
+        "explorer.cli.export:run_export",
+        "write a net as one PyTorch file",
+        "The file needs torch alone, builds the same net and loads the same weights. It holds\n"
+        "only what this net needs, so that it can be read and taught from.",
+        """\
+  skipscope export resnet_v2_20
+  skipscope export 'highway_25;width=8' --data digits --out highway.py
+  skipscope export digits_resnet_v2_56 --out resnet.py        with resnet.safetensors beside it
+  skipscope export plain_20 --class-name MyNet --out my_net.py""",
+    )
+    options.net(export)
+    options.data(export, "shape the net for this data")
+    export.add_argument(
+        "--weights", type=Path, metavar="FILE", help="lay these weights beside it (.safetensors)"
+    )
+    export.add_argument("--class-name", metavar="NAME", help="the net's class (default: its title)")
+    export.add_argument("--out", type=Path, metavar="FILE.py", help="default: the terminal")

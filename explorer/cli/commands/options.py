@@ -1,0 +1,113 @@
+"""What recurs in commands: the parser with sentences, nets, data, weights, seed, device."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from explorer.cli.commands import values
+from explorer.errors import SkipscopeError
+from explorer.specs import DATASETS
+
+
+class UsageError(SkipscopeError):
+    """A command line that cannot be understood."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with sentences: errors are raised, not printed with the usage."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(
+            *args,  # type: ignore[arg-type]
+            **{  # type: ignore[arg-type]
+                "formatter_class": argparse.RawDescriptionHelpFormatter,
+                "allow_abbrev": False,
+                **kwargs,
+            },
+        )
+
+    def error(self, message: str) -> NoReturn:
+        text = message.removeprefix("argument ").rstrip(".")
+        raise UsageError(f"{text[0].upper()}{text[1:]}; see `{self.prog} --help`.")
+
+
+Command = Callable[[str, str, str, str, str], Parser]
+
+
+NAME = (
+    "a name or token of `skipscope list`, a trained net's name, a spec file (.json), weights "
+    "with their card (.safetensors), or another library's net (torchvision_resnet50) to look at"
+)
+
+
+def net(parser: Parser) -> None:
+    parser.add_argument("net", metavar="NAME", help=NAME)
+
+
+def data(parser: Parser, what: str) -> None:
+    parser.add_argument(
+        "--data", metavar="DATA", help=f"{what}: {', '.join(DATASETS)}, or a folder of images"
+    )
+    parser.add_argument(
+        "--image-size", type=values.whole, metavar="N", help="pixels a side of a folder's images"
+    )
+
+
+def weights(parser: Parser) -> None:
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="weights of this net (.safetensors; of another library's also .pt or .pth, or "
+        "`default` for the library's own)",
+    )
+
+
+def json(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def seed(parser: Parser, what: str) -> None:
+    parser.add_argument("--seed", type=values.seed_value, default=7, help=f"{what} (default 7)")
+
+
+def device(parser: Parser) -> None:
+    parser.add_argument(
+        "--device",
+        type=values.one_of("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="auto, cpu, cuda or mps (default auto)",
+    )
+
+
+def nets(parser: Parser, what: str) -> None:
+    """Any number of nets, side by side."""
+    parser.add_argument("nets", nargs="+", metavar="NAME", help=NAME)
+    data(parser, what)
+    weights(parser)
+    seed(parser, "of the fresh weights where there are no trained ones")
+    device(parser)
+
+
+def nets_and_image(parser: Parser) -> None:
+    """Any number of nets, one image, units to leave out."""
+    parser.add_argument("nets", nargs="+", metavar="NAME", help=NAME)
+    parser.add_argument(
+        "--image",
+        default="0",
+        metavar="N|FILE",
+        help="a test image by its number (default 0), or an image file of yours",
+    )
+    parser.add_argument(
+        "--delete",
+        action="append",
+        metavar="UNITS",
+        help="leave out these units, separated by commas; repeat for each net",
+    )
+    data(parser, "the test images (default: what the net was trained on, else digits)")
+    weights(parser)
+    seed(parser, "of the fresh weights where there are no trained ones")
+    device(parser)
