@@ -6,8 +6,9 @@ two lanes train, other colours for the blocks and a drawer of choices. Some are 
 the same run. First content: on the cover and on the page that takes over from it, as it would come
 without a cover; ``ratio`` is page ÷ cover. What is done while lanes train: with the project's
 server settings and with Streamlit's defaults (garbage collection after every script run, file
-watchers for every session); ``ratio`` is defaults ÷ ours. For the other cases ``ratio`` is the
-limit of the design ÷ the median.
+watchers for every session); ``ratio`` is defaults ÷ ours. At last, what a live tick costs the
+browser's main thread with every chart in sight. For the other cases ``ratio`` is the limit of the
+design ÷ the median.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from urllib.parse import urlencode
 
 from explorer.bench import processor
 from explorer.bench.browser import Server, chromium, serve
+from explorer.bench.tick import live_ticks
 
 LIMITS_MS = {
     "first content, cold": 3000.0,
@@ -32,6 +34,7 @@ LIMITS_MS = {
     "click on a block": 1000.0,
     "blocks recoloured while training": 100.0,
     "drawer opened while training": 100.0,
+    "main thread a live tick": 150.0,
 }
 _DEFAULTS = {
     "STREAMLIT_RUNNER_POST_SCRIPT_GC": "true",
@@ -73,6 +76,7 @@ def bench_app(
     starts: int = 5,
     clicks: int = 20,
     interactions: int = 60,
+    ticks: int = 30,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Rows of (case, ratio, median and worst milliseconds, n) and the conditions."""
@@ -99,6 +103,11 @@ def bench_app(
             rows.append(_row(case, took))
             ratio = statistics.median(defaults[case]) / statistics.median(took)
             rows.append(_row_of(f"{case}, Streamlit's defaults", defaults[case], ratio=ratio))
+        say("live ticks")
+        with serve(Path(home)) as server:
+            live = live_ticks(browser, server, ticks)
+        row = _row("main thread a live tick", live.milliseconds)
+        rows.append({**row, "charts": live.charts, "points": live.points})
         version = browser.version
     return {"rows": rows, "conditions": server_conditions(version)}
 
