@@ -97,10 +97,13 @@ def _starts(lanes: Sequence[NetSpec], fresh: Sequence[int]) -> str:
     shared = [same_start(lanes[first], lanes[lane]) for lane in others]
     if len(fresh) == len(lanes) and all(same == n for same, n in shared):
         return f"All {shared[0][1]} layers start from the same weights."
-    numbers = _joined([f"{same} of {n}" for same, n in shared])
-    which = [str(lane + 1) for lane in others]
-    whose = f"lane {which[0]}" if len(which) == 1 else f"lanes {_joined(which)}"
-    return f"Layers that start from the same weights as lane {first + 1}: {numbers} in {whose}."
+    own = f"the same weights as lane {first + 1}"
+    parts = []
+    for lane, (same, n) in zip(others, shared, strict=True):
+        share = {n: f"all {n}", 0: f"none of {n}"}.get(same, f"{same} of {n}")
+        begins = f"lane {lane + 1}" if parts else f"Lane {lane + 1} starts from {own}"
+        parts.append(f"{begins} in {share} layers")
+    return f"{', '.join(parts)}."
 
 
 def _lanes(which: Sequence[int]) -> str:

@@ -37,8 +37,8 @@ def nets(*tokens: str) -> list[NetSpec]:
         (
             ("fc_plain_10", "fc_residual_10", "fc_highway_10;transform_bias=-3"),
             "The lanes differ in family (plain / residual / highway), init (he / branch scaled / "
-            "he), width (71 / 71 / 50) and transform bias (– / – / −3). Layers that start from the "
-            "same weights as lane 1: 1 of 10 and 0 of 10 in lanes 2 and 3.",
+            "he), width (71 / 71 / 50) and transform bias (– / – / −3). Lane 2 starts from the "
+            "same weights as lane 1 in 1 of 10 layers, lane 3 in none of 10 layers.",
         ),
         (
             ("plain_8", "plain_8"),
@@ -54,8 +54,8 @@ def test_what_differs(tokens: tuple[str, ...], sentence: str) -> None:
 def test_a_duplicate_does_not_start_from_the_seed() -> None:
     lanes = nets("plain_8", "resnet_v2_8", "plain_8")
     assert what_differs(lanes, [2]) == (
-        "The lanes differ in family (plain / residual / plain). Layers that start from the same "
-        "weights as lane 1: 8 of 8 in lane 2. Lane 3 went on from another lane's weights."
+        "The lanes differ in family (plain / residual / plain). Lane 2 starts from the same "
+        "weights as lane 1 in all 8 layers. Lane 3 went on from another lane's weights."
     )
     assert what_differs(lanes[:2], [1]).endswith(
         "(plain / residual). Lane 2 went on from another lane's weights."
