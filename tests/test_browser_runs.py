@@ -134,9 +134,11 @@ def test_words_typed_while_the_server_is_away_are_stored_later(
     page.reload()
     page.wait_for_function("() => document.querySelector('textarea')?.value === 'not to be lost'")
     assert not page.evaluate("() => Object.keys(localStorage).some((k) => /text/.test(k))")
-    page.get_by_label("Note").fill("")
-    page.get_by_label("Note").blur()
+    for words in ("one", "one two", ""):  # faster than the answers
+        page.get_by_label("Note").fill(words)
+        page.get_by_label("Note").press("Control+Enter")
     said.get_by_text("Stored.").wait_for()
+    assert page.get_by_label("Note").input_value() == ""
     page.get_by_label("Name").fill("another pair")
     page.get_by_label("Name").press("Enter")
     page.get_by_role("heading", name="another pair").wait_for()

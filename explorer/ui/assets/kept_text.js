@@ -58,7 +58,7 @@ class KeptText {
     this.name = data.name;
     const draft = this.draft();
     if (!draft) this.show(data.value);
-    else if (other || this.sent !== null) this.putBack(draft, data.value);
+    else if (other) this.putBack(draft, data.value);
     if (other && !draft) this.say("");
   }
 
@@ -77,6 +77,11 @@ class KeptText {
   // Words of before that the server has not answered for.
   putBack(draft, stored) {
     const changed = draft.base !== stored && draft.text.trim() !== stored.trim();
+    if (changed && draft.sent) {
+      // It arrived, though its box was gone before the answer; since then it was changed elsewhere.
+      localStorage.removeItem(this.slot);
+      return this.show(stored);
+    }
     const both = changed && stored && this.box.rows !== undefined;
     this.show(both ? `${stored}\n${draft.text}` : draft.text);
     this.base = stored;
@@ -92,7 +97,10 @@ class KeptText {
 
   keep() {
     this.say("");
-    const draft = { text: this.box.value, base: this.base, at: Date.now() };
+    this.note({ text: this.box.value, base: this.base, at: Date.now(), sent: false });
+  }
+
+  note(draft) {
     try {
       localStorage.setItem(this.slot, JSON.stringify(draft));
     } catch {
@@ -104,6 +112,7 @@ class KeptText {
     clearTimeout(this.timer);
     if (this.box.value === this.base) return localStorage.removeItem(this.slot);
     this.sent = Date.now();
+    this.note({ text: this.box.value, base: this.base, at: this.sent, sent: true });
     this.tell({ text: this.box.value, at: this.sent });
   }
 
@@ -112,6 +121,7 @@ class KeptText {
     this.component.setTriggerValue("said", said);
     this.timer = setTimeout(() => {
       this.say(UNANSWERED);
+      this.note({ ...this.draft(), sent: false });
       this.tell(said);
     }, PATIENCE_MS);
   }
