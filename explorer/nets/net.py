@@ -188,6 +188,11 @@ def _fitnet_head(spec: HighwaySpec, features: int) -> nn.Sequential:
     )
 
 
+def passed_by(unit: nn.Module) -> bool:
+    """Whether a training passes this unit by for good: its ``forward`` is then its ``bypass``."""
+    return "forward" in unit.__dict__
+
+
 def _conv_head(maps: int, classes: int, *, batch_norm: bool) -> nn.Sequential:
     """A last 3×3 convolution to one map a class, and BN; its maps are of one pixel at 32×32."""
     layers: list[tuple[str, nn.Module]] = [("conv", conv(maps, classes, 3, bias=not batch_norm))]

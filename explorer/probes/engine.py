@@ -24,6 +24,7 @@ from explorer.errors import Cancelled
 from explorer.nets import Net, Unit
 from explorer.nets.dense import DenseUnit
 from explorer.nets.fast import activate_in_place, copied, fold_batch_norms
+from explorer.nets.net import passed_by
 
 Precision = Literal["float32", "bfloat16"]
 GateValue = float | Literal["mean"]
@@ -76,8 +77,7 @@ class Engine:
         self._net, self._units = twin, cast(tuple[Unit, ...], twin.units)
         self._mean_gates = mean_gates or {}
         self._held: dict[tuple[int, GateValue], Unit] = {}
-        # Units that a training passes by for good have a ``forward`` of their own.
-        self._gone = {i for i, unit in enumerate(twin.units) if "forward" in unit.__dict__}
+        self._gone = {i for i, unit in enumerate(twin.units) if passed_by(unit)}
         self._widths = _dense_widths(self._units, [u.output_shape[0] for u in self.plan.units])
         self._entries = [self._alive(place) for place in range(len(self._units))]
         self.where = Where()

@@ -19,6 +19,7 @@ from explorer.data.dataset import Dataset
 from explorer.errors import DataError, NotApplicableError
 from explorer.nets import Net
 from explorer.nets.layers import Gate
+from explorer.nets.net import passed_by
 from explorer.probes import walk
 from explorer.probes.picture import Image, Picture, picture
 from explorer.probes.select import check_fit, data_name, net_name, some_images
@@ -61,9 +62,9 @@ def unit_gates(net: Net) -> tuple[GateKind, list[UnitGate]]:
     """
     for kind in ("transform", "shortcut"):
         found = []
-        for unit in net.unit_names:
-            gate = getattr(net.get_submodule(unit), f"{kind}_gate", None)
-            if isinstance(gate, Gate):
+        for unit, module in zip(net.unit_names, net.units, strict=True):
+            gate = getattr(module, f"{kind}_gate", None)
+            if isinstance(gate, Gate) and not passed_by(module):
                 inner, _ = next(gate.named_children())
                 name = f"{unit}.{kind}_gate"
                 found.append(UnitGate(unit, name, f"{name}.{inner}", gate))

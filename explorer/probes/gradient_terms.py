@@ -195,7 +195,9 @@ def _unscaled(unit: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:
         for layer in unit.shortcut.modules():
             if isinstance(layer, ZeroPad):  # all that there is besides λ
                 passed = layer(passed)
-        shortcut, branch = (way.detach() for way in unit.branches(x))
+        ways = walk.branches(unit, x)
+        assert ways is not None
+        shortcut, branch = (way.detach() for way in ways)
         y = walk.join(unit, shortcut + (passed - passed.detach()), branch)
         return torch.autograd.grad(y, x, gradient)[0]
 

@@ -56,7 +56,8 @@ def layer_gradients(
     ):
         loss = F.cross_entropy(functional_call(net, parameters, (x,)), labels)
         weights = [parameters[f"{layer.name}.weight"] for layer in plan.weight_layers]
-        gradients = torch.autograd.grad(loss, weights)
+        # Zeros of units that a training passes by for good.
+        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
     parameter_rms = torch.stack([grad.square().mean().sqrt() for grad in gradients])
     output_rms = torch.stack([taps.gradients[unit][0] for unit in net.unit_names])
     return LayerGradients(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from explorer.data.dataset import Dataset
 from explorer.errors import NotApplicableError
 from explorer.nets import Net
+from explorer.nets.net import passed_by
 from explorer.probes.programs import Precision, compile_program, gate_of
 from explorer.probes.studies import Measured, study
 from explorer.results import GateLesions
@@ -45,7 +46,11 @@ def gate_lesions(
         Cancelled: ``cancelled`` said so.
     """
     plan = net.blueprint
-    gates = {unit.name: gate for unit in plan.units if (gate := gate_of(unit)) is not None}
+    gates = {
+        unit.name: gate
+        for unit, module in zip(plan.units, net.units, strict=True)
+        if (gate := gate_of(unit)) is not None and not passed_by(module)
+    }
     if not gates:
         raise NotApplicableError(
             f"A {net.spec.family} net has no gates that could be held; delete its units instead, "

@@ -33,6 +33,7 @@ from explorer.nets import Net
 from explorer.nets.dense import DenseUnit
 from explorer.nets.fast import copied, fold_batch_norms
 from explorer.nets.highway import HighwayUnit
+from explorer.nets.net import passed_by
 from explorer.nets.residual import ResidualUnit
 from explorer.probes.transposes import Diagonal, Transpose, then, transposed, unchanged
 
@@ -60,13 +61,15 @@ class Link:
 
 
 def has_two_ways(unit: nn.Module) -> bool:
-    """Whether paths part at this unit."""
-    return isinstance(unit, (ResidualUnit, HighwayUnit, DenseUnit))
+    """Whether paths part at this unit; not where a training passes it by for good."""
+    return isinstance(unit, (ResidualUnit, HighwayUnit, DenseUnit)) and not passed_by(unit)
 
 
 @torch.no_grad()
 def linked(unit: nn.Module, x: Tensor) -> Link:
     """The unit, in evaluation mode, at ``x``, (N, …)."""
+    if passed_by(unit):
+        return Link(x.shape[1:], unchanged, _past(unit, x), None, unchanged)
     if isinstance(unit, ResidualUnit):
         return _residual_link(unit, x)
     if isinstance(unit, HighwayUnit):
@@ -89,7 +92,18 @@ def linked(unit: nn.Module, x: Tensor) -> Link:
     return Link(x.shape[1:], unchanged, transposed(unit, x)[1], None, unchanged)
 
 
-def _residual_link(unit: ResidualUnit, x: Tensor) -> Link:
+def _past(unit: nn.Module, x: Tensor) -> Transpose:
+    """Of the unit's ``bypass``."""
+    if isinstance(unit, DenseUnit):
+        old = x.shape[1]
+        return lambda vectors: vectors[:, :, :old]
+    if not isinstance(unit, ResidualUnit):
+        return unchanged
+    link = _residual_link(unit, x, deleted=True)
+    return then(then(link.after, link.shortcut), link.split)
+
+
+def _residual_link(unit: ResidualUnit, x: Tensor, *, deleted: bool = False) -> Link:
     shape = x.shape[1:]
     x, split = transposed(unit.split, x)
     carried, shortcut = transposed(unit.shortcut, x)
@@ -104,7 +118,7 @@ def _residual_link(unit: ResidualUnit, x: Tensor) -> Link:
     for module in (unit.residual_scale, unit.survival):
         added, scaled = transposed(module, added)
         residual = then(scaled, residual)
-    _, after = transposed(unit.after, carried + added)
+    _, after = transposed(unit.after, carried if deleted else carried + added)
     return Link(shape, after, shortcut, residual, split)
 
 

@@ -20,6 +20,7 @@ from explorer.data.dataset import Dataset
 from explorer.errors import NotApplicableError
 from explorer.nets import Net
 from explorer.nets.highway import HighwayUnit
+from explorer.nets.net import passed_by
 from explorer.nets.residual import ResidualUnit
 from explorer.probes import walk
 from explorer.probes.select import data_name, net_name, some_images
@@ -76,9 +77,17 @@ def layer_responses(
 
 
 def response_modules(net: Net) -> list[tuple[Layer, str]]:
-    """Every layer that counts as depth but the classifier, and the module whose output it is."""
+    """Every layer that counts as depth but the classifier, and the module whose output it is.
+
+    Layers of units that a training passes by for good answer nothing, and are left out.
+    """
     plan = net.blueprint
-    parts = [plan.stem, *(unit.layers for unit in plan.units)]
+    acting = [
+        unit.layers
+        for unit, module in zip(plan.units, net.units, strict=True)
+        if not passed_by(module)
+    ]
+    parts = [plan.stem, *acting]
     found = []
     for layers in parts:
         for i, layer in enumerate(layers):

@@ -18,6 +18,7 @@ from explorer.errors import Cancelled, NotApplicableError
 from explorer.nets import Net
 from explorer.nets.highway import HighwayUnit
 from explorer.nets.residual import ResidualUnit
+from explorer.probes import walk
 from explorer.probes.select import data_name, net_name, some_images
 from explorer.probes.taps import eval_mode
 from explorer.results import Sensitivity
@@ -117,8 +118,9 @@ def _answers(unit: Unit, x: Tensor, nudge: float, draw: torch.Generator) -> Tens
 def _branches(unit: Unit, x: Tensor) -> tuple[Tensor, Tensor]:
     """H(x) and F(x)."""
     if isinstance(unit, ResidualUnit):
-        shortcut, residual = unit.branches(x)
-        return shortcut + residual, residual
+        ways = walk.branches(unit, x)
+        assert ways is not None
+        return ways.shortcut + ways.branch, ways.branch
     output: Tensor = unit(x)
     return output, output - x
 

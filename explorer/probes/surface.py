@@ -22,6 +22,7 @@ from explorer.data.dataset import Dataset
 from explorer.errors import Cancelled, NotApplicableError
 from explorer.nets import Net
 from explorer.nets.fast import copied, fold_batch_norms
+from explorer.nets.net import passed_by
 from explorer.probes.select import data_name, net_name, some_images
 from explorer.probes.taps import batch_statistics
 from explorer.results import Floats, LossSurface, SurfaceNorm
@@ -113,7 +114,7 @@ def fingerprint(net: Net) -> str:
     """
     digest = hashlib.blake2b(repr(net.spec).encode(), digest_size=8)
     for name, unit in zip(net.unit_names, net.units, strict=True):
-        if "forward" in unit.__dict__:
+        if passed_by(unit):
             digest.update(name.encode())
     for key, value in net.state_dict().items():
         digest.update(key.encode())

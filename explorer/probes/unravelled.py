@@ -22,9 +22,9 @@ from explorer.errors import Cancelled
 from explorer.nets import Net
 from explorer.nets.dense import DenseUnit
 from explorer.nets.fast import copied
-from explorer.nets.highway import HighwayUnit
 from explorer.nets.residual import ResidualUnit
 from explorer.probes.select import data_name, net_name, some_images
+from explorer.probes.walk import branches
 from explorer.results import PathEffect, UnravelledView
 from explorer.unravelled import all_paths, checked_paths, unravelled_units
 
@@ -195,12 +195,9 @@ def joined(unit: nn.Module, by: Tensor | None, through: Tensor | None) -> Tensor
     for state, way in ((by, 0), (through, 1)):
         if state is None:
             continue
-        if isinstance(unit, HighwayUnit):
-            gate = unit.transform_gate(state)
-            addends.append(unit.transform(state) * gate if way else state * (1 - gate))
-        else:
-            assert isinstance(unit, ResidualUnit)
-            addends.append(unit.branches(state)[way])
+        ways = branches(unit, state)
+        assert ways is not None
+        addends.append(ways[way])
     total = addends[0] if len(addends) == 1 else addends[0] + addends[1]
     return cast(Tensor, unit.after(total)) if isinstance(unit, ResidualUnit) else total
 
@@ -210,4 +207,6 @@ def _concatenated(unit: DenseUnit, by: Tensor | None, through: Tensor | None) ->
         assert by is not None
         return unit.bypass(by)
     old = torch.zeros_like(through) if by is None else by
-    return torch.cat((old, unit.growth(through)), dim=1)
+    ways = branches(unit, through)
+    assert ways is not None
+    return torch.cat((old, ways.branch), dim=1)

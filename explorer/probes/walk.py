@@ -21,6 +21,7 @@ from explorer.errors import Cancelled
 from explorer.nets import Net
 from explorer.nets.dense import DenseUnit
 from explorer.nets.highway import HighwayUnit
+from explorer.nets.net import passed_by
 from explorer.nets.residual import ResidualUnit
 
 _BYTES = 256 << 20  # of activations at once
@@ -40,14 +41,23 @@ class Branches(NamedTuple):
 
 
 def branches(unit: nn.Module, x: Tensor) -> Branches | None:
-    """Both ways through a unit; None where there is but one (plain units, transitions)."""
+    """Both ways through a unit; None where there is but one (plain units, transitions).
+
+    Through one that a training passes by for good its own layers give zeros, of which gradients
+    can be asked.
+    """
+    gone = passed_by(unit)
     if isinstance(unit, ResidualUnit):
-        return Branches(*unit.branches(x))
+        shortcut, branch = unit.branches(x)
+        return Branches(shortcut, branch * 0 if gone else branch)
     if isinstance(unit, HighwayUnit):
+        if gone:
+            return Branches(x, x * 0)
         gate = unit.transform_gate(x)
         return Branches(x * (1 - gate), unit.transform(x) * gate)
     if isinstance(unit, DenseUnit):
-        return Branches(x, unit.growth(x))
+        new = unit.growth(x)
+        return Branches(x, new * 0 if gone else new)
     return None
 
 
