@@ -98,7 +98,7 @@ def _starts(lanes: Sequence[NetSpec], fresh: Sequence[int]) -> str:
     if len(fresh) == len(lanes) and all(same == n for same, n in shared):
         return f"All {shared[0][1]} layers start from the same weights."
     own = f"the same weights as lane {first + 1}"
-    parts = []
+    parts: list[str] = []
     for lane, (same, n) in zip(others, shared, strict=True):
         share = {n: f"all {n}", 0: f"none of {n}"}.get(same, f"{same} of {n}")
         begins = f"lane {lane + 1}" if parts else f"Lane {lane + 1} starts from {own}"
