@@ -521,6 +521,7 @@ def test_a_lane_that_diverges_stops_and_the_others_go_on(data: Dataset) -> None:
     assert record.values["message"].endswith(".")
     assert not [r for r in records if r.lane == 0 and r.step > record.step]
     assert [r for r in records if r.lane == 1][-1].step == 30
+    assert [session.weights_step(lane) for lane in (0, 1)] == [record.step, 30]
     for r in records:
         json.dumps(r.to_json(), allow_nan=False)
 
@@ -547,7 +548,9 @@ def test_all_lanes_diverged_ends_the_run(data: Dataset, tmp_path: Path) -> None:
     assert session.finished
     assert session.step < 50
     session.save(tmp_path / "c")
-    assert Session.resume(tmp_path / "c", dataset=data).finished
+    resumed = Session.resume(tmp_path / "c", dataset=data)
+    assert resumed.finished
+    assert resumed.weights_step(0) == session.weights_step(0) == records[-1].step
     assert session.advance() == []
 
 

@@ -194,7 +194,7 @@ class Training:
         began = time.monotonic()
         for lane in range(len(self._session.nets)):
             self._session.snapshot(lane, snapshot_path(self._folder, lane))
-            self._emit("snapshot", lane=lane)
+            self._emit("snapshot", lane=lane, step=self._session.weights_step(lane))
         self._snapped = time.monotonic()
         self._snapping = self._snapped - began
 

@@ -69,7 +69,7 @@ class Lane:
         self._in_place = _activations_to_overwrite(net) if self.channels_last else []
         self.whole: torch.optim.Optimizer | None = None
         self.deleted: tuple[str, ...] = ()
-        self.ended: tuple[Ending, str] | None = None
+        self.ended: tuple[Ending, str, int] | None = None  # how, in words, at which step
         self.stochastic = isinstance(net.spec, ResidualSpec) and (
             net.spec.survival_prob < 1 or net.spec.shortcut == "dropout"
         )
@@ -153,7 +153,7 @@ class Lane:
 
     def end(self, kind: Ending, sentence: str, step: int) -> Record:
         """Trains no more; its weights stay as they are."""
-        self.ended = kind, sentence
+        self.ended = kind, sentence, step
         self.optimizer.zero_grad(set_to_none=True)
         values: dict[str, object] = {"message": sentence}
         if self.replica:

@@ -567,6 +567,11 @@ class Session:
 
     # ------------------------------------------------------------------------------ keeping
 
+    def weights_step(self, lane: int) -> int:
+        """Updates in a lane's weights: those of the session, or until the lane ended."""
+        ended = self._of_lane(lane)[0].ended
+        return self.step if ended is None else ended[2]
+
     def snapshot(self, lane: int, path: str | Path) -> None:
         """Write one lane's weights (safetensors), whole or not at all.
 
@@ -574,7 +579,7 @@ class Session:
         """
         first = self._of_lane(lane)[0]
         state = {
-            "step": self.step,
+            "step": self.weights_step(lane),
             "mean": self.dataset.mean.tolist(),
             "std": self.dataset.std.tolist(),
             "deleted": list(first.deleted),
@@ -652,7 +657,8 @@ class Session:
             checkpoint.load_net(lane.net, checkpoint.under("net.", mine), path)
             checkpoint.load_optimizer(lane.optimizer, checkpoint.under("optimizer.", mine))
             ended = state["ended"][_key(lane)]
-            lane.ended = None if ended is None else (ended[0], ended[1])
+            if ended is not None:  # a checkpoint of earlier days does not say at which step
+                lane.ended = (ended[0], ended[1], ended[2] if len(ended) > 2 else state["step"])
             lane.delete(state["deleted"][_key(lane)])
         session._arrange()
         session.step, session.seconds = state["step"], state["seconds"]
