@@ -58,7 +58,7 @@ def layer_responses(
         Cancelled: ``cancelled``, asked before each chunk of images, said so.
     """
     chosen = some_images(net, dataset, n_images)
-    observed = response_modules(net)
+    observed = response_modules(net, acting=True)
     names = [module for _, module in observed]
     with measuring(net) as used, torch.inference_mode(), tap(net, names, reduce=_moments) as taps:
         for x, _ in walk.chunks(net, dataset, chosen, kept=4, cancelled=cancelled):
@@ -76,20 +76,20 @@ def layer_responses(
     )
 
 
-def response_modules(net: Net) -> list[tuple[Layer, str]]:
+def response_modules(net: Net, *, acting: bool = False) -> list[tuple[Layer, str]]:
     """Every layer that counts as depth but the classifier, and the module whose output it is.
 
-    Layers of units that a training passes by for good answer nothing, and are left out.
+    Args:
+        acting: Without those of units that a training passes by for good, which answer nothing.
     """
     plan = net.blueprint
-    acting = [
+    units = [
         unit.layers
         for unit, module in zip(plan.units, net.units, strict=True)
-        if not passed_by(module)
+        if not (acting and passed_by(module))
     ]
-    parts = [plan.stem, *acting]
     found = []
-    for layers in parts:
+    for layers in (plan.stem, *units):
         for i, layer in enumerate(layers):
             if layer.depth_index is None or layer.kind not in ("conv", "linear"):
                 continue
