@@ -220,7 +220,16 @@ def test_a_recorded_step_is_the_step(
     monkeypatch.setattr(captured, "Captured", Rehearsed)
     expected = Session(spec, data, layers_every=3)
     session = Session(spec, data, layers_every=3, graphs=True)
-    assert list(session.records()) == list(expected.records())
+    ours, theirs = list(session.records()), list(expected.records())
+    assert [(r.kind, r.lane, r.step) for r in ours] == [(r.kind, r.lane, r.step) for r in theirs]
+
+    def numbers(records: list[Record]) -> list[Any]:
+        values = [value for record in records for value in record.values.values()]
+        return [x for value in values for x in (value if isinstance(value, list) else [value])]
+
+    # Bit for bit with torch 2.15; the fused Adam of 2.9 rounds otherwise where it may be told not
+    # to step.
+    assert numbers(ours) == pytest.approx(numbers(theirs), rel=1e-6)
     assert session.how == ["by itself, its whole step one CUDA graph"]
 
     session = Session(spec, data, layers_every=100, graphs=True)
