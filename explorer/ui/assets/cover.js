@@ -45,7 +45,9 @@ export function drawCover({ lane, transport }) {
     return (
       lanes.length === data.lanes.length &&
       lanes.every((box) => box.querySelector("[data-unit]")) &&
-      (!data.transport || page.querySelector(".sk-transport .sk-status")?.textContent)
+      (!data.transport || page.querySelector(".sk-transport .sk-status")?.textContent) &&
+      // Streamlit keeps a grey place, of another size, for an element whose script still loads.
+      !page.querySelector('[data-testid="stSkeleton"]')
     );
   };
   // Anything that the page has to say instead must not be hidden.
