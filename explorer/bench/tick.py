@@ -13,15 +13,15 @@ LANES = ("plain_8;width=4", "resnet_v2_8;width=4", "resnet_v1_8;width=4", "plain
 STEPS = 1500  # made before it is measured: a curve is drawn with 1000 points at most
 
 _DRAWN = "() => [...document.querySelectorAll('.sk-plot.js-plotly-plot')]"
-_VERSION = "() => document.querySelector('.sk-plot[data-version]')?.dataset.version"
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """Milliseconds of the main thread from one tick to the next, with all that runs there.
+    """What the page does on the main thread while a training is watched: one tick a second.
 
     Attributes:
-        charts: That are in sight and drawn again.
+        milliseconds: Of each second.
+        charts: That are in sight, and drawn again as they come in.
         points: Of all their traces.
     """
 
@@ -48,17 +48,15 @@ def live_ticks(browser: Any, server: Server, n: int) -> Ticks:
     thread = page.context.new_cdp_session(page)
     thread.send("Performance.enable")
 
-    def busy() -> float:
-        metrics = thread.send("Performance.getMetrics")["metrics"]
-        return 1000 * float(next(m["value"] for m in metrics if m["name"] == "TaskDuration"))
+    def clocks() -> tuple[float, float]:
+        """Seconds that the main thread was busy so far, and seconds."""
+        metrics = {m["name"]: m["value"] for m in thread.send("Performance.getMetrics")["metrics"]}
+        return float(metrics["TaskDuration"]), float(metrics["Timestamp"])
 
-    marks = []
-    for _ in range(n + 1):
-        page.wait_for_function(
-            f"(seen) => ({_VERSION})() !== seen", arg=page.evaluate(_VERSION), polling=100
-        )
-        page.wait_for_timeout(400)  # all charts are drawn, the next answer is not there yet
-        marks.append(busy())
+    marks = [clocks()]
+    for _ in range(n):
+        page.wait_for_timeout(1000)
+        marks.append(clocks())
     charts = page.evaluate(f"() => ({_DRAWN})().length")
     points = page.evaluate(
         f"() => ({_DRAWN})().flatMap((p) => p._fullData).reduce((n, t) => n + t.x.length, 0)"
@@ -66,5 +64,5 @@ def live_ticks(browser: Any, server: Server, n: int) -> Ticks:
     page.locator(".sk-stop").click()
     page.wait_for_timeout(500)
     page.close()
-    spent = [later - earlier for earlier, later in pairwise(marks)]
+    spent = [1000 * (b - a) / (now - before) for (a, before), (b, now) in pairwise(marks)]
     return Ticks(spent, charts, points)
