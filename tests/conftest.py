@@ -27,11 +27,6 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["SKIPSCOPE_HOME"] = before
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more process than cores: a core is free whenever a test waits for a page or a worker."""
-    return (os.cpu_count() or 1) + 1
-
-
 # By file, in their order here: these mostly wait for processes, so that a core is free for others.
 _FIRST = ("test_runs_service.py", "test_browser.py", "test_browser_instruments.py")
 
