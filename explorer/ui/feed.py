@@ -175,7 +175,8 @@ def _run_answer(
             transport=transport(live),
             programs=watched_programs(live),
             steps_total=live.experiment.steps_total,
-            seen=seen,
+            # A lane that was added a moment ago: the image goes through it at the next poll.
+            seen=seen if len(views) == len(sources) else None,
             situation="measuring" if experiment.active else "over",
         )
         return page.text(version, poll, charts, theme)

@@ -215,9 +215,10 @@ export function loadPlotly() {
 }
 
 // Each tick of a training draws every chart again. They take turns, one at a time, so that a click
-// is answered in between; and all of them take a sixteenth of the time at most: on a slow machine a
+// is answered in between; and all of them take about a sixteenth of the time: on a slow machine a
 // chart is drawn every few seconds, and the page stays at hand.
 const SHARE = 1 / 16;
+const LONGEST_REST_MS = 1000; // also where a drawing had to wait for the processor
 const turns = {
   waiting: new Set(), // whoever has waited longest first
   busy: false,
@@ -235,7 +236,8 @@ const turns = {
         console.error(error);
       }
       const took = performance.now() - begun;
-      await new Promise((resolve) => setTimeout(resolve, took / SHARE - took));
+      const rest = Math.min(LONGEST_REST_MS, took / SHARE - took);
+      await new Promise((resolve) => setTimeout(resolve, rest));
     }
     this.busy = false;
   },
