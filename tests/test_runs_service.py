@@ -497,9 +497,11 @@ def test_a_job_can_be_given_up(service: RunService) -> None:
     deep = fit_to_data(spec_of("resnet_v2_110"), DATA).model_dump(mode="json")
     sweep = service.submit("lesions", {"net": {"source": "fresh", "spec": deep, "seed": 2}})
     until(lambda: sweep.state == "running")
+    began = time.monotonic()
     click = service.submit("evaluate", {"net": FRESH, "deleted": ["stages.0.units.0"]})
-    assert click.wait(30) is not None
-    assert sweep.state == "running"  # answered in its middle
+    assert click.wait(10) is not None
+    assert sweep.state == "running"
+    assert time.monotonic() - began < 3
     sweep.cancel()
     sweep.wait(10)
     assert (sweep.state, sweep.error) == ("cancelled", "This measurement was cancelled.")
