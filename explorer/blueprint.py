@@ -24,6 +24,7 @@ from explorer.specs import (
     HighwaySpec,
     NetSpec,
     Order,
+    Padding,
     PlainSpec,
     ResidualSpec,
     parse,
@@ -251,11 +252,20 @@ class _Chain:
     ``depth`` numbers the layers that count as depth; branches of one unit share it.
     """
 
-    def __init__(self, prefix: str, shape: Shape, depth: Iterator[int], *, norm: bool) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        shape: Shape,
+        depth: Iterator[int],
+        *,
+        norm: bool,
+        padding: Padding = "zeros",
+    ) -> None:
         self.prefix = prefix
         self.shape = shape
         self.depth = depth
         self.norm = norm
+        self.padding = padding
         self.layers: list[Layer] = []
         self.branch: Branch = "main"
 
@@ -310,6 +320,8 @@ class _Chain:
         weights = maps * channels * kernel * kernel
         has_bias = not self.norm if bias is None else bias
         step = f", stride {stride}" if stride > 1 else ""
+        if kernel > 1 and self.padding != "zeros":
+            step += f", {self.padding} padding"
         self._add(
             name,
             "conv",
@@ -382,6 +394,19 @@ class _Chain:
         self.max_pool("pool", 3, 2)
 
 
+def unmirrored(spec: NetSpec) -> Layer | None:
+    """The first convolution whose input is too small to be mirrored around it, if any.
+
+    To mirror p pixels at an edge takes maps of at least p + 1.
+    """
+    for layer in blueprint(spec.model_copy(update={"padding": "zeros"})).weight_layers:
+        if layer.kind == "conv":
+            kernel = int(layer.detail.partition("×")[0])
+            if min(layer.input_shape[1:]) <= kernel // 2:
+                return layer
+    return None
+
+
 def _swap_group(input_shape: Shape, output_shape: Shape) -> str | None:
     same = input_shape == output_shape
     return "×".join(str(n) for n in output_shape) if same else None
@@ -425,7 +450,7 @@ def _stage_plans(spec: PlainSpec | ResidualSpec | HighwaySpec) -> list[_StagePla
 def _convolutional(spec: PlainSpec | ResidualSpec | HighwaySpec) -> Blueprint:
     """Plain, residual and highway nets in stages (He15 §3.3, §3.4 and §4.2)."""
     depth = count(1)
-    stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm)
+    stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm, padding=spec.padding)
     if spec.layout == "imagenet":
         activates = not isinstance(spec, ResidualSpec) or stem_activates(spec)
         stem.imagenet_stem(spec.width, activates=activates, activation=spec.activation)
@@ -454,7 +479,7 @@ def _convolutional(spec: PlainSpec | ResidualSpec | HighwaySpec) -> Blueprint:
             units.append(unit)
             shape = unit.output_shape
 
-    head = _Chain("head", shape, depth, norm=spec.batch_norm)
+    head = _Chain("head", shape, depth, norm=spec.batch_norm, padding=spec.padding)
     if isinstance(spec, ResidualSpec):  # the activation after the last addition
         head.steps(ORDERS[spec.order].start, spec.activation)
     if isinstance(spec, HighwaySpec) and spec.layout == "fitnet":
@@ -516,7 +541,7 @@ def _plain_unit(
     stride: int,
     depth: Iterator[int],
 ) -> UnitPlan:
-    chain = _Chain(name, shape, depth, norm=spec.batch_norm)
+    chain = _Chain(name, shape, depth, norm=spec.batch_norm, padding=spec.padding)
     for i, (width, kernel) in enumerate(convolutions(spec, maps), start=1):
         chain.conv(f"conv{i}", width, kernel, stride if i == 1 else 1)
         chain.batch_norm(f"bn{i}")
@@ -573,7 +598,7 @@ def _residual_unit(
     first = position[0] == 1
     kind = shortcut_kind(spec, same_maps=shape[0] == outer, stride=stride)
     steps = residual_steps(spec, first)
-    chain = _Chain(name, shape, depth, norm=spec.batch_norm)
+    chain = _Chain(name, shape, depth, norm=spec.batch_norm, padding=spec.padding)
 
     chain.fork("main", "split")
     if shares_activation(spec, first, kind):
@@ -655,7 +680,7 @@ def highway_has_norm(spec: HighwaySpec) -> bool:
 def _highway_unit(
     spec: HighwaySpec, name: str, stage: int, shape: Shape, depth: Iterator[int]
 ) -> UnitPlan:
-    chain = _Chain(name, shape, depth, norm=highway_has_norm(spec))
+    chain = _Chain(name, shape, depth, norm=highway_has_norm(spec), padding=spec.padding)
     kernel = highway_kernel(spec, int(name.rpartition(".")[2]))
     chain.fork("residual", "transform", shape)
     if len(shape) == 1:
@@ -689,7 +714,9 @@ def _conv_transition(
     spec: NetSpec, stage: int, shape: Shape, maps: int, depth: Iterator[int]
 ) -> UnitPlan:
     """A plain layer that halves the resolution."""
-    chain = _Chain(f"stages.{stage}.transition", shape, depth, norm=spec.batch_norm)
+    chain = _Chain(
+        f"stages.{stage}.transition", shape, depth, norm=spec.batch_norm, padding=spec.padding
+    )
     if isinstance(spec, DenseSpec):
         chain.other("select", "select", (maps, *shape[1:]), f"last {maps} maps")
     if spec.layout == "fitnet":
@@ -721,7 +748,7 @@ def _dense(spec: DenseSpec) -> Blueprint:
     """DenseNets of three blocks, or four on ImageNet (Huang16 §3, "Implementation Details")."""
     depth = count(1)
     k = spec.growth_rate
-    stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm)
+    stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm, padding=spec.padding)
     if spec.layout == "imagenet":
         stem.imagenet_stem(2 * k, activates=True)
         counts = IMAGENET_UNITS["dense"][spec.depth]
@@ -739,7 +766,7 @@ def _dense(spec: DenseSpec) -> Blueprint:
             units.append(_dense_transition(spec, stage, shape, depth))
             shape = units[-1].output_shape
 
-    head = _Chain("head", shape, depth, norm=spec.batch_norm)
+    head = _Chain("head", shape, depth, norm=spec.batch_norm, padding=spec.padding)
     head.batch_norm("bn")
     head.activation("act")
     head.pooled_classifier(spec.classes)
@@ -750,7 +777,7 @@ def _dense(spec: DenseSpec) -> Blueprint:
 def _dense_unit(
     spec: DenseSpec, name: str, stage: int, shape: Shape, depth: Iterator[int]
 ) -> UnitPlan:
-    chain = _Chain(name, shape, depth, norm=spec.batch_norm)
+    chain = _Chain(name, shape, depth, norm=spec.batch_norm, padding=spec.padding)
     k = spec.growth_rate
     convs = [(4 * k, 1), (k, 3)] if spec.bottleneck else [(k, 3)]
     chain.fork("residual", "growth", shape)
@@ -779,7 +806,9 @@ def _dense_unit(
 
 
 def _dense_transition(spec: DenseSpec, stage: int, shape: Shape, depth: Iterator[int]) -> UnitPlan:
-    chain = _Chain(f"stages.{stage}.transition", shape, depth, norm=spec.batch_norm)
+    chain = _Chain(
+        f"stages.{stage}.transition", shape, depth, norm=spec.batch_norm, padding=spec.padding
+    )
     chain.batch_norm("bn")
     chain.activation("act")
     maps = max(1, math.floor(spec.compression * shape[0]))
@@ -799,7 +828,7 @@ def _reference(spec: NetSpec) -> Blueprint:
     depth = count(1)
     maps = spec.growth_rate if isinstance(spec, DenseSpec) else spec.width
     activation = "relu" if isinstance(spec, DenseSpec) else spec.activation
-    stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm)
+    stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm, padding=spec.padding)
     stem.conv("conv", maps)
     stem.batch_norm("bn")
     stem.activation("act", activation)
@@ -824,7 +853,7 @@ def _reference(spec: NetSpec) -> Blueprint:
         units.append(_conv_transition(spec, stage, shape, maps, depth))
         shape = units[-1].output_shape
 
-    head = _Chain("head", shape, depth, norm=spec.batch_norm)
+    head = _Chain("head", shape, depth, norm=spec.batch_norm, padding=spec.padding)
     head.conv("conv", spec.classes)
     head.batch_norm("bn")
     head.global_pool()
@@ -837,7 +866,7 @@ def _one_layer_unit(
     spec: NetSpec, name: str, stage: int, shape: Shape, depth: Iterator[int]
 ) -> UnitPlan:
     """conv, BN, activation."""
-    chain = _Chain(name, shape, depth, norm=spec.batch_norm)
+    chain = _Chain(name, shape, depth, norm=spec.batch_norm, padding=spec.padding)
     chain.conv("conv", shape[0])
     chain.batch_norm("bn")
     chain.activation("act", "relu" if isinstance(spec, DenseSpec) else spec.activation)
@@ -858,7 +887,7 @@ def _fully_connected(spec: NetSpec) -> Blueprint:
     """Flatten, a plain layer, ``depth - 1`` units of one layer each, a classifier."""
     assert not isinstance(spec, DenseSpec)  # DenseSpec has no such layout
     depth = count(1)
-    stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm)
+    stem = _Chain("stem", spec.input_shape, depth, norm=spec.batch_norm, padding=spec.padding)
     stem.other("flatten", "flatten", (math.prod(spec.input_shape),))
     stem.linear("linear", spec.width)
     stem.batch_norm("bn")
@@ -871,7 +900,7 @@ def _fully_connected(spec: NetSpec) -> Blueprint:
             units.append(_highway_unit(spec, name, 0, stem.shape, depth))
         else:
             units.append(_fully_connected_unit(spec, name, stem.shape, (j + 1, total), depth))
-    head = _Chain("head", stem.shape, depth, norm=spec.batch_norm)
+    head = _Chain("head", stem.shape, depth, norm=spec.batch_norm, padding=spec.padding)
     head.linear("linear", spec.classes, counted=False, bias=True)
     return Blueprint(spec, tuple(stem.layers), tuple(units), tuple(head.layers), ("layers",))
 
@@ -884,7 +913,7 @@ def _fully_connected_unit(
     depth: Iterator[int],
 ) -> UnitPlan:
     """act(Wx + b), or x + act(Wx + b)."""
-    chain = _Chain(name, shape, depth, norm=spec.batch_norm)
+    chain = _Chain(name, shape, depth, norm=spec.batch_norm, padding=spec.padding)
     p = 1.0
     if isinstance(spec, ResidualSpec):
         p = survival_prob(spec, *position)

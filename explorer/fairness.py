@@ -118,13 +118,19 @@ def _drawn(spec: NetSpec) -> dict[int, tuple[str, ...]]:
     return {
         layer.depth_index: (
             layer.kind,
-            layer.detail.replace("stride 2, ", ""),
-            _RULES.get(spec.init, spec.init),
+            _size(layer),
+            f"{_RULES.get(spec.init, spec.init)} × {spec.init_gain}",
             f"{spec.init} of {len(plan.units)} units" if layer.name in changed else "",
         )
         for layer in plan.weight_layers
         if layer.depth_index is not None
     }
+
+
+def _size(layer: Layer) -> str:
+    """``3×3, 16→32``: what the shape of a layer's weights is; neither stride nor padding."""
+    first, *_, last = layer.detail.split(", ") * 2
+    return f"{first}, {last}"
 
 
 def _changed_last(units: Sequence[UnitPlan]) -> dict[str, Layer]:

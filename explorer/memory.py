@@ -59,6 +59,13 @@ def kept_bytes(plan: Blueprint) -> int:
     return walk.total
 
 
+def _padded(layer: Layer) -> int:
+    """Values of a convolution's input with its margin."""
+    margin = 2 * (int(layer.detail.partition("×")[0]) // 2)
+    channels, height, width = layer.input_shape
+    return channels * (height + margin) * (width + margin)
+
+
 class _Walk:
     """Follows the tensors through the layers; each is counted once, however many keep it."""
 
@@ -78,7 +85,9 @@ class _Walk:
                 if branch != "join":
                     # A branch goes on where the common layers before the split ended.
                     self._tensor = ends["main"][0] if "main" in ends else start
-            if layer.kind in _KEEPS_INPUT:
+            if layer.kind == "conv" and layer.detail.count(" padding"):
+                self._keep_size(self._new(), _padded(layer))  # its input's copy with a margin
+            elif layer.kind in _KEEPS_INPUT:
                 self._keep(self._tensor, layer.input_shape)
             if layer.kind == "gate":  # y = T · H + (1 − T) · x keeps T, H, 1 − T and x
                 for tensor, size in ends.values():

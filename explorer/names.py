@@ -669,6 +669,10 @@ def _shared_extras(spec: NetSpec) -> list[str]:
             "branch_scaled": "F scaled",
         }
         extras.append(words[spec.init])
+    if spec.init_gain != 1:
+        extras.append(f"init × {spec.init_gain:g}")
+    if spec.padding != "zeros":
+        extras.append(f"{spec.padding} padding")
     return extras
 
 

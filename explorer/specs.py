@@ -8,7 +8,7 @@ Nothing here imports torch: the server validates and draws from specs alone.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
@@ -28,7 +28,8 @@ from explorer.errors import SpecError
 Family = Literal["plain", "residual", "highway", "dense"]
 Layout = Literal["cifar", "fc", "fitnet", "imagenet", "reference", "small"]
 Initialisation = Literal["he", "xavier", "zero_last_scale", "branch_scaled"]
-Activation = Literal["relu", "tanh"]
+Activation = Literal["relu", "tanh", "sigmoid"]
+Padding = Literal["zeros", "circular", "reflect"]
 UnitKind = Literal["basic", "bottleneck"]
 Shortcut = Literal[
     "A",
@@ -115,7 +116,14 @@ class NetBase(Spec):
             last layer of each F changed: ``zero_last_scale`` sets it to 0, so that units start as
             their shortcuts; ``branch_scaled`` divides it by the number of units, so that their
             sum keeps its size without batch norm, where He's rule alone doubles the variance
-            with every unit.
+            with every unit. The rule does not follow the activation: its 2 is for ReLUs.
+        init_gain: Factor on the standard deviation of the weights that ``init`` draws, which are
+            all but the gates'. Below 1 signals and gradients shrink with every layer that no
+            batch norm follows.
+        padding: What convolutions find beyond a map's edge: ``zeros``, which take a share of
+            the signal away at every layer, the larger the smaller the map; ``circular``, the
+            other side, which takes none; ``reflect``, the map mirrored, which needs maps larger
+            than the padding.
     """
 
     layout: Layout = "cifar"
@@ -129,6 +137,8 @@ class NetBase(Spec):
     batch_norm: bool = True
     norm_decay: float = Field(0.9, ge=0, lt=1)
     init: Initialisation = "he"
+    init_gain: float = Field(1.0, ge=0.01, le=10)
+    padding: Padding = "zeros"
 
     @classmethod
     def layout_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -176,6 +186,25 @@ class NetBase(Spec):
     def _other_depths(self) -> str:
         """The depths that another choice would make possible, in words."""
         return ""
+
+    @model_validator(mode="after")
+    def _possible_padding(self) -> NetBase:
+        if self.padding == "zeros":
+            return self
+        if self.layout == "fc":
+            raise ValueError(
+                "a fully connected net has no convolutions to pad: leave padding at 'zeros'"
+            )
+        if self.padding == "reflect":
+            from explorer.blueprint import unmirrored  # which is made of specs
+
+            if (layer := unmirrored(cast(NetSpec, self))) is not None:
+                size = "×".join(map(str, layer.input_shape[1:]))
+                raise ValueError(
+                    f"padding 'reflect' needs maps larger than the padding, and {layer.name} "
+                    f"would get maps of {size}: choose 'zeros' or 'circular', or larger images"
+                )
+        return self
 
 
 # He15 Table 1 and Huang16 Table 1; then the reference programs.

@@ -62,6 +62,7 @@ def every_choice() -> list[NetSpec]:
         residual(survival_prob=0.5, shortcut="constant_scaling"),
         residual(survival_prob=0.6, shortcut="exclusive_gating", depth=26),
         residual(activation="tanh", survival_prob=0.5, survival_decay="uniform"),
+        residual(activation="sigmoid", padding="reflect", init_gain=0.5),
         residual(order="original", init="zero_last_scale"),
         residual(init="zero_last_scale", batch_norm=False),
         residual(init="branch_scaled", batch_norm=False),
@@ -80,6 +81,9 @@ def every_choice() -> list[NetSpec]:
         DenseSpec(layout="reference", depth=10, growth_rate=4, **tiny),
         HighwaySpec(layout="fitnet", depth=11, width=3, batch_norm=False, **tiny),
         HighwaySpec(layout="fitnet", depth=32, width=4, **tiny),
+        HighwaySpec(layout="fitnet", depth=32, width=4, padding="circular", **tiny),
+        ResidualSpec(layout="imagenet", depth=50, width=4, padding="circular", **tiny),
+        DenseSpec(depth=19, growth_rate=3, padding="reflect", init_gain=2, **tiny),
         PlainSpec(layout="reference", depth=5, width=4, **tiny),
         residual(layout="small", depth=6, shortcut="B"),
     ]

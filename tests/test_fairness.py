@@ -44,6 +44,16 @@ def nets(*tokens: str) -> list[NetSpec]:
             ("plain_8", "plain_8"),
             "The lanes are all alike. All 8 layers start from the same weights.",
         ),
+        (
+            ("plain_20", "plain_20;padding=circular"),
+            "The lanes differ in padding (zeros / circular). "
+            "All 20 layers start from the same weights.",
+        ),
+        (
+            ("plain_20", "plain_20;init_gain=0.5"),
+            "The lanes differ in init gain (1 / 0.5). "
+            "Lane 2 starts from the same weights as lane 1 in none of 20 layers.",
+        ),
         (("plain_8",), "There is one lane, so nothing is compared."),
     ],
 )  # fmt: skip
@@ -73,6 +83,8 @@ def test_other_seeds_do_not_start_alike() -> None:
 TOKENS = (
     "plain_14",
     "plain_14;init=xavier",
+    "plain_14;init_gain=0.5",
+    "plain_14;padding=circular",
     "resnet_v1_14",
     "resnet_v2_14;init=zero_last_scale",
     "resnet_v1_14;init=zero_last_scale",

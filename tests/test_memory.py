@@ -39,6 +39,7 @@ def really_kept(net: Net, images: int = 3) -> float:
         ("resnet_v2_20", 0.02),
         ("resnet_v2_20;batch_norm=false", 0.02),
         ("resnet_v2_20;shortcut=exclusive_gating", 0.02),
+        ("plain_20;padding=circular;activation=sigmoid", 0.02),
         ("resnet_v2_29;unit=bottleneck", 0.02),
         ("highway_25", 0.02),
         ("fc_highway_20", 0.02),

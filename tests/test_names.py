@@ -126,7 +126,9 @@ CHOICES: dict[str, list[Any]] = {
     "norm_decay": [0.9, 0.997, 0.5],
     "init": ["he", "xavier", "zero_last_scale", "branch_scaled"],
     "width": [1, 8, 16, 50, 71],
-    "activation": ["relu", "tanh"],
+    "activation": ["relu", "tanh", "sigmoid"],
+    "init_gain": [1, 0.5, 1.25],
+    "padding": ["zeros", "circular", "reflect"],
     "unit": ["basic", "bottleneck"],
     "shortcut": [
         "A",

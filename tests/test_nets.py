@@ -71,6 +71,8 @@ def every_choice() -> list[NetSpec]:
     specs += [
         small(survival_prob=0.5, shortcut="constant_scaling"),
         small(activation="tanh", survival_prob=0.5, survival_decay="uniform"),
+        small(activation="sigmoid", padding="circular", init_gain=0.5),
+        small(order="original", padding="reflect"),
         small(order="original", init="zero_last_scale"),
         small(init="zero_last_scale", batch_norm=False),
     ]
@@ -85,6 +87,7 @@ def every_choice() -> list[NetSpec]:
             HighwaySpec(depth=10, width=4, batch_norm=norm, **images),
             HighwaySpec(activation="tanh", **fc),
             DenseSpec(depth=10, growth_rate=3, batch_norm=norm, **images),
+            DenseSpec(depth=10, growth_rate=3, batch_norm=norm, padding="circular", **images),
             DenseSpec(
                 depth=16, growth_rate=3, bottleneck=True, compression=0.4, batch_norm=norm, **images
             ),
@@ -202,7 +205,7 @@ MODULE_OF = {
     "conv": ("Conv2d",),
     "linear": ("Linear",),
     "batch_norm": ("BatchNorm1d", "BatchNorm2d"),
-    "activation": ("ReLU", "Tanh"),
+    "activation": ("ReLU", "Tanh", "Sigmoid"),
     "max_pool": ("MaxPool2d", "AdaptiveMaxPool2d"),
     "average_pool": ("AvgPool2d", "AdaptiveAvgPool2d"),
     "select": ("LastMaps",),
@@ -569,6 +572,57 @@ def test_initial_weights_have_the_size_that_he_and_glorot_ask_for() -> None:
     assert float(cast(nn.Conv2d, gate).weight.detach().std()) == pytest.approx(wanted, rel=0.02)
     biases = [p for n, p in he.named_parameters() if n.endswith("linear.bias")]
     assert all(torch.count_nonzero(p) == 0 for p in biases)
+
+
+@pytest.mark.parametrize("token", ["plain_8", "resnet_v2_8;init=xavier", "fc_plain_5"])
+def test_the_gain_is_a_factor_on_all_initial_weights_but_the_gates(token: str) -> None:
+    usual, other = (create_net(f"{token};init_gain={gain}", seed=3) for gain in (1, 0.5))
+    for (name, a), (_, b) in zip(usual.named_parameters(), other.named_parameters(), strict=True):
+        factor = 0.5 if a.ndim > 1 else 1  # biases and batch norms have none
+        assert torch.equal(factor * a, b), name
+    gated = [create_net(f"highway_7;init_gain={gain}", seed=3).units[0] for gain in (1, 0.5)]
+    one, two = (cast(HighwayUnit, unit).transform_gate[0].weight for unit in gated)
+    assert torch.equal(one, two)
+
+
+def around(x: Tensor, mode: str) -> Tensor:
+    """One more pixel on each side, written out with indices."""
+    n = x.shape[-1]
+    places = {"circular": [n - 1, *range(n), 0], "reflect": [1, *range(n), n - 2]}[mode]
+    return x[:, :, places][:, :, :, places]
+
+
+@pytest.mark.parametrize("mode", ["circular", "reflect"])
+def test_every_convolution_pads_as_was_chosen(mode: str) -> None:
+    spec = PlainSpec(depth=8, width=3, batch_norm=False, padding=mode, input_shape=(1, 8, 8))
+    net = create_net(spec, seed=5)
+    x = torch.rand(2, 1, 8, 8)
+    y = F.relu(F.conv2d(around(x, mode), net.get_parameter("stem.conv.weight")))
+    for stage in range(3):
+        for number, stride in ((1, 2 if stage else 1), (2, 1)):
+            weight = net.get_parameter(f"stages.{stage}.units.0.conv{number}.weight")
+            y = F.relu(F.conv2d(around(y, mode), weight, stride=stride))
+    head = net.get_submodule("head.linear")
+    torch.testing.assert_close(net(x), head(y.mean((2, 3))))
+    rolled = create_net(spec.model_copy(update={"padding": "circular"}), seed=5)
+    # on a torus no pixel is at an edge: what a stage without stride answers moves with its input
+    first = torch.nn.Sequential(rolled.stem, rolled.units[0])
+    torch.testing.assert_close(first(x.roll(3, 2)), first(x).roll(3, 2))
+
+
+def test_padding_that_cannot_be_is_refused_in_a_sentence() -> None:
+    with pytest.raises(SpecError, match=r"would get maps of 1×1: choose 'zeros' or 'circular'"):
+        create_net("reference_plain_5;padding=reflect", input_shape=(1, 8, 8))
+    with pytest.raises(SpecError, match="no convolutions to pad: leave padding at 'zeros'"):
+        create_net("fc_plain_5;padding=circular")
+    with pytest.raises(SpecError, match=r"init_gain must be at least 0\.01 and at most 10"):
+        create_net("plain_8;init_gain=0")
+    with pytest.raises(SpecError, match="padding: "):
+        create_net("plain_8;padding=mirror")
+    # circular padding works on maps of one pixel, too, and 1×1 kernels need no margin
+    net = create_net("reference_plain_5;padding=circular;width=4", input_shape=(1, 8, 8), seed=0)
+    assert net.eval()(torch.rand(1, 1, 8, 8)).isfinite().all()
+    assert create_net("plain_20;unit=bottleneck;padding=reflect", input_shape=(1, 8, 8))
 
 
 def test_gates_start_at_their_bias() -> None:

@@ -299,6 +299,8 @@ def test_other_libraries_nets() -> None:
         nn.Conv2d(4, 8, 3, padding=1, groups=2),
         nn.Conv2d(4, 6, 3, padding="same"),
         nn.Conv2d(4, 6, 3, padding=1, padding_mode="circular"),
+        nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect", stride=2),
+        nn.Sequential(nn.Conv2d(4, 6, 3, padding=1, padding_mode="circular"), nn.Sigmoid()),
         nn.BatchNorm2d(4),
         nn.BatchNorm2d(4, affine=False),
         nn.BatchNorm2d(4, track_running_stats=False),

@@ -91,7 +91,7 @@ def close(a: Any, b: Any) -> bool:
 # ------------------------------------------------------------------------- in one product
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_lanes_in_one_product_are_the_lanes_by_themselves(
     data: Dataset, activation: str, optimizer: str

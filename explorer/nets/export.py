@@ -264,6 +264,9 @@ def _written(modules: Sequence[nn.Module], rows: Sequence[int], kind: _Kind) -> 
             keywords["padding"] = "kernel // 2"
         elif set(padding := column("padding")) != {0}:
             keywords["padding"] = _literal(padding[0])
+        padded = [conv for conv in modules if isinstance(conv, nn.Conv2d) and any(conv.padding)]
+        if padded and padded[0].padding_mode != "zeros":
+            keywords["padding_mode"] = _quoted(padded[0].padding_mode)
         if some.bias is None:
             keywords["bias"] = "False"
         ends = maps(column("in_channels"), rows), maps(column("out_channels"), rows)
@@ -722,12 +725,14 @@ class _File:
         layers = [m for m in self.net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
         types = sorted({f"nn.{type(layer).__name__}" for layer in layers})
         tested = types[0] if len(types) == 1 else f"({', '.join(types)})"
-        he = self.spec.init != "xavier"
+        he, gain = self.spec.init != "xavier", self.spec.init_gain
         summary = (
             "Weights from N(0, 2 / fan-in), biases 0 (He et al. 2015)."
             if he
             else "Weights from N(0, 2 / (fan-in + fan-out)), biases 0 (Glorot 2010)."
         )
+        if gain != 1:
+            summary = summary.replace(", biases", f" × {_literal(gain)}, biases")
         written = [
             "    def initialise(self) -> None:",
             *docstring(summary, indent=8),
@@ -737,6 +742,9 @@ class _File:
             if he
             else "                nn.init.xavier_normal_(module.weight)",
         ]
+        if gain != 1:
+            written.append("                with torch.no_grad():")
+            written.append(f"                    module.weight.mul_({_literal(gain)})")
         if all(layer.bias is not None for layer in layers):
             written.append("                nn.init.zeros_(module.bias)")
         else:

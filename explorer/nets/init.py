@@ -29,8 +29,10 @@ def initialise(net: Net, seed: int) -> None:
         module = modules.get(layer.name)
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             position = layer.name if layer.depth_index is None else str(layer.depth_index)
-            kind = "xavier" if module in gates else net.spec.init
-            _draw(module.weight, kind, _generator(seed, position))
+            kind, gain = net.spec.init, net.spec.init_gain
+            if module in gates:
+                kind, gain = "xavier", 1.0
+            _draw(module.weight, kind, gain, _generator(seed, position))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
@@ -64,9 +66,17 @@ def _generator(seed: int, position: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
-def _draw(weight: torch.Tensor, kind: Initialisation, generator: torch.Generator) -> None:
-    """He: N(0, 2 / fan-in), forward responses keep their size through ReLUs; or Glorot."""
+def _draw(
+    weight: torch.Tensor, kind: Initialisation, gain: float, generator: torch.Generator
+) -> None:
+    """He: N(0, 2 / fan-in), forward responses keep their size through ReLUs; or Glorot.
+
+    ``gain`` is a factor on the standard deviation.
+    """
     if kind == "xavier":
         nn.init.xavier_normal_(weight, generator=generator)
     else:
         nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+    if gain != 1:
+        with torch.no_grad():
+            weight.mul_(gain)

@@ -19,7 +19,12 @@ def conv(inputs: int, maps: int, kernel: int, *, stride: int = 1, bias: bool) ->
 
 def activation(kind: Activation) -> nn.Module:
     """A fresh module: no two calls of a net share one, so that hooks tell them apart."""
-    return nn.Tanh() if kind == "tanh" else nn.ReLU()
+    kinds: dict[Activation, type[nn.Module]] = {
+        "relu": nn.ReLU,
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
+    }
+    return kinds[kind]()
 
 
 def named(layers: Iterable[tuple[str, nn.Module]]) -> nn.Sequential:

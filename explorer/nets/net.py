@@ -81,6 +81,8 @@ class Net(nn.Module):
         for module in self.modules():
             if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 module.momentum = 1 - plan.spec.norm_decay  # torch counts what is replaced
+            elif isinstance(module, nn.Conv2d) and any(module.padding):
+                module.padding_mode = plan.spec.padding
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, height, width), normalised → (N, classes) logits."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from explorer.nets.layers import Scale, Survival
 
 Transpose = Callable[[Tensor], Tensor]
 """Vectors (V, N, …) at the output, for the same N examples each → (V, N, …) at the input."""
+_Vjp = tuple[Tensor, Callable[[Tensor], tuple[Tensor]]]
 
 _ELEMENTWISE = (
     nn.ReLU,
@@ -113,7 +115,7 @@ def transposed(module: nn.Module, x: Tensor) -> tuple[Tensor, Transpose]:
             return x, whole
         case nn.Identity() | nn.Dropout():
             return x, unchanged
-        case nn.Conv2d() if module.padding_mode == "zeros" and isinstance(module.padding, tuple):
+        case nn.Conv2d() if isinstance(module.padding, tuple):
             return module(x), _of_convolution(module, x)
         case nn.Linear(weight=weight):
             return module(x), lambda vectors: vectors @ weight
@@ -147,13 +149,29 @@ def _elementwise(module: nn.Module, x: Tensor) -> tuple[Tensor, Transpose]:
 
 
 def _of_convolution(module: nn.Conv2d, x: Tensor) -> _Convolution:
+    """Of one that pads with something else than zeros: the padding's, after the others'."""
+    if module.padding_mode == "zeros":
+        return _of_zero_padded(module, x, module.padding)
+    around, mode = module._reversed_padding_repeated_twice, module.padding_mode
+    inner = _of_zero_padded(module, F.pad(x, around, mode), (0, 0))
+
+    def unpadded(flat: Tensor) -> Tensor:
+        def pad(t: Tensor) -> Tensor:
+            return F.pad(t, around, mode)
+
+        _, back = cast(_Vjp, torch.func.vjp(pad, flat.new_zeros(len(flat), *x.shape[1:])))
+        (folded,) = back(inner.run(flat))
+        return folded
+
+    return _Convolution(unpadded)
+
+
+def _of_zero_padded(module: nn.Conv2d, x: Tensor, padding: str | tuple[int, ...]) -> _Convolution:
     weight, shape = module.weight, x.shape
-    assert isinstance(module.padding, tuple)
+    assert isinstance(padding, tuple)
     pads = tuple(
-        dilation * (kernel - 1) - padding
-        for dilation, kernel, padding in zip(
-            module.dilation, module.kernel_size, module.padding, strict=True
-        )
+        dilation * (kernel - 1) - own
+        for dilation, kernel, own in zip(module.dilation, module.kernel_size, padding, strict=True)
     )
     convolve: Callable[[Tensor], Tensor]
     if module.stride == (1, 1) and module.groups == 1 and min(pads) >= 0:
@@ -172,7 +190,7 @@ def _of_convolution(module: nn.Conv2d, x: Tensor) -> _Convolution:
                 weight,
                 flat,
                 stride=module.stride,
-                padding=module.padding,
+                padding=padding,
                 dilation=module.dilation,
                 groups=module.groups,
             )

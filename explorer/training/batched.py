@@ -80,7 +80,7 @@ class Together:
             "highway": slice(n - gated, n),
             "gate": slice(n, n + gated),
         }
-        self._tanh = _likeness(self.lanes[0])[2] == "tanh"
+        self._activation = _likeness(self.lanes[0])[2]
         nets = [lane.net for lane in self.lanes]
         self._stem = _Stack([[cast(nn.Linear, net.stem.linear)] for net in nets])
         self._head = _Stack([[cast(nn.Linear, net.head.linear)] for net in nets])
@@ -180,14 +180,19 @@ class Together:
 
     def _activate(self, z: Tensor, h: Tensor) -> None:
         """h = act(z)."""
-        torch.tanh(z, out=h) if self._tanh else torch.clamp_min(z, 0, out=h)
+        if self._activation == "relu":
+            torch.clamp_min(z, 0, out=h)
+        else:
+            (torch.tanh if self._activation == "tanh" else torch.sigmoid)(z, out=h)
 
     def _through(self, dh: Tensor, h: Tensor, dz: Tensor) -> None:
         """dz = dh · act'(z), where h = act(z)."""
-        if self._tanh:
+        if self._activation == "relu":
+            torch.ops.aten.threshold_backward.grad_input(dh, h, 0, grad_input=dz)
+        elif self._activation == "tanh":
             torch.ops.aten.tanh_backward.grad_input(dh, h, grad_input=dz)
         else:
-            torch.ops.aten.threshold_backward.grad_input(dh, h, 0, grad_input=dz)
+            torch.ops.aten.sigmoid_backward.grad_input(dh, h, grad_input=dz)
 
     def _make_buffers(self, n: int) -> None:
         """Places for the states of ``n`` images, and every part of each that a step names."""

@@ -63,6 +63,12 @@ INITS = {
         "branch_scaled": "He, last layer of F ÷ number of blocks",
     },
 }
+ACTIVATIONS = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "Sigmoid"}
+PADDINGS = {
+    "zeros": "Zeros",
+    "circular": "Circular: the other side of the map",
+    "reflect": "Reflect: the map mirrored",
+}
 DEPTHS = {
     "plain": (8, 14, 20, 32, 44, 56, 110),
     "residual": (8, 14, 20, 32, 44, 56, 110),
@@ -122,6 +128,8 @@ def changed(net: NetSpec, **fields: Any) -> NetSpec:
     if values["layout"] != net.layout:
         kept = {n: v for n, v in values.items() if n in fields or n not in _OF_THE_LAYOUT}
         values = {**kept, **_own_values(values["family"], values["layout"]), **fields}
+    if values["layout"] == "fc":
+        values["padding"] = "zeros"  # nothing is padded there
     if values["family"] != "residual" and values.get("init") not in INITS["plain"]:
         values["init"] = "he"
     values = {name: value for name, value in values.items() if name in kind.model_fields}
@@ -230,6 +238,16 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             most=2048,
             step=1,
             help="Filters of the first stage (doubled at each further one), or units of a layer.",
+        )
+        widgets.select(
+            "Activation",
+            key("activation"),
+            list(ACTIVATIONS),
+            net.activation,
+            field("activation"),
+            words=ACTIVATIONS,
+            help="A sigmoid's slope is a quarter at most, so that without batch norm gradients "
+            "vanish with every layer of a plain net.",
         )
     if isinstance(net, HighwaySpec):
         widgets.number(
@@ -346,3 +364,25 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
         words=INITS[net.family],
         help="Without batch norm, He's rule doubles the variance with every addition.",
     )
+    widgets.number(
+        "Weight scale",
+        key("init_gain"),
+        net.init_gain,
+        field("init_gain"),
+        least=0.01,
+        most=10.0,
+        step=0.05,
+        help="Factor on the standard deviation of the initial weights: 1 is the rule's own. "
+        "Without batch norm, signals and gradients shrink with every layer below it.",
+    )
+    if net.layout != "fc":
+        widgets.select(
+            "Padding",
+            key("padding"),
+            list(PADDINGS),
+            net.padding,
+            field("padding"),
+            words=PADDINGS,
+            help="What convolutions find beyond the edge. Zeros take a share of the signal away "
+            "at every layer, the larger the smaller the map; circular padding takes none.",
+        )
