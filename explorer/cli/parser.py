@@ -77,4 +77,5 @@ Every command explains itself: skipscope train --help""",
     nets.export(command)
     training.report(command)
     training.publish_and_bench(command)
+    nets.claims(command)
     return parser, made

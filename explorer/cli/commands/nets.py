@@ -72,6 +72,24 @@ def list_and_show(command: Command) -> None:
     )
 
 
+def claims(command: Command) -> None:
+    claims = command(
+        "claims",
+        "explorer.cli.claims:run_claims",
+        "list what the pages say of papers and of nets, with its source and what bears it",
+        "Each sentence with its source; where something was measured, what is expected, under\n"
+        "which conditions, and by which function. --check measures it again (all of them: a few\n"
+        "minutes) and fails where one does not hold.",
+        """\
+  skipscope claims
+  skipscope claims lesions.residual lesions.plain --check
+  skipscope claims --check --json""",
+    )
+    claims.add_argument("keys", nargs="*", metavar="KEY", help="rows by key (default: all)")
+    claims.add_argument("--check", action="store_true", help="measure again")
+    options.json(claims)
+
+
 def export(command: Command) -> None:
     export = command(
         "export",

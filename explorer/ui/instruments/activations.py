@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, activation_figure
+from explorer.claims import says
 from explorer.results import ActivationMaps
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
 from explorer.ui.instruments.decisions import IMAGE, OWN, WITHOUT, one_picture
@@ -121,7 +122,7 @@ INSTRUMENT = Instrument(
         "Each tile is one channel of a block's maps over the image: orange above 0, blue below. "
         "Compare what a block's layers add with what passes it by, and how the maps grow coarse."
     ),
-    figure_of="None of the papers on depth; maps like these are Zeiler and Fergus 2013, Fig 4.",
+    figure_of=says("methods.maps"),
     job="activations",
     figure=figure,
     caption=caption,

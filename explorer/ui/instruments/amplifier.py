@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, worked_example_figure
+from explorer.claims import says
 from explorer.results import WorkedExample
 from explorer.runs.service import RunService
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
@@ -83,12 +84,10 @@ INSTRUMENT = Instrument(
     explains=(
         "A block maps x to one number and is then asked for another, close by. Look by which share "
         "of itself a plain map's output changes, and by which share F, which only gives the "
-        "difference from x: the closer the first answer is to x, the louder the change is for F."
+        "difference from x: the closer the first answer is to x, the louder the change is for F. "
+        + says("amplifier.same_gradient")
     ),
-    figure_of=(
-        "The argument of He et al. 2015, section 3.1, in three numbers: mapping 5 to 5.1 and then "
-        "to 5.2 changes a plain map's output by 2 % and the residual's by 100 %."
-    ),
+    figure_of=says("amplifier.example", "amplifier.not_he15", "he15.perturbations"),
     job=None,
     recorded=worked_out,
     figure=figure,

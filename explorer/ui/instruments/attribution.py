@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, attribution_figure
+from explorer.claims import says
 from explorer.results import Attribution
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
 from explorer.ui.instruments.decisions import (
@@ -112,11 +113,7 @@ INSTRUMENT = Instrument(
         "Orange pixels speak for the class and blue ones against it, on the scale of each net. "
         "Look whether the nets look at the same strokes, and what changes without a block."
     ),
-    figure_of=(
-        "None of the papers on depth. Integrated gradients: Sundararajan et al. 2017; Grad-CAM: "
-        "Selvaraju et al. 2017, Eq 1 and 2, here with its sign; saliency: Simonyan et al. 2013; "
-        "occlusion: Zeiler and Fergus 2013, Fig 7."
-    ),
+    figure_of=says("methods.pixels"),
     job="attribution",
     figure=figure,
     caption=caption,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, branch_figure
+from explorer.claims import says
 from explorer.results import BranchResponses
 from explorer.ui.instruments.blocks import how, rounded, units_of
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
@@ -114,11 +115,7 @@ INSTRUMENT = Instrument(
         "Look whether late blocks add less, and whether F points against the loss gradient: below "
         "0 it steps down the loss."
     ),
-    figure_of=(
-        "Jastrzebski et al. 2018: the cosine between F and the loss gradient is negative, most of "
-        "all in late blocks, and ‖F‖/‖h‖ is large in the first few. He et al. 2016, section 4.1: a "
-        "ReLU after the addition lets no negative signal pass."
-    ),
+    figure_of=says("jastrzebski18.negative", "he16.relu_cuts"),
     job="branches",
     figure=figure,
     caption=caption,

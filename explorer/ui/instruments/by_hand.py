@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme
 from explorer.charts.answers import answers_figure
+from explorer.claims import says
 from explorer.results import ProgramAnswers
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Picture, Result, Row, one_net
 from explorer.ui.instruments.options import Options
@@ -162,13 +163,10 @@ INSTRUMENT = Instrument(
     explains=(
         "Click a block to delete it or bring it back; drag one onto another of its stage to swap "
         "them. The bars are the accuracy of each class now, the line across each the intact net: "
-        "look how many blocks a residual net gives away, and how few a plain one."
+        "compare what a residual and a plain net can spare. "
+        + says("lesions.residual", "lesions.plain")
     ),
-    figure_of=(
-        "Veit et al. 2016, Fig 3 and 5 (ResNet-110 of 54 blocks, CIFAR-10): deleting any one "
-        "block hardly matters; the error grows smoothly with the number of deleted blocks, to "
-        "about 0.2 at 10, and with how far they are shuffled."
-    ),
+    figure_of=says("veit16.delete_one", "veit16.delete_several", "veit16.shuffle"),
     job="answers",
     figure=figure,
     caption=caption,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, classifier_figure
+from explorer.claims import says
 from explorer.results import ClassifierByUnit
 from explorer.ui.instruments.blocks import how, rounded, units_of
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
@@ -88,10 +89,7 @@ INSTRUMENT = Instrument(
         "last stage instead of the last one, with its 95 % interval. Look whether the answer comes "
         "up step by step, block by block, or all at once at the end."
     ),
-    figure_of=(
-        "Jastrzebski et al. 2018: in residual nets the last blocks refine an answer that the "
-        "classifier can read before them."
-    ),
+    figure_of=says("jastrzebski18.refine"),
     job="classifier_by_unit",
     figure=figure,
     caption=caption,

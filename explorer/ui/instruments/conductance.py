@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, conductance_figure
+from explorer.claims import says
 from explorer.results import UnitConductance
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
 from explorer.ui.instruments.decisions import (
@@ -91,13 +92,11 @@ INSTRUMENT = Instrument(
     question="Which blocks carried the decision?",
     explains=(
         "Each bar is the part of the answer that flows through one block's own layers; the dotted "
-        "line is all there is, and the rest passes the block by. In a plain net every bar reaches "
-        "the line; look how little each block of a residual net carries."
+        "line is all there is, and the rest passes the block by. "
+        + says("conductance.plain")
+        + " Compare with it what each block of a residual net carries."
     ),
-    figure_of=(
-        "None of the papers on depth; conductance is of Dhamdhere et al. 2018, Eq 3. Veit et al. "
-        "2016 say of deleted blocks what this says of intact ones: none is indispensable."
-    ),
+    figure_of=says("methods.conductance", "veit16.indispensable"),
     job="conductance",
     figure=figure,
     caption=caption,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, estimation_figure
+from explorer.claims import says
 from explorer.results import EstimationError
 from explorer.ui.instruments.blocks import how, rounded, units_of
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
@@ -97,10 +98,7 @@ INSTRUMENT = Instrument(
         "standard deviation, in units of that output's size. Look for bands that narrow evenly: "
         "there the blocks improve one estimate, instead of each computing something new."
     ),
-    figure_of=(
-        "Greff et al. 2017, on a 50-layer ResNet: the mean error stays close to 0 in every stage, "
-        "and its spread decreases over the stage."
-    ),
+    figure_of=says("greff17.estimates"),
     job="estimation_error",
     figure=figure,
     caption=caption,

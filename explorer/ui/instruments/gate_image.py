@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, gate_image_figure
 from explorer.charts.palette import base_figure
+from explorer.claims import says
 from explorer.errors import SpecError
 from explorer.results import GateImage
 from explorer.ui.instruments import gates
@@ -131,7 +132,7 @@ INSTRUMENT = Instrument(
         "open on a light page. Look whether the gates follow the strokes, and whether late blocks, "
         "whose maps are coarse, still tell places apart."
     ),
-    figure_of="None of the papers' figures: theirs show fully connected nets, without places.",
+    figure_of=says("sgs15.no_places"),
     job="gate_image",
     figure=figure,
     caption=caption,

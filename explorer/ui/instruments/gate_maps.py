@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, gate_map_figure
+from explorer.claims import says
 from explorer.results import GateMaps
 from explorer.ui.instruments.blocks import rounded
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
@@ -122,13 +123,11 @@ INSTRUMENT = Instrument(
     question="Which units of which block are open, and for what?",
     explains=(
         "Each row is a block and each column one unit of it (a channel, in convolutional nets), "
-        "coloured by its gate. Look how few units are open for one image, where those of one class "
-        "differ from the mean, and how block outputs run on unchanged as vertical stripes."
+        "coloured by its gate. Look whether few or many units are open for one image, where those "
+        "of one class differ from the mean, and whether block outputs run on unchanged as vertical "
+        "stripes."
     ),
-    figure_of=(
-        "Srivastava et al. 2015, Fig 2 (biases, mean over the training set, one sample, its block "
-        "outputs) and Fig 3 (class mean less mean), there of 50-layer nets on MNIST and CIFAR-100."
-    ),
+    figure_of=says("sgs15.maps"),
     job="gate_maps",
     figure=figure,
     caption=caption,

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint, Layer
 from explorer.charts import Theme, gate_distribution_figure, gate_figure
+from explorer.claims import says
 from explorer.results import GateDistribution, GateMeans
 from explorer.runs.requests import JobKind
 from explorer.ui.instruments.blocks import rounded
@@ -152,12 +153,10 @@ INSTRUMENT = Instrument(
     explains=(
         "Each point is the mean gate of one block: near 0 its input passes on untouched, near 1 it "
         "is replaced; the band is one standard deviation over images and entries (or holds half "
-        "and 90 % of the gates). Look where the open gates are: blocks with shut gates hardly work."
+        "and 90 % of the gates). Look where the open gates are: a block whose gates are all shut "
+        "does nothing."
     ),
-    figure_of=(
-        "Srivastava et al. 2015, Fig 2: gates of 50-layer highway nets, whose biases started at "
-        "−2 (MNIST) and −4 (CIFAR-100)."
-    ),
+    figure_of=says("sgs15.biases"),
     job=kind,
     figure=figure,
     caption=caption,

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, gate_lesion_figure
+from explorer.claims import says
 from explorer.results import GateLesions
 from explorer.ui.instruments import lesioning
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
@@ -112,10 +113,7 @@ INSTRUMENT = Instrument(
         "input; at the right all gates at once. Look whether gates at their mean, which no longer "
         "depend on the image, do as well as free ones, one by one and all together."
     ),
-    figure_of=(
-        "Srivastava et al. 2015, Fig 4, holds one layer's gate at T = 0: on MNIST about 60 % of "
-        "the layers do almost nothing; on CIFAR-100 the first 40 or so matter."
-    ),
+    figure_of=says("sgs15.delete_one"),
     job="gate_lesions",
     figure=figure,
     caption=caption,

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, lesion_band_figure
+from explorer.claims import says
 from explorer.results import LesionBand
 from explorer.ui.instruments import lesioning, lesions
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
@@ -99,10 +100,7 @@ INSTRUMENT = Instrument(
         "this number of images. Look whether accuracy goes down step by step, as that of many "
         "voters who leave one after another, or at once."
     ),
-    figure_of=(
-        "Veit et al. 2016, Fig 5a (ResNet-110 of 54 blocks, CIFAR-10): error grows smoothly with "
-        "the number of deleted blocks, to about 0.2 at 10 and far more at 20."
-    ),
+    figure_of=says("veit16.delete_several"),
     job="lesion_band",
     figure=figure,
     caption=caption,

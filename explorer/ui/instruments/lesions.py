@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, lesion_figure
+from explorer.claims import says
 from explorer.results import LesionCurve
 from explorer.ui.instruments import lesioning
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
@@ -119,12 +120,7 @@ INSTRUMENT = Instrument(
         "as it was trained; the line of their colour is the intact net. Look how far the dots lie "
         "below it, and whether the deep ones or the first of each stage are worst."
     ),
-    figure_of=(
-        "Veit et al. 2016, Fig 3 (CIFAR-10): a VGG-like net falls to chance whichever layer goes; "
-        "ResNet-110 of 54 blocks hardly changes, a little more at the down-sampling blocks. "
-        "Srivastava et al. 2015, Fig 4: of a 50-layer highway net on MNIST about 60 % of the "
-        "layers do almost nothing; on CIFAR-100 the first 40 or so matter."
-    ),
+    figure_of=says("veit16.delete_one", "sgs15.delete_one"),
     job="lesions",
     figure=figure,
     caption=caption,

@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, multiplicity_figure, path_share_figure
+from explorer.claims import says
 from explorer.paths import effective_range
 from explorer.results import Multiplicity, PathLengths
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
@@ -108,16 +109,8 @@ INSTRUMENT = Instrument(
     group="paths",
     order=20,
     question="How many paths does a net have, and how long are they?",
-    explains=(
-        "Every block with a shortcut doubles the number of paths from input to output; counted by "
-        "how many blocks they go through, most paths are half as long as the net is deep. Look at "
-        "the other figure, too: deeper nets have more paths, wider ones as many."
-    ),
-    figure_of=(
-        "Veit et al. 2016, Fig 6a: the lengths of the paths of a net with 54 blocks follow a "
-        "binomial distribution, more than 95 % have 19 to 35. Multiplicity, the number of paths, "
-        "is their third dimension beside depth and width."
-    ),
+    explains=(says("paths.half_as_long", "paths.wider")),
+    figure_of=says("veit16.lengths", "veit16.multiplicity"),
     job="path_counts",
     figure=figure,
     caption=caption,

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, path_gradient_figure, path_share_figure, toy_figure
+from explorer.claims import says
 from explorer.path_counts import parts_ways
 from explorer.results import CurveKind, PathCurve, PathGradients, PathLengths, PathToy
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row, one_net
@@ -160,14 +161,10 @@ INSTRUMENT = Instrument(
     explains=(
         "A net of n blocks with shortcuts has 2ⁿ paths, and a path's length is how many blocks it "
         "goes through instead of round; the curves say how much gradient reaches the image along "
-        "all paths of a length, counted in three ways. Look where they peak, shaded, and how few "
-        "of all paths that is."
+        "all paths of a length, counted in three ways. Look where they peak, shaded, and which "
+        "share of all paths that is."
     ),
-    figure_of=(
-        "Veit et al. 2016, Fig 6 (CIFAR-10, ResNet-110 of 54 blocks): more than 95 % of all paths "
-        "have 19 to 35 blocks, and nearly all gradient comes from paths of 5 to 17, 0.45 % of "
-        "them. Theirs is the curve of sampled paths."
-    ),
+    figure_of=says("veit16.lengths", "veit16.effective", "veit16.sampled"),
     job="paths",
     figure=figure,
     caption=caption,
@@ -192,7 +189,7 @@ INSTRUMENT = Instrument(
             0.01,
             1.5,
             0.01,
-            help="What every block multiplies the gradient by.",
+            help="What every block multiplies the gradient by. " + says("paths.toy"),
             when=lambda options: options["show"] == "toy",
             slider=True,
         ),

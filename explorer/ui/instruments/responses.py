@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, response_figure
+from explorer.claims import says
 from explorer.results import LayerResponses
 from explorer.ui.instruments.blocks import how, rounded
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
@@ -71,11 +72,7 @@ INSTRUMENT = Instrument(
         "the activation and the addition, over all images. Look whether the residual net's "
         "layers answer less than the plain net's, and the deeper of two residual nets less still."
     ),
-    figure_of=(
-        "He et al. 2015, Fig 7: on CIFAR-10 ResNets had generally smaller responses than plain "
-        "nets, and ResNet-110 smaller ones than ResNet-20. Theirs are of the original order (v1), "
-        "where every convolution is followed by a batch norm."
-    ),
+    figure_of=says("he15.fig7", "he15.fig7_order"),
     job="responses",
     figure=figure,
     caption=caption,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, reuse_figure
+from explorer.claims import says
 from explorer.results import FeatureReuse, ReuseBlock
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row, one_net
 from explorer.ui.instruments.options import Choice, Options
@@ -115,10 +116,7 @@ INSTRUMENT = Instrument(
         "block. Look how far up the colours reach: early features that stay in use late, and "
         "whether the classifier leans on the last ones."
     ),
-    figure_of=(
-        "Huang et al. 2016, Fig 5: in a trained DenseNet the weights spread over many sources, "
-        "blocks 2 and 3 use the transition's output least, and the classifier leans on late maps."
-    ),
+    figure_of=says("huang16.reuse"),
     job="reuse",
     figure=figure,
     caption=caption,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, shortcut_scaling_figure
+from explorer.claims import says
 from explorer.results import ShortcutScaling
 from explorer.specs import ResidualSpec
 from explorer.ui.instruments.blocks import kept, rounded
@@ -98,10 +99,7 @@ INSTRUMENT = Instrument(
         "back by shortcuts alone, the solid line is the whole of it. Move λ and look how fast the "
         "crosses follow λ to the power of the number of blocks, and whether the whole does."
     ),
-    figure_of=(
-        "He et al. 2016, Eq 8. Their ResNet-110 failed to train with λ = 0.5 (error above 20 %), "
-        "and came to 12.35 % with 0.5 on the branch as well, against 6.61 % of the original."
-    ),
+    figure_of=says("he16.scaling"),
     job="shortcut_scaling",
     figure=figure,
     caption=caption,

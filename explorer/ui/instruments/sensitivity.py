@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, sensitivity_figure
+from explorer.claims import says
 from explorer.results import Sensitivity
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row, one_net
 from explorer.ui.instruments.options import Choice, Number, Options
@@ -119,13 +120,10 @@ INSTRUMENT = Instrument(
     explains=(
         "A block that changes its input a little has a small F, so a small change of what it "
         "should give is a large change of F. Each point is how many times larger the whole output "
-        "of a block is than its F, with the middle 80 % of the images; look where F is smallest."
+        "of a block is than its F, with the middle 80 % of the images; look where F is smallest. "
+        + says("amplifier.same_gradient")
     ),
-    figure_of=(
-        "He et al. 2015, section 3.1 and Fig 7, in words: it is easier to find perturbations of "
-        "an identity than a new function, and learned residuals have small responses. The worked "
-        "example, 5 to 5.1 and then to 5.2, is in the formula below."
-    ),
+    figure_of=says("he15.perturbations", "amplifier.not_he15"),
     job="sensitivity",
     figure=figure,
     caption=caption,

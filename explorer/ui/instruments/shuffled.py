@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, shuffle_figure
+from explorer.claims import says
 from explorer.results import ShuffleLesions
 from explorer.ui.instruments import lesioning
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
@@ -109,10 +110,7 @@ INSTRUMENT = Instrument(
         "and the further right, the further it is from the order that was trained (Kendall's τ). "
         "Look whether a net that was never trained in that order still knows its classes."
     ),
-    figure_of=(
-        "Veit et al. 2016, Fig 5b (ResNet-110 of 54 blocks, CIFAR-10): error grows smoothly as "
-        "Kendall's τ of a random reordering falls."
-    ),
+    figure_of=says("veit16.shuffle"),
     job="shuffle_lesions",
     figure=figure,
     caption=caption,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, stage_figure
+from explorer.claims import says
 from explorer.results import StageLesions
 from explorer.ui.instruments import lesioning, lesions
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
@@ -98,10 +99,7 @@ INSTRUMENT = Instrument(
         "and has nothing to pass it by stays, and the sentences say how many those are. Look "
         "whether the first stage, whose maps all the others build on, costs most."
     ),
-    figure_of=(
-        "No figure of the papers: Veit et al. 2016 delete single blocks (Fig 3) and random ones "
-        "(Fig 5a)."
-    ),
+    figure_of=says("veit16.no_stages"),
     job="stage_lesions",
     figure=figure,
     caption=caption,

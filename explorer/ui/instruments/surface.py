@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, contour_figure, loss_line_figure, surface_figure
+from explorer.claims import says
 from explorer.results import LossSurface
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row, one_net
 from explorer.ui.instruments.options import Choice, Number, Options, Whole
@@ -105,11 +106,7 @@ INSTRUMENT = Instrument(
         "long as the net's own; it is refined while you watch. Look how round the valley is around "
         "the middle, and how far from it the loss stays low."
     ),
-    figure_of=(
-        "Li et al. 2018, Fig 1 and 5 (51 × 51 points, CIFAR-10): without shortcuts the surface of "
-        "a deep net turns chaotic. Test error with and without shortcuts: ResNet-20 7.37 and "
-        "8.18 %, ResNet-56 5.89 and 13.31 %, ResNet-110 5.79 and 16.44 %."
-    ),
+    figure_of=says("li18.surface", "li18.errors"),
     job="surface",
     figure=figure,
     caption=caption,

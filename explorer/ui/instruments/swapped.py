@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, swap_figure
+from explorer.claims import says
 from explorer.results import SwapLesions
 from explorer.ui.instruments import lesioning, shuffled
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
@@ -109,10 +110,7 @@ INSTRUMENT = Instrument(
         "places; the diagonal is the intact net, and pairs of different shape are empty. Look for "
         "squares unlike the diagonal: those two do not do the same work."
     ),
-    figure_of=(
-        "No figure of the papers: Veit et al. 2016 swap many pairs at once (Fig 5b); here each "
-        "pair is swapped alone."
-    ),
+    figure_of=says("veit16.no_pairs"),
     job="swap_lesions",
     figure=figure,
     caption=caption,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, gradient_terms_figure
+from explorer.claims import says
 from explorer.results import GradientTerms
 from explorer.ui.instruments.blocks import rounded
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
@@ -93,10 +94,7 @@ INSTRUMENT = Instrument(
         "whether the dashed line is flat: then the last block's gradient reaches every block as "
         "it is, whatever the branches do."
     ),
-    figure_of=(
-        "He et al. 2016, Eq 5, as measured: with identity shortcuts the direct term is ∂E/∂x_L "
-        "itself. It falls only where the shape changes, because option A drops maps and pixels."
-    ),
+    figure_of=says("he16.eq5", "terms.v2", "terms.v1"),
     job="gradient_terms",
     figure=figure,
     caption=caption,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.blueprint import Blueprint
 from explorer.charts import Theme, unravelled_figure
+from explorer.claims import says
 from explorer.path_counts import parts_ways
 from explorer.results import UnravelledView
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row, one_net
@@ -138,12 +139,9 @@ INSTRUMENT = Instrument(
         "A few blocks are written out to all their paths, a row each: digit by digit a path goes "
         "through a block (1) or round it (0), and each block stands there once for every way on to "
         "the output. Beside each row is the accuracy without that path alone; switch paths off and "
-        "look how little most of them matter."
+        "look which of them matter."
     ),
-    figure_of=(
-        "Veit et al. 2016, Fig 1: the unravelled view of three blocks, eight paths. Deleting a "
-        "block there switches off half of all paths; here they go one by one."
-    ),
+    figure_of=says("veit16.unravelled", "paths.deleted"),
     job="unravelled",
     figure=figure,
     caption=caption,
