@@ -2,6 +2,8 @@
 
 import streamlit as st
 
-from explorer.ui.server import lifespan, routes
+from explorer.ui.server import lifespan, on_script_error, routes
 
-app = st.App("explorer/ui/main.py", lifespan=lifespan, routes=routes())
+app = st.App(
+    "explorer/ui/main.py", lifespan=lifespan, routes=routes(), on_script_error=on_script_error
+)

@@ -7,12 +7,14 @@ sees it as :func:`explorer.probes.match.matched` says.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
 from torch import Tensor
 
+from explorer.bounded import local_path
 from explorer.data import load as loading
 from explorer.data.dataset import Dataset
 from explorer.errors import DataError
@@ -680,7 +682,7 @@ def sweep(
             "device": device,
         },
     )
-    where = sweeping.new_folder() if folder is None else Path(folder).expanduser()
+    where = sweeping.new_folder() if folder is None else local_path(folder)
     return sweeping.Sweep(where, spec).run(processes=processes, on_progress=on_progress)
 
 
@@ -689,8 +691,9 @@ def _data_spec(data: str | Path | DataSpec) -> DataSpec:
         return data
     if isinstance(data, str) and data in DATASETS:
         return parse(DataSpec, {"name": data})
-    if Path(data).expanduser().is_dir():
-        return parse(DataSpec, {"name": "folder", "path": str(Path(data).expanduser())})
+    folder = local_path(data, DataError)
+    if os.path.isdir(folder):
+        return parse(DataSpec, {"name": "folder", "path": str(folder)})
     raise DataError(
         f"There is no data set or folder {str(data)!r}: give {', '.join(DATASETS)}, or a folder "
         "with train/CLASS/*.png and test/CLASS/*.png."

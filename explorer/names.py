@@ -455,14 +455,14 @@ def spec_of(token: str) -> NetSpec:
         key, equals, value = (part.strip() for part in change.partition("="))
         if not equals or not key:
             raise SpecError(
-                f"{change!r} in {token!r} is not a change: write field=value after each "
-                f"semicolon, such as {name};width=8."
+                f"{change[:40]!r} in {token[:60]!r} is not a change: write field=value after each "
+                f"semicolon, such as {name[:40]};width=8."
             )
         if key in given:
-            raise SpecError(f"{key!r} is given twice in {token!r}; leave one out.")
+            raise SpecError(f"{key[:40]!r} is given twice in {token[:60]!r}; leave one out.")
         if key in _FROM_DATA or key == "family":
             source = "from the name" if key == "family" else "from the data"
-            raise SpecError(f"{key!r} in {token!r} cannot be chosen there: it comes {source}.")
+            raise SpecError(f"{key!r} in {token[:60]!r} cannot be chosen there: it comes {source}.")
         given[key] = value
     return parse_net({**fields, **given})
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from explorer.bounded import local_path, small_text
 from explorer.errors import WeightsError
 from explorer.specs import DataSpec, NetSpec, Spec, TrainSpec, explain
 
@@ -59,17 +60,18 @@ def read_card(path: Path | str) -> Card:
     Raises:
         WeightsError: One sentence: missing, damaged, or not a card.
     """
-    file = Path(path)
+    file = local_path(path, WeightsError)
     file = card_path(file) if file.suffix == ".safetensors" else file
     try:
-        return Card.model_validate_json(file.read_text("utf-8"))
+        return Card.model_validate_json(small_text(file))
     except FileNotFoundError:
         raise WeightsError(
             f"There is no card {file.name} beside the weights; put the JSON file that was saved "
             "with them in the same folder."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"The card {file.name} cannot be read: {error}.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(f"The card {file.name} cannot be read: {reason}.") from None
     except ValidationError as error:
         raise WeightsError(f"{file.name} is not a card of weights: {explain(error)}") from None
 

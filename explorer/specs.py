@@ -7,7 +7,6 @@ Nothing here imports torch: the server validates and draws from specs alone.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -23,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from explorer.bounded import plain_json
 from explorer.errors import SpecError
 
 Family = Literal["plain", "residual", "highway", "dense"]
@@ -52,6 +52,7 @@ ORDER_ALIASES: dict[str, Order] = {"v1": "original", "v2": "full_preact"}
 MAX_LANES = 4
 MAX_DEPTH = 1300  # the papers' deepest net has 1202 layers
 MAX_SWEEP = 400  # trainings
+MAX_STEPS = 10_000_000  # of one training
 
 # Units of each stage by depth: He15 Table 1, and 200 layers of He16 Table 5; Huang16 Table 1.
 IMAGENET_UNITS: dict[str, dict[int, tuple[int, ...]]] = {
@@ -614,7 +615,7 @@ class TrainSpec(Spec):
     """
 
     recipe: str = Field("one_cycle", max_length=40)
-    steps: int = Field(330, ge=1, le=10_000_000)
+    steps: int = Field(330, ge=1, le=MAX_STEPS)
     max_seconds: float | None = Field(None, gt=0, le=1e8)
     target_error: float | None = Field(None, ge=0, lt=1)
     batch_size: int = Field(64, ge=1, le=65_536)
@@ -814,7 +815,7 @@ def _from_json(value: str | dict[str, Any], what: str) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return plain_json(value)
     except ValueError as error:
         raise SpecError(f"This is not JSON, so it cannot be {what}: {error}.") from None
 
@@ -838,6 +839,7 @@ def explain(error: ValidationError) -> str:
     families = ("plain", "residual", "highway", "dense")
     place = [str(part) for part in problem["loc"] if part not in families]
     name = ".".join(place)
+    name = name if len(name) <= 60 else name[:57] + "…"
     context = problem.get("ctx") or {}
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
@@ -858,7 +860,7 @@ def explain(error: ValidationError) -> str:
         return _sentence(f"{name}: {text}" if name else text)
     if kind == "family":
         family = given.get("family") if isinstance(given, dict) else given
-        return _sentence(f"{problem['msg']}, not {family!r}")
+        return _sentence(f"{problem['msg']}, not {str(family)[:40]!r}")
     shown = repr(given)
     shown = shown if len(shown) <= 60 else shown[:57] + "…"
     allowed = _range_of(error.title, problem["loc"]) if kind in _BOUNDS else None

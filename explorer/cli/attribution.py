@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.bounded import MOST_INDEX, local_path, whole_number
 from explorer.cli import text
 from explorer.cli.choices import Loaded
 from explorer.cli.outputs import deliver
 from explorer.cli.several import Several, load_all
-from explorer.errors import SpecError
+from explorer.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from explorer.results import Attribution, UnitConductance
@@ -138,8 +139,8 @@ def _steps(bar: text.Bar) -> Callable[[Attribution | UnitConductance, float], No
 def image_of(given: str) -> int | Path:
     """The position of a test image, or a path."""
     if given.isascii() and given.isdigit():
-        return int(given[:12])
-    return Path(given).expanduser()
+        return whole_number(given, "the number of a test image", 0, MOST_INDEX)
+    return local_path(given, DataError)
 
 
 def names_of(given: str | None) -> tuple[str, ...]:

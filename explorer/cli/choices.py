@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer import names, shipped
+from explorer.bounded import local_path, plain_json, small_text
 from explorer.data.catalog import data_info
 from explorer.errors import DataError, SpecError, WeightsError
 from explorer.external import is_external
@@ -50,10 +52,11 @@ def choose(name: str) -> Choice:
             "`skipscope list` is needed."
         )
     if name.endswith(".safetensors"):
-        card = shipped.read_card(name)
-        return Choice(card.name, card.spec, card, Path(name))
+        file = local_path(name, WeightsError)
+        card = shipped.read_card(file)
+        return Choice(card.name, card.spec, card, file)
     if name.endswith(".json"):
-        spec = _spec_file(Path(name))
+        spec = _spec_file(local_path(name, SpecError))
         return Choice(names.token_of(spec), spec)
     if name in shipped.shipped():
         card = shipped.shipped()[name]
@@ -64,7 +67,7 @@ def choose(name: str) -> Choice:
     except SpecError:
         if near and ";" not in name:
             raise SpecError(
-                f"There is no net named {name!r}: did you mean the trained {near[0]!r}?"
+                f"There is no net named {name[:60]!r}: did you mean the trained {near[0]!r}?"
             ) from None
         raise
 
@@ -72,17 +75,15 @@ def choose(name: str) -> Choice:
 def _spec_file(path: Path) -> NetSpec:
     """A spec, or what ``skipscope show --json`` printed."""
     try:
-        text = path.read_text("utf-8")
+        text = small_text(path)
     except UnicodeDecodeError:
         raise SpecError(f"The file {path.name} is not text, so it cannot be a net spec.") from None
     except OSError as error:
         raise SpecError(
             f"The spec file {str(path)!r} cannot be read: {error.strerror or error}."
         ) from None
-    import json
-
     try:
-        value: Any = json.loads(text)
+        value: Any = plain_json(text)
     except ValueError:
         return parse_net(text)  # says what is wrong with it
     if isinstance(value, dict) and "units" in value and isinstance(value.get("spec"), dict):
@@ -103,13 +104,13 @@ def data_spec(args: argparse.Namespace, default: DataSpec | None = None) -> Data
         fields = (default or DataSpec()).model_dump()
     elif given in DATASETS:
         fields = {"name": given}
-    elif Path(given).expanduser().is_dir():
-        fields = {"name": "folder", "path": str(Path(given).expanduser().resolve())}
+    elif os.path.isdir(local_path(given, DataError)):
+        fields = {"name": "folder", "path": str(local_path(given, DataError).resolve())}
     else:
         near = difflib.get_close_matches(given, DATASETS, n=1, cutoff=0.5)
         known = f"did you mean {near[0]!r}, or" if near else f"give {', '.join(DATASETS)}, or"
         raise DataError(
-            f"There is no data set or folder {given!r}: {known} "
+            f"There is no data set or folder {given[:60]!r}: {known} "
             "a folder with train/CLASS/*.png and test/CLASS/*.png" + ("?" if near else ".")
         )
     for field in ("image_size", "train_limit", "augment", "cutout", "label_noise"):

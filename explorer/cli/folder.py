@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
 
+from explorer.bounded import local_path
 from explorer.cli.train import CHECKPOINT, RECORDS
 from explorer.errors import RunError
 from explorer.results import Record
@@ -13,7 +14,7 @@ from explorer.specs import ExperimentSpec, parse
 
 def is_folder(name: str) -> bool:
     """Whether a net's name is such a folder instead."""
-    return Path(name).expanduser().is_dir()
+    return os.path.isdir(local_path(name, RunError))
 
 
 def read_folder(name: str) -> tuple[ExperimentSpec, list[Record]]:
@@ -24,7 +25,7 @@ def read_folder(name: str) -> tuple[ExperimentSpec, list[Record]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    folder = Path(name).expanduser()
+    folder = local_path(name, RunError)
     try:
         with safe_open(folder / CHECKPOINT, framework="np") as file:
             state = json.loads((file.metadata() or {})["skipscope"])

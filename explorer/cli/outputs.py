@@ -11,6 +11,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol
 
 from explorer.cli import text
+from explorer.cli.commands import values
 from explorer.errors import SkipscopeError
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ def add_outputs(parser: argparse._ActionsContainer) -> None:
     how.add_argument("--csv", action="store_true", help="the table as CSV on stdout")
     how.add_argument(
         "--html",
-        type=Path,
+        type=values.path,
         metavar="FILE",
         help="the interactive figure as one page that opens offline",
     )
     how.add_argument(
         "--png",
-        type=Path,
+        type=values.path,
         metavar="FILE",
         help="the figure as a picture (needs kaleido and Chrome)",
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from explorer.bounded import local_path
 from explorer.cli import text
 from explorer.cli.folder import is_folder, read_folder
 from explorer.errors import RunError, SkipscopeError
@@ -54,7 +55,7 @@ def _chosen(names: Sequence[str]) -> list[tuple[Recorded, int]]:
     lanes: dict[tuple[str, int], tuple[Recorded, int]] = {}
     for name in names:
         run, lane = _run_and_lane(name)
-        key = str(Path(run).expanduser().resolve()) if is_folder(run) else run
+        key = str(local_path(run).resolve()) if is_folder(run) else run
         if key not in found:
             if is_folder(run):
                 one = folder_recorded(run, *read_folder(run))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from explorer.bounded import small_text
 from explorer.cli import text
 from explorer.cli.choices import Loaded
 from explorer.cli.outputs import deliver
@@ -72,6 +73,9 @@ def _surface(args: argparse.Namespace, net: Loaded, kept: Kept) -> LossSurface:
     return result
 
 
+LARGEST = 256 << 20  # bytes of a file of --keep
+
+
 class Kept:
     """The file of ``--keep``: the surfaces so far, by net; nothing where it was not asked for.
 
@@ -85,7 +89,7 @@ class Kept:
         if path is None or not path.exists():
             return
         try:
-            stored = json.loads(path.read_text("utf-8"))
+            stored = json.loads(small_text(path, LARGEST))
             for value in stored["surfaces"]:
                 surface = LossSurface.from_json(value)
                 self._surfaces[surface.net] = surface

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer import names
+from explorer.bounded import json_or_text
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, fitted
 from explorer.cli.interrupts import interruptible
@@ -137,10 +138,7 @@ def recipe(args: argparse.Namespace, usual: TrainSpec = RECIPES["one_cycle"]) ->
         field, equals, value = pair.partition("=")
         if not equals:
             raise SpecError(f"{pair!r} should read FIELD=VALUE, such as optimizer=nesterov.")
-        try:
-            chosen[field] = json.loads(value)
-        except ValueError:
-            chosen[field] = value
+        chosen[field] = json_or_text(value)
     return parse(TrainSpec, {**base.model_dump(), **chosen})
 
 

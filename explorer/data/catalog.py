@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.bounded import local_path
 from explorer.errors import DataError
+from explorer.home import default_home
 from explorer.specs import DATASETS, DataInfo, DataSpec
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -36,8 +38,7 @@ class FolderListing:
 
 def data_home() -> Path:
     """Folder of downloads and decoded images: ``$SKIPSCOPE_HOME/data``, or ~/.skipscope/data."""
-    home = os.environ.get("SKIPSCOPE_HOME")
-    return (Path(home).expanduser() if home else Path.home() / ".skipscope") / "data"
+    return default_home() / "data"
 
 
 def data_info(spec: DataSpec) -> DataInfo:
@@ -97,8 +98,8 @@ def list_folder(path: str | Path) -> FolderListing:
 
 
 def _root(path: str | Path) -> Path:
-    root = Path(path).expanduser()
-    if not root.is_dir():
+    root = local_path(path, DataError)
+    if not os.path.isdir(root):  # unlike Path.is_dir, it never raises
         raise DataError(
             f"There is no folder {str(root)!r}: give the path of a folder with "
             "train/CLASS/*.png and test/CLASS/*.png in it."
@@ -130,7 +131,7 @@ def _check_classes(root: Path, train: list[str], test: list[str]) -> None:
 def _class_folders(root: Path, split: str) -> list[Path]:
     """The folders in ``root/split``, sorted by name."""
     folder = root / split
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError(
             f"The folder {str(root)!r} has no {split!r} in it: images belong in "
             "train/CLASS/*.png and test/CLASS/*.png."

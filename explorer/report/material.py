@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
 from explorer.blueprint import Blueprint, blueprint
+from explorer.bounded import local_path
 from explorer.errors import RunError, SkipscopeError
 from explorer.names import title_of, token_of
 from explorer.results import (
@@ -157,7 +157,7 @@ def of_folder(
 
 def folder_recorded(name: str, spec: ExperimentSpec, records: Sequence[Record]) -> Recorded:
     """What `skipscope train --out` left in a folder."""
-    path = Path(name).expanduser()
+    path = local_path(name)
     training = Training(
         id=path.name,
         name=path.resolve().name,

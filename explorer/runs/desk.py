@@ -58,6 +58,11 @@ class JobHandle:
         return self._job.id
 
     @property
+    def kind(self) -> str:
+        """What is measured (:data:`explorer.runs.requests.JobKind`)."""
+        return str(self._job.message["kind"])
+
+    @property
     def state(self) -> JobState:
         return self._job.state
 
@@ -158,7 +163,7 @@ class JobDesk:
         with self._lock:
             job = self._jobs.get(job_id)
             if job is None:
-                raise RunError(f"There is no job {job_id!r} any more: ask for it again.")
+                raise RunError(f"There is no job {job_id[:40]!r} any more: ask for it again.")
             job.holders += 1
             return JobHandle(job, self)
 

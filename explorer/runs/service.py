@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from explorer.blueprint import blueprint
 from explorer.errors import RunError, SkipscopeError
+from explorer.home import default_home
 from explorer.names import title_of, token_of
 from explorer.results import LayerHistory, Record
 from explorer.results.history import RECORDED, Quantity
@@ -42,7 +43,6 @@ from explorer.runs.requests import (
 )
 from explorer.runs.resolve import Resolver
 from explorer.runs.run import Lesions, Run, experiment_view, lesion_state, live_view
-from explorer.runs.store import default_home
 from explorer.runs.sweep_desk import SweepDesk
 from explorer.runs.trainings import IN_WORDS, Trainings
 from explorer.runs.uploads import keep_upload
@@ -582,8 +582,8 @@ class RunService(Trainings):
         run = self._runs.get(experiment)
         if run is None or (run.deleted is not None and not deleted):
             raise RunError(
-                f"There is no experiment {experiment!r} here: it was deleted, or the link comes "
-                "from another machine."
+                f"There is no experiment {experiment[:40]!r} here: it was deleted, or the link "
+                "comes from another machine."
             )
         return run
 

@@ -8,7 +8,6 @@ what an earlier process left unfinished as interrupted; nothing recorded is lost
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import sqlite3
@@ -125,11 +124,6 @@ class ResultRow:
     kind: str
     step: int
     payload: dict[str, Any]
-
-
-def default_home() -> Path:
-    """The folder of ``SKIPSCOPE_HOME``, or ``~/.skipscope``."""
-    return Path(os.environ.get("SKIPSCOPE_HOME") or Path.home() / ".skipscope").expanduser()
 
 
 class Store:

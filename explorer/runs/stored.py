@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.errors import RunError
+from explorer.home import default_home
 from explorer.results import LesionCurve, Record
-from explorer.runs.store import SCHEMA_VERSION, ExperimentRow, default_home
+from explorer.runs.store import SCHEMA_VERSION, ExperimentRow
 from explorer.specs import ExperimentSpec, parse
 
 _NAMED = 5  # runs that a sentence names

@@ -21,10 +21,11 @@ from explorer.blueprint import blueprint
 from explorer.data.catalog import data_info
 from explorer.errors import RunError, SpecError
 from explorer.fairness import what_differs
+from explorer.home import default_home
 from explorer.names import spec_of, title_of
 from explorer.results import SweepResult, SweepRun
 from explorer.runs.crew import Crew, cores, gpus
-from explorer.runs.store import claim, default_home
+from explorer.runs.store import claim
 from explorer.specs import (
     RECIPES,
     ExperimentSpec,

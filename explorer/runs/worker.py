@@ -16,9 +16,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from explorer.errors import Cancelled, SkipscopeError
+from explorer.errors import Cancelled
 from explorer.runs.channel import Channel
 from explorer.runs.protocol import Message
+from explorer.trouble import in_a_sentence
 
 if TYPE_CHECKING:
     from explorer.runs.jobs import Shelf
@@ -135,26 +136,10 @@ class Worker:
 def describe(error: Exception, folder: str = "Skipscope's folder") -> dict[str, Any]:
     """An exception as data; its traceback goes to the log as well, which lies in ``folder``."""
     text = traceback.format_exc()
-    kind = type(error).__name__
-    if isinstance(error, SkipscopeError):
-        sentence = str(error)
-    elif isinstance(error, MemoryError) or kind == "OutOfMemoryError":
-        sentence = (
-            "The device ran out of memory: take fewer lanes, a smaller batch, or smaller nets."
-        )
-    elif isinstance(error, OSError) and error.filename:
-        sentence = (
-            f"{error.filename} could not be read or written ({error.strerror}): check the disk's "
-            "space and permissions, then try again."
-        )
-    else:
-        first = (str(error).splitlines() or [""])[0]
-        sentence = (
-            f"This stopped with an unexpected error ({kind}: {first[:200]}); the whole report is "
-            f"in worker.log, in {folder}."
-        )
+    sentence, fault = in_a_sentence(error, f"worker.log, in {folder}")
+    if fault:
         log.error("%s", text)
-    return {"kind": kind, "sentence": sentence, "traceback": text}
+    return {"kind": type(error).__name__, "sentence": sentence, "traceback": text}
 
 
 def warm_up(role: str, shelf: Shelf) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from explorer.data.dataset import Dataset
 from explorer.errors import DamagedError, RunError, SpecError
 from explorer.specs import ExperimentSpec, parse
-from explorer.training.trouble import size
+from explorer.trouble import size
 
 _HEADER, _CHECKSUM = "skipscope", "crc32"
 _FORMAT = 2

@@ -38,7 +38,7 @@ from explorer.training.evaluation import evaluate, training_subset
 from explorer.training.fork import carry_optimizer, carry_over
 from explorer.training.lane import EXPLODED, Batch, Lane, Separate, plain
 from explorer.training.schedule import learning_rate
-from explorer.training.trouble import out_of_memory
+from explorer.trouble import out_of_memory
 
 LAYERS_EVERY = 10  # steps between gradient measurements
 

@@ -44,7 +44,7 @@ def index_page(service: RunService, query: Mapping[str, str]) -> str:
     state, problems = from_query(query)
     state, problem = attach(service, state)
     if problems or problem or service.notice or any(name in query for name in _EMBEDDED):
-        return _plain()
+        return plain_page()
     head = f"{_assets()}<style>{_sheet()}</style>"
     page = _index().replace("<head>", f"<head>{_theme_script()}", 1)
     page = page.replace("</title>", f"</title>{head}", 1)
@@ -59,10 +59,10 @@ def other_page() -> str:
     failed requests, and a round trip lost.
     """
     told = 'window.__streamlit={BACKEND_BASE_URL:new URL("./",location.href).href}'
-    return _plain().replace("<head>", f"<head><script>{told}</script>", 1)
+    return plain_page().replace("<head>", f"<head><script>{told}</script>", 1)
 
 
-def _plain() -> str:
+def plain_page() -> str:
     """Without a cover: the page's style sheet is there before the page's script has run."""
     sheet = f'<link rel="stylesheet" href="{_address("page.css")}">'
     return _index().replace("</title>", f"</title>{sheet}", 1)

@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from explorer.bounded import MOST_INDEX, whole_number
 from explorer.charts import Theme
-from explorer.errors import SkipscopeError
+from explorer.errors import RunError, SkipscopeError
 from explorer.runs.desk import JobHandle
 from explorer.runs.pictures import is_picture
 from explorer.runs.service import Action, RunService, get_service
-from explorer.specs import DataSpec, NetSpec
+from explorer.specs import MAX_STEPS, DataSpec, NetSpec
 from explorer.ui.figures import CHARTS, Situation, caption, figure, words_when_empty
 from explorer.ui.plans import plan_of
 from explorer.ui.predictions import Predictions, Seen
@@ -161,7 +162,7 @@ def _run_answer(
     if version == query.get("have"):
         return _unchanged(version, poll)
 
-    at = int(query["at"]) if query.get("at", "").isdecimal() else None
+    at = _number(query.get("at", ""), MAX_STEPS)
 
     def build() -> str:
         live = service.live(run)
@@ -210,15 +211,15 @@ def _seen(
 ) -> Seen | None:
     """The image that the viewer looks at, through all lanes; None where no image is asked for."""
     image = query.get("image", "")
-    own = is_picture(image)
-    if not own and not image.isdecimal():
+    own, index = is_picture(image), _number(image, MOST_INDEX)
+    if not own and index is None:
         return None
     cut = tuple(lane for lane in range(len(sources)) if cuts.get(lane))
     payload = {
         # Lanes with deletions are asked twice: without these blocks, and intact.
         "nets": [*sources, *(sources[lane] for lane in cut)],
         "data": data.model_dump(mode="json"),
-        "index": None if own else int(image),
+        "index": None if own else index,
         "image_path": image if own else None,
         "deleted": [
             *(list(cuts.get(lane, ())) for lane in range(len(sources))),
@@ -226,6 +227,14 @@ def _seen(
         ],
     }
     return _predictions.look(service, payload, stamp, cut)
+
+
+def _number(text: str, most: int) -> int | None:
+    """A whole number from 0; rubbish is nobody's number."""
+    try:
+        return whole_number(text, "the number", 0, most)
+    except SkipscopeError:
+        return None
 
 
 def _named_cuts(lanes: Sequence[NetSpec], cut: str) -> dict[int, list[str]]:
@@ -244,15 +253,20 @@ def _named_cuts(lanes: Sequence[NetSpec], cut: str) -> dict[int, list[str]]:
     return named
 
 
-def _gone(sentence: str) -> dict[str, Any]:
+def _gone(sentence: str, text: str = "This run is gone") -> dict[str, Any]:
     return {
         "version": "gone",
         "poll_ms": 10_000,
-        "transport": {**_idle_transport(0.1), "text": "This run is gone", "reason": sentence},
+        "transport": {**_idle_transport(0.1), "text": text, "reason": sentence},
         "lanes": [],
         "figures": {},
         "captions": {},
     }
+
+
+def no_answer(sentence: str) -> bytes:
+    """What is answered where a poll fails in a way that nobody foresaw."""
+    return json.dumps(_gone(sentence, "This cannot be shown")).encode()
 
 
 def _rest_answer(
@@ -443,7 +457,10 @@ def sentence(job: JobHandle) -> str | None:
 def job_answer(job_id: str) -> dict[str, str]:
     """The route's answer: ``text`` as soon as there is something to say."""
     try:
-        said = sentence(get_service().job(job_id))
+        job = get_service().job(job_id)
+        if job.kind != "evaluate":
+            raise RunError(f"The job {job_id[:40]!r} measures no accuracy: delete a block again.")
+        said = sentence(job)
     except SkipscopeError as error:
         return {"text": str(error)}
     return {"text": said} if said else {}

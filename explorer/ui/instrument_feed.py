@@ -149,6 +149,20 @@ def _safely(shown: Scene, measured: Mapping[int, Measured], theme: Theme) -> dic
         return {**_answer(replace(shown, instrument=_blank(shown, nothing)), failed, theme)}
 
 
+def no_answer(sentence: str) -> bytes:
+    """What is answered where a poll fails in a way that nobody foresaw."""
+    lane = {"index": 0, "name": "This look", "done": True, "share": 1.0, "text": ""}
+    said = {
+        "version": "",
+        "poll_ms": POLL_REST_MS,
+        "figure": json.loads(go.Figure(layout={"height": 300}).to_json()),
+        **{key: [] for key in ("captions", "formula", "tables", "conditions", "pictures")},
+        "lanes": [{**lane, "error": sentence, "headline": None}],
+        "empty": "There is nothing to draw: see below.",
+    }
+    return json.dumps(said).encode()
+
+
 def _blank(shown: Scene, figure: go.Figure) -> Instrument:
     """An instrument that draws and says nothing, in the place of one that cannot."""
     return replace(shown.instrument, figure=lambda *_: figure, formula=lambda *_: [])

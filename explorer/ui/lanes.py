@@ -35,8 +35,8 @@ def attach(service: RunService, state: PageState) -> tuple[PageState, str | None
         return state.of_experiment(service.experiment(state.run).spec), None
     except SkipscopeError:
         gone = (
-            f"The run {state.run!r} is not stored here; its choices were rebuilt from the link: "
-            "press Play to train them anew."
+            f"The run {state.run[:40]!r} is not stored here; its choices were rebuilt from the "
+            "link: press Play to train them anew."
         )
         return replace(state, run=None), gone
 

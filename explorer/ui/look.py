@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from explorer.bounded import parameters, whole_number
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.runs.service import RunService
@@ -116,7 +117,7 @@ def _cut_names(state: PageState, lane: int) -> list[str]:
 
 def from_query(query: Mapping[str, str]) -> tuple[Look, list[str]]:
     """The look that a link describes, and one sentence for each thing it could not use."""
-    problems: list[str] = []
+    query, problems = parameters(query)
 
     def attempt(key: str, read: Callable[[str], T], usual: T) -> T:
         if not query.get(key):
@@ -138,8 +139,8 @@ def from_query(query: Mapping[str, str]) -> tuple[Look, list[str]]:
             instrument=key,
             chosen=chosen,
             data=attempt("data", _read_data, None),
-            n_images=attempt("n", lambda text: _whole(text, "n", 1, MOST_IMAGES), None),
-            seed=attempt("seed", lambda text: _whole(text, "seed", 0, 2**31 - 1), SEED),
+            n_images=attempt("n", lambda text: whole_number(text, "n", 1, MOST_IMAGES), None),
+            seed=attempt("seed", lambda text: whole_number(text, "seed", 0, 2**31 - 1), SEED),
             hide=attempt("hide", _read_hidden, ()),
         ),
         problems,
@@ -164,16 +165,6 @@ def _read_hidden(text: str) -> tuple[str, ...]:
         if part not in CONTROLS:
             raise SpecError(f"hide must be some of {', '.join(CONTROLS)}, not {part[:40]!r}.")
     return tuple(control for control in CONTROLS if control in named)
-
-
-def _whole(text: str, name: str, least: int, most: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise SpecError(f"{name} must be a whole number, not {text[:40]!r}.") from None
-    if not least <= value <= most:
-        raise SpecError(f"{name} must lie between {least:,} and {most:,}, not {value:,}.")
-    return value
 
 
 # ------------------------------------------------------------------------------- worked out

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import plotly
@@ -20,13 +21,17 @@ from starlette.responses import (
 )
 from starlette.routing import BaseRoute, Route
 
-from explorer.errors import SkipscopeError
 from explorer.runs.service import get_service
+from explorer.trouble import in_a_sentence
 from explorer.ui import feed, instrument_feed, instrument_files, run_files
-from explorer.ui.cover import index_page, other_page
+from explorer.ui.cover import index_page, other_page, plain_page
+from explorer.ui.say import warn
 from explorer.ui.style import ASSETS
 from explorer.ui.words import PAGES
 
+log = logging.getLogger("skipscope.server")
+T = TypeVar("T")
+F = TypeVar("F")
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _SERVED = {
     "skipscope.js": (ASSETS / "skipscope.js", "text/javascript"),
@@ -49,8 +54,31 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
         await run_in_threadpool(service.close)
 
 
+async def _caught(work: Callable[[], T], otherwise: Callable[[str], F]) -> T | F:
+    """What ``work`` returns, or ``otherwise`` of a sentence: no route answers with a stack."""
+    try:
+        return await run_in_threadpool(work)
+    except Exception as error:
+        return otherwise(_told(error))
+
+
+def _told(error: Exception) -> str:
+    sentence, fault = in_a_sentence(error, "the server's log")
+    if fault:
+        log.error("%s", sentence, exc_info=error)
+    return sentence
+
+
+def on_script_error(error: Exception) -> bool:
+    """The net under pages, fragments and clicks; Streamlit has written the stack to its log."""
+    warn(in_a_sentence(error, "the server's log")[0])
+    return True
+
+
 async def _index(request: Request) -> Response:
-    text = await run_in_threadpool(index_page, get_service(), dict(request.query_params))
+    query = dict(request.query_params)
+    # Where the cover cannot be drawn, the page beneath it says what is wrong.
+    text = await _caught(lambda: index_page(get_service(), query), lambda _: plain_page())
     return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
 
 
@@ -69,36 +97,38 @@ async def _asset(request: Request) -> Response:
 
 
 async def _feed(request: Request) -> Response:
-    body = await run_in_threadpool(feed.answer, dict(request.query_params))
+    query = dict(request.query_params)
+    body = await _caught(lambda: feed.answer(query), feed.no_answer)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 async def _job(request: Request) -> Response:
-    answer = await run_in_threadpool(feed.job_answer, request.query_params.get("id", ""))
+    job = request.query_params.get("id", "")
+    answer = await _caught(lambda: feed.job_answer(job), lambda sentence: {"text": sentence})
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
 async def _instrument(request: Request) -> Response:
-    body = await run_in_threadpool(instrument_feed.answer, dict(request.query_params))
+    query = dict(request.query_params)
+    body = await _caught(lambda: instrument_feed.answer(query), instrument_feed.no_answer)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 async def _instrument_file(request: Request) -> Response:
-    try:
-        body, media_type, name = await run_in_threadpool(
-            instrument_files.download, dict(request.query_params)
-        )
-    except SkipscopeError as error:
-        return Response(str(error), status_code=409, media_type="text/plain")
+    query = dict(request.query_params)
+    file = await _caught(lambda: instrument_files.download(query), str)
+    if isinstance(file, str):
+        return Response(file, status_code=409, media_type="text/plain")
+    body, media_type, name = file
     saved = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
     return Response(body, media_type=media_type, headers={"Cache-Control": "no-store", **saved})
 
 
 async def _run_file(request: Request) -> Response:
-    try:
-        file = await run_in_threadpool(run_files.download, dict(request.query_params))
-    except SkipscopeError as error:
-        return HTMLResponse(run_files.dead_end(str(error)), 409)
+    query = dict(request.query_params)
+    file = await _caught(lambda: run_files.download(query), str)
+    if isinstance(file, str):
+        return HTMLResponse(run_files.dead_end(file), 409)
     saved = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
     return StreamingResponse(
         file.pieces, media_type=file.media_type, headers={"Cache-Control": "no-store", **saved}

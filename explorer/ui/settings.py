@@ -14,7 +14,7 @@ import streamlit as st
 
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError
-from explorer.specs import RECIPES, DataSpec, TrainSpec, parse
+from explorer.specs import MAX_STEPS, RECIPES, DataSpec, TrainSpec, parse
 from explorer.ui import widgets
 from explorer.ui.say import warn
 from explorer.ui.state import Control, PageState, to_query
@@ -105,7 +105,7 @@ def training_settings(state: PageState, become: Become) -> None:
         words=RECIPE_WORDS,
     )
     widgets.number(
-        "Steps", "train.steps", training.steps, field("steps"), least=1, most=10_000_000, step=10
+        "Steps", "train.steps", training.steps, field("steps"), least=1, most=MAX_STEPS, step=10
     )
     widgets.number(
         "Batch size",

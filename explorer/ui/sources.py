@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from explorer.blueprint import Blueprint, from_json
+from explorer.bounded import whole_number
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.external import is_external, read_token
@@ -22,7 +23,7 @@ from explorer.runs.desk import JobHandle
 from explorer.runs.service import RunService, get_service
 from explorer.runs.uploads import is_upload
 from explorer.shipped import shipped
-from explorer.specs import DataInfo, DataSpec, fit
+from explorer.specs import MAX_LANES, MAX_STEPS, DataInfo, DataSpec, fit
 from explorer.ui.plans import plan_of
 from explorer.ui.restview import fresh_source, shipped_card
 from explorer.ui.state import PageState
@@ -117,17 +118,17 @@ def _of_run(service: RunService, token: str, data: DataSpec | None) -> SourceNet
             f"{token[:60]!r} should read run:ID.LANE or run:ID.LANE@STEP, such as run:abcd.0@120."
         )
     experiment = service.experiment(run)
-    index = int(lane)
+    index = whole_number(lane, "the lane", 0, MAX_LANES - 1)
     if index >= len(experiment.spec.lanes):
         raise SpecError(
-            f"The run {run!r} has no lane {index}: it has {len(experiment.spec.lanes)}, counted "
-            "from 0."
+            f"The run {run[:40]!r} has no lane {index}: it has {len(experiment.spec.lanes)}, "
+            "counted from 0."
         )
     spec, step = experiment.spec.lanes[index], experiment.lanes[index].snapshot_step
     chosen = data or experiment.spec.data
     source: dict[str, Any] = {"source": "run", "experiment": run, "lane": index}
     if at:
-        step = source["step"] = int(chosen_step)
+        step = source["step"] = whole_number(chosen_step, "the step", 0, MAX_STEPS)
     return SourceNet(
         token=token,
         name=f"{title_of(spec)}, step {step:,}" if at else title_of(spec),

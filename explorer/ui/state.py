@@ -14,12 +14,14 @@ from functools import cache
 from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
 
+from explorer.bounded import MOST_INDEX, json_or_text, parameters, whole_number
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.names import spec_of, title_of, token_of
 from explorer.runs.pictures import is_picture
 from explorer.specs import (
     MAX_LANES,
+    MAX_STEPS,
     RECIPES,
     DataInfo,
     DataSpec,
@@ -137,12 +139,8 @@ def _changes(token: str) -> tuple[str, dict[str, Any]]:
     for part in parts:
         key, equals, value = part.partition("=")
         if not equals:
-            raise SpecError(f"{part!r} in {token!r} should read field=value.")
-        text = unquote(value)
-        try:
-            changes[key] = json.loads(text)
-        except ValueError:
-            changes[key] = text
+            raise SpecError(f"{part[:40]!r} in {token[:60]!r} should read field=value.")
+        changes[key] = json_or_text(unquote(value))
     return name, changes
 
 
@@ -163,7 +161,7 @@ def training_token(training: TrainSpec) -> str:
 def parse_training(token: str) -> TrainSpec:
     name, changes = _changes(token)
     if name not in RECIPES:
-        raise SpecError(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.")
+        raise SpecError(f"There is no recipe {name[:40]!r}; choose one of {', '.join(RECIPES)}.")
     return parse(TrainSpec, {**RECIPES[name].model_dump(), **changes, "recipe": name})
 
 
@@ -206,7 +204,7 @@ def default_state() -> PageState:
 
 def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
     """The page that a link describes, and one sentence for each thing it could not use."""
-    problems: list[str] = []
+    query, problems = parameters(query)
     state = default_state()
 
     def attempt(key: str, read: Any) -> Any:
@@ -220,7 +218,7 @@ def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
         return None
 
     training = attempt("train", parse_training)
-    seed = attempt("seed", lambda text: _integer(text, "seed", 0, 2**31 - 1))
+    seed = attempt("seed", lambda text: whole_number(text, "seed", 0, 2**31 - 1))
     device = attempt("device", lambda text: _one_of(text, "device", get_args(Device)))
     state = replace(
         state,
@@ -236,7 +234,7 @@ def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
     colour = attempt("colour", lambda text: _one_of(text, "colour", get_args(Colour)))
     curve = attempt("curve", lambda text: _one_of(text, "curve", get_args(Curve)))
     of = attempt("gradient_of", lambda text: _one_of(text, "gradient_of", get_args(GradientOf)))
-    image = attempt("image", lambda text: _integer(text, "image", 0, 10_000_000))
+    image = attempt("image", lambda text: whole_number(text, "image", 0, MOST_INDEX))
     state = replace(
         state,
         colour=colour or state.colour,
@@ -245,7 +243,7 @@ def from_query(query: Mapping[str, str]) -> tuple[PageState, list[str]]:
         image=image or 0,
         own=attempt("own", _read_own) or "",
         run=query.get("run") or None,
-        at=attempt("at", lambda text: _integer(text, "step", 0, 10_000_000)),
+        at=attempt("at", lambda text: whole_number(text, "step", 0, MAX_STEPS)),
     )
     state = replace(state, hide=attempt("hide", _read_hidden) or ())
     cuts = attempt("cut", read_cuts)
@@ -274,18 +272,8 @@ def _read_lanes(state: PageState, text: str, problems: list[str]) -> PageState:
             net = spec_of(token.strip())
             nets.append(fit(net, state.info.input_shape, len(state.info.classes)))
         except SkipscopeError as error:
-            problems.append(f"The net {token.strip()!r} was left out: {error}")
+            problems.append(f"The net {token.strip()[:60]!r} was left out: {error}")
     return replace(state, lanes=tuple(nets), deleted=()) if nets else state
-
-
-def _integer(text: str, name: str, least: int, most: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise SpecError(f"{name} must be a whole number, not {text[:40]!r}.") from None
-    if not least <= value <= most:
-        raise SpecError(f"{name} must lie between {least} and {most}, not {value}.")
-    return value
 
 
 def _read_own(text: str) -> str:
@@ -315,7 +303,7 @@ def read_cuts(text: str) -> dict[int, tuple[int, ...]]:
         lane, colon, units = part.partition(":")
         if not colon:
             raise SpecError(f"{part[:40]!r} should read LANE:BLOCK.BLOCK, such as 1:3.12.")
-        cuts[_integer(lane, "lane", 0, MAX_LANES - 1)] = tuple(
-            _integer(unit, "block", 0, 10_000) for unit in units.split(".") if unit
+        cuts[whole_number(lane, "lane", 0, MAX_LANES - 1)] = tuple(
+            whole_number(unit, "block", 0, 10_000) for unit in units.split(".") if unit
         )
     return cuts

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command
 from explorer.cli.outputs import add_outputs
@@ -167,6 +165,8 @@ def reuse_and_surface(command: Command) -> None:
     surface.add_argument(
         "--cap", type=values.number, default=10.0, help="losses above this look alike (default 10)"
     )
-    surface.add_argument("--keep", type=Path, metavar="FILE", help="write points there, or go on")
+    surface.add_argument(
+        "--keep", type=values.path, metavar="FILE", help="write points there, or go on"
+    )
     add_outputs(reuse)
     add_outputs(surface)

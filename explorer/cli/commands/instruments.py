@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command
 from explorer.cli.outputs import add_outputs
@@ -293,7 +291,7 @@ def paths(command: Command) -> None:
     how.add_argument("--svg", action="store_true", help="of unravelled: the tree as SVG")
     how.add_argument(
         "--picture",
-        type=Path,
+        type=values.path,
         metavar="FILE",
         help="of unravelled: the graph as a .png, .svg or .pdf file, by Graphviz's `dot`",
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command
 
@@ -61,7 +59,7 @@ def list_and_show(command: Command) -> None:
     how.add_argument("--svg", action="store_true", help="the block graph as SVG")
     how.add_argument(
         "--picture",
-        type=Path,
+        type=values.path,
         metavar="FILE",
         help="draw the Graphviz source into a .png, .svg or .pdf file, by Graphviz's `dot`",
     )
@@ -106,7 +104,10 @@ def export(command: Command) -> None:
     options.net(export)
     options.data(export, "shape the net for this data")
     export.add_argument(
-        "--weights", type=Path, metavar="FILE", help="lay these weights beside it (.safetensors)"
+        "--weights",
+        type=values.path,
+        metavar="FILE",
+        help="lay these weights beside it (.safetensors)",
     )
     export.add_argument("--class-name", metavar="NAME", help="the net's class (default: its title)")
-    export.add_argument("--out", type=Path, metavar="FILE.py", help="default: the terminal")
+    export.add_argument("--out", type=values.path, metavar="FILE.py", help="default: the terminal")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
 from explorer.cli.commands import values
@@ -59,7 +58,7 @@ def data(parser: Parser, what: str) -> None:
 def weights(parser: Parser) -> None:
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=values.path,
         metavar="FILE",
         help="weights of this net (.safetensors; of another library's also .pt or .pth, or "
         "`default` for the library's own)",

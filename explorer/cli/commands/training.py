@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command, Parser
 from explorer.cli.outputs import add_outputs
@@ -38,8 +36,10 @@ def train(command: Command) -> None:
     )
     options.device(train)
     train.set_defaults(seed=None, device=None)  # so that --resume knows what was given
-    train.add_argument("--out", type=Path, metavar="FOLDER", help="keep everything there")
-    train.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a kept training")
+    train.add_argument("--out", type=values.path, metavar="FOLDER", help="keep everything there")
+    train.add_argument(
+        "--resume", type=values.path, metavar="FOLDER", help="go on with a kept training"
+    )
     train.add_argument(
         "--duplicate",
         metavar="LANE=NAME",
@@ -162,9 +162,14 @@ def sweep(command: Command) -> None:
         help="at a time (default: one a core, or GPU)",
     )
     sweep.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="keep it there (default: in ~/.skipscope/sweeps)"
+        "--out",
+        type=values.path,
+        metavar="FOLDER",
+        help="keep it there (default: in ~/.skipscope/sweeps)",
     )
-    sweep.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a kept sweep")
+    sweep.add_argument(
+        "--resume", type=values.path, metavar="FOLDER", help="go on with a kept sweep"
+    )
     sweep.add_argument(
         "--show",
         type=values.one_of("depth", "curves"),
@@ -198,7 +203,9 @@ def report(command: Command) -> None:
         help="a folder that `train --out` wrote, or a stored run: ID, or ID.LANE (from 0)",
     )
     how = report.add_mutually_exclusive_group()
-    how.add_argument("--html", type=Path, metavar="FILE", help="default: the training's name .html")
+    how.add_argument(
+        "--html", type=values.path, metavar="FILE", help="default: the training's name .html"
+    )
     how.add_argument("--csv", action="store_true", help="everything recorded as CSV on stdout")
     how.add_argument("--json", action="store_true", help="everything as one JSON document")
 
@@ -213,7 +220,7 @@ def publish_and_bench(command: Command) -> None:
   skipscope publish
   skipscope publish --only digits_plain_56 --out /somewhere/else""",
     )
-    publish.add_argument("--out", type=Path, metavar="FOLDER", help="default: pretrained/")
+    publish.add_argument("--out", type=values.path, metavar="FOLDER", help="default: pretrained/")
     publish.add_argument("--only", action="append", metavar="NAME", help="only this one; repeat")
     options.json(publish)
     bench = command(

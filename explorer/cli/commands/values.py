@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
+
+from explorer.bounded import local_path
+from explorer.errors import SkipscopeError
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:
@@ -17,6 +21,14 @@ def one_of(*allowed: str) -> Callable[[str], str]:
         raise argparse.ArgumentTypeError(f"choose {ways} or {allowed[-1]}, not {value!r}")
 
     return check
+
+
+def path(value: str) -> Path:
+    """A file or folder, there or not yet; ``~`` in full."""
+    try:
+        return local_path(value)
+    except SkipscopeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def whole(value: str) -> int:

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from explorer.errors import NotApplicableError
+from explorer.home import default_home
 from explorer.results import LossSurface
-from explorer.runs.store import default_home
 from explorer.versions import versions
 
 KEPT = 64  # files; the longest unused go

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from explorer.blueprint import Blueprint, UnitPlan
+from explorer.bounded import MOST_INDEX, whole_number
 from explorer.errors import SpecError
 from explorer.runs.pictures import is_picture
 
@@ -178,11 +179,7 @@ class Whole:
         return self.default
 
     def read(self, text: str, present: Present) -> Any:
-        try:
-            value = int(text)
-        except ValueError:
-            raise SpecError(f"{self.name} must be a whole number, not {text[:40]!r}.") from None
-        return within(self.name, value, self.least, self.most)
+        return whole_number(text, self.name, self.least, self.most)
 
     def write(self, value: Any) -> str:
         return str(int(value))
@@ -228,7 +225,7 @@ class ImagePick(Whole):
     label: str = "Test image"
     default: int = 0
     least: int = 0
-    most: int = 10_000_000
+    most: int = MOST_INDEX
     help: str | None = "Its number in the test set, from 0."
 
 

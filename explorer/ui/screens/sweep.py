@@ -10,15 +10,24 @@ from typing import Any
 
 import streamlit as st
 
+from explorer.bounded import parameters, whole_number
 from explorer.charts import depth_figure, sweep_curves_figure
 from explorer.charts.config import PLOT_CONFIG
-from explorer.errors import SkipscopeError, SpecError
+from explorer.errors import SkipscopeError
 from explorer.results import SweepResult
 from explorer.runs.service import get_service
 from explorer.runs.sweep import differences, plan
 from explorer.runs.sweep_desk import SweepView
 from explorer.runs.sweep_presets import SWEEP_PRESETS
-from explorer.specs import DATASETS, RECIPES, SweepSpec, TrainSpec, parse
+from explorer.specs import (
+    DATASETS,
+    MAX_DEPTH,
+    MAX_STEPS,
+    RECIPES,
+    SweepSpec,
+    TrainSpec,
+    parse,
+)
 from explorer.ui.say import note, plain, warn
 from explorer.ui.state import data_token, parse_data, parse_training, training_token
 from explorer.ui.style import theme
@@ -95,7 +104,7 @@ def _form() -> None:
             st.number_input("First seed", 0, 2**31 - 1, key="sweep.seed")
             st.selectbox("Images", sources, key="sweep.data")
             st.selectbox("Recipe", recipes, key="sweep.recipe")
-            st.number_input("Steps", 1, 10_000_000, key="sweep.steps")
+            st.number_input("Steps", 1, MAX_STEPS, key="sweep.steps")
         if st.form_submit_button("Start", type="primary"):
             _start()
 
@@ -152,10 +161,8 @@ def chosen() -> SweepSpec:
 
 
 def _depths(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.replace(",", " ").split()]
-    except ValueError:
-        raise SpecError(f"Depths are whole numbers such as 8, 20, 32, not {text[:40]!r}.") from None
+    parts = text.replace(",", " ").split()
+    return [whole_number(part, "a depth", 2, MAX_DEPTH) for part in parts]
 
 
 def _start() -> None:
@@ -188,6 +195,7 @@ def to_query(spec: SweepSpec) -> dict[str, str]:
 
 def from_query(query: Mapping[str, str]) -> tuple[SweepSpec, list[str]]:
     """The sweep that a link describes, else the usual one and a sentence that says why."""
+    query, problems = parameters(query)
     try:
         values: dict[str, Any] = USUAL.model_dump()
         if query.get("nets"):
@@ -204,8 +212,8 @@ def from_query(query: Mapping[str, str]) -> tuple[SweepSpec, list[str]]:
         spec = parse(SweepSpec, values)
         plan(spec)
     except SkipscopeError as error:
-        return USUAL, [f"The link's choices were left out: {error}"]
-    return spec, []
+        return USUAL, [*problems, f"The link's choices were left out: {error}"]
+    return spec, problems
 
 
 # ------------------------------------------------------------------------------ what is kept

@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from explorer.bounded import parameters, whole_number
 from explorer.errors import SkipscopeError
 from explorer.external import is_external, read_token
 from explorer.names import spec_of
@@ -95,18 +96,15 @@ def to_query(asked: Asked) -> dict[str, str]:
 def from_query(query: Mapping[str, str]) -> tuple[Asked, list[str]]:
     """What a link asks for, and one sentence for each thing it could not use."""
     found: dict[str, Any] = {}
-    problems = []
+    query, problems = parameters(query)
     for key, (least, most) in RANGES.items():
         text = query.get(key)
         if text is None:
             continue
-        if text.isdecimal() and least <= int(text[:9]) <= most:
-            found[key] = int(text)
-        else:
-            problems.append(
-                f"The link's {key!r} was left out: it must be a whole number between {least} and "
-                f"{most:,}, not {text[:40]!r}."
-            )
+        try:
+            found[key] = whole_number(text, key, least, most)
+        except SkipscopeError as error:
+            problems.append(f"The link's {key!r} was left out: {error}")
     return Asked(net=query.get("net") or DEFAULT, fast=query.get("fast") == "1", **found), problems
 
 
