@@ -27,7 +27,7 @@ from explorer.specs import (
     parse_net,
 )
 
-Paper = Literal["He15", "He16", "SGS15", "Huang16", "SD16", "programs"]
+Paper = Literal["He15", "He16", "SGS15", "Huang16", "SD16", "programs", "beside"]
 PAPERS: dict[Paper, str] = {
     "He15": "Deep Residual Learning for Image Recognition (arXiv 1512.03385)",
     "He16": "Identity Mappings in Deep Residual Networks (arXiv 1603.05027)",
@@ -35,21 +35,60 @@ PAPERS: dict[Paper, str] = {
     "Huang16": "Densely Connected Convolutional Networks (arXiv 1608.06993)",
     "SD16": "Deep Networks with Stochastic Depth (arXiv 1603.09382)",
     "programs": "Programs that set the families side by side: 25 units each; the smallest ResNets",
+    "beside": "Nets of the same kinds that are in none of these papers",
 }
+Statistic = Literal["best", "mean", "median"]
 _FROM_DATA = ("input_shape", "classes")
 
 
 @dataclass(frozen=True)
+class PaperError:
+    """A test error that a paper prints for a net, and how it came about.
+
+    Two of them can be compared where all but ``percent`` and ``source`` is alike.
+
+    Attributes:
+        percent: Top-1 of ImageNet; None where the paper says that training failed (above 20 %).
+        source: Table of the row's paper, or of another one, which it then names.
+        of: Which of ``runs`` trainings; None where the paper prints one number, and not of how
+            many runs it is.
+        images: CIFAR-10's test images, after training with shifts and flips; or ImageNet's
+            validation images.
+        crops: How many views of each image the answer is the mean of.
+        side: Pixels a side of such a view.
+    """
+
+    percent: float | None
+    source: str
+    of: Statistic | None = None
+    runs: int | None = None
+    images: Literal["CIFAR-10", "ImageNet"] = "CIFAR-10"
+    crops: int = 1
+    side: int = 32
+
+    @property
+    def protocol(self) -> str:
+        """``median of 5``, ``10 crops of 224²``; empty for one number on whole images."""
+        words = [f"{self.of} of {self.runs}"] if self.of else []
+        if self.images == "ImageNet":
+            words.append(f"{self.crops} crop{'' if self.crops == 1 else 's'} of {self.side}²")
+        return ", ".join(words)
+
+    def __str__(self) -> str:
+        """``6.43 (best of 5)``; ``failed (median of 5)``."""
+        shown = "failed" if self.percent is None else f"{self.percent:.2f}"
+        return f"{shown} ({self.protocol})" if self.protocol else shown
+
+
+@dataclass(frozen=True)
 class NetRow:
-    """A net of the papers.
+    """A net of the papers, or beside them.
 
     Attributes:
         paper: Where it comes from; a key of ``PAPERS``.
         summary: One line for a list.
-        error: The paper's own test error in percent, with its usual augmentation; None where
-            the paper prints none, or reports that training failed.
-        source: Table or figure of ``error`` or of the net.
-        measured_on: The images of ``error``: CIFAR-10, or ImageNet (top-1).
+        errors: Test errors that the papers print for this very net; none where they print none.
+        source: Table or figure of the net.
         note: What of the net is not the paper's, where it does not say everything; or what is
             disputed.
     """
@@ -58,10 +97,14 @@ class NetRow:
     spec: NetSpec
     paper: Paper
     summary: str
-    error: float | None = None
+    errors: tuple[PaperError, ...] = ()
     source: str = ""
-    measured_on: str = "CIFAR-10"
     note: str = ""
+
+    @property
+    def measured_on(self) -> str:
+        """The images that its paper measures it on."""
+        return "ImageNet" if self.spec.layout == "imagenet" else "CIFAR-10"
 
 
 @dataclass(frozen=True)
@@ -148,7 +191,7 @@ def _add(
     paper: Paper,
     name: str,
     summary: str,
-    error: float | None = None,
+    *errors: PaperError,
     source: str = "",
     like: str | None = None,
     note: str = "",
@@ -156,78 +199,92 @@ def _add(
 ) -> None:
     fields = _pattern_fields(like or name)
     assert fields is not None, name
-    _register(paper, name, summary, error, source, {**fields, **changes}, note)
+    source = source or (errors[0].source if errors else "")
+    spec = parse_net({**fields, **changes})
+    register(NetRow(name, spec, paper, summary, errors, source, note))
 
 
-def _register(
-    paper: Paper,
-    name: str,
-    summary: str,
-    error: float | None,
-    source: str,
-    fields: dict[str, Any],
-    note: str = "",
-) -> None:
-    spec = parse_net(fields)
-    images = "ImageNet" if spec.layout == "imagenet" else "CIFAR-10"
-    register(NetRow(name, spec, paper, summary, error, source, images, note))
+def _median(percent: float | None, table: str) -> PaperError:
+    """He16's CIFAR-10 errors: the median of five runs."""
+    return PaperError(percent, table, "median", 5)
+
+
+def _one(percent: float, table: str) -> PaperError:
+    """One number, of which the paper does not say how many runs it is of."""
+    return PaperError(percent, table)
+
+
+def _crops(percent: float, table: str, crops: int) -> PaperError:
+    """ImageNet's validation images, top-1."""
+    return PaperError(percent, table, images="ImageNet", crops=crops, side=224)
 
 
 def _pattern_fields(name: str) -> dict[str, Any] | None:
     return next((f for pattern in PATTERNS if (f := pattern.match(name)) is not None), None)
 
 
-for _depth in (20, 32, 44, 56, 110, 164, 1001, 1202):
-    _drawn = "Fig 6 left" if _depth <= 110 else ""  # deeper: beside the residual nets
+for _depth in (20, 32, 44, 56, 110):
+    _drawn = "Fig 6 left" if _depth < 110 else "Fig 6 left, in its caption"
+    _add("He15", f"plain_{_depth}", f"{_depth} layers without shortcuts", source=_drawn)
+for _depth in (164, 1001, 1202):
     _what = f"{_depth} layers{' in bottlenecks' if _depth == 1001 else ''} without shortcuts"
-    _add("He15", f"plain_{_depth}", _what, source=_drawn)
-for _depth, _error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (110, 6.43), (1202, 7.93)):
-    _add(
-        "He15",
-        f"resnet_v1_{_depth}",
-        f"{_depth} layers, an identity shortcut every two",
-        _error,
-        "Table 6",
-    )
+    _add("beside", f"plain_{_depth}", _what)
+for _depth, *_errors in (
+    (20, _one(8.75, "Table 6")),
+    (32, _one(7.51, "Table 6")),
+    (44, _one(7.17, "Table 6")),
+    (56, _one(6.97, "Table 6")),
+    (
+        110,
+        PaperError(6.43, "Table 6", "best", 5),
+        PaperError(6.61, "Table 6", "mean", 5),
+        _median(6.61, "He16 Table 2"),
+    ),
+    (1202, _one(7.93, "Table 6")),
+):
+    _what = f"{_depth} layers, an identity shortcut every two"
+    _add("He15", f"resnet_v1_{_depth}", _what, *_errors)
 
 for _depth in (20, 32, 44, 56):
-    _add("He16", f"resnet_v2_{_depth}", f"{_depth} layers, full pre-activation", source="Fig 4e")
-_add("He16", "resnet_v2_110", "110 layers, full pre-activation", 6.37, "Table 2")
+    _add("beside", f"resnet_v2_{_depth}", f"{_depth} layers, full pre-activation")
+_add("He16", "resnet_v2_110", "110 layers, full pre-activation", _median(6.37, "Table 2"))
 _BOTTLENECK = {"unit": "bottleneck"}
-_add("He16", "resnet_v1_164", "164 layers in bottlenecks", 5.93, "Table 2", **_BOTTLENECK)
-_add(
-    "He16",
-    "resnet_v2_164",
-    "164 layers in bottlenecks, full pre-activation",
-    5.46,
-    "Table 2",
-    **_BOTTLENECK,
-)
-_add("He16", "resnet_v1_1001", "1001 layers in bottlenecks", 7.61, "Table 3")
-_add("He16", "resnet_v2_1001", "1001 layers in bottlenecks, full pre-activation", 4.92, "Table 3")
-for _order, _where, *_errors in (
+for _name, _what, _error in (
+    ("resnet_v1_164", "164 layers in bottlenecks", _median(5.93, "Table 2")),
+    (
+        "resnet_v2_164",
+        "164 layers in bottlenecks, full pre-activation",
+        _median(5.46, "Table 2"),
+    ),
+    ("resnet_v1_1001", "1001 layers in bottlenecks", _median(7.61, "Table 3")),
+    (
+        "resnet_v2_1001",
+        "1001 layers in bottlenecks, full pre-activation",
+        _median(4.92, "Table 3"),
+    ),
+):
+    _add("He16", _name, _what, _error, **_BOTTLENECK)
+for _order, _where, *_percents in (
     ("bn_after_addition", "batch norm after the addition", 8.17, 6.50),
     ("relu_before_addition", "ReLU before the addition", 7.84, 6.14),
     ("relu_only_preact", "ReLU-only pre-activation", 6.71, 5.91),
 ):
-    for _depth, _kind, _error in zip((110, 164), ("", " in bottlenecks"), _errors, strict=True):
+    for _depth, _kind, _percent in zip((110, 164), ("", " in bottlenecks"), _percents, strict=True):
         _add(
             "He16",
             f"resnet_{_depth}_{_order}",
             f"{_depth} layers{_kind}, {_where}",
-            _error,
-            "Table 2",
+            _median(_percent, "Table 2"),
             like=f"resnet_v1_{_depth}",
             **(_BOTTLENECK if _kind else {}),
             order=_order,
         )
-_FAILED = "Table 1: training failed (error over 20 %)"
+_FAILED = _median(None, "Table 1")
 _add(
     "He16",
     "resnet_110_constant_scaling",
     "110 layers, shortcut × 0.5 and F × 0.5",
-    12.35,
-    "Table 1",
+    _median(12.35, "Table 1"),
     like="resnet_v1_110",
     shortcut="constant_scaling",
 )
@@ -235,7 +292,6 @@ _add(
     "He16",
     "resnet_110_scaled_shortcut",
     "110 layers, shortcut × 0.5 and F × 1",
-    None,
     _FAILED,
     like="resnet_v1_110",
     shortcut="constant_scaling",
@@ -245,7 +301,6 @@ _add(
     "He16",
     "resnet_110_zero_shortcut",
     "110 layers, shortcut × 0 and F × 1",
-    None,
     _FAILED,
     like="resnet_v1_110",
     shortcut="constant_scaling",
@@ -256,25 +311,23 @@ _CONTESTED = (
     "the gated rows are contested: a co-author of the highway papers finds mistakes in their "
     "design (Weighted Skip Connections are Not Harmful for Deep Nets, 2025); vary gate_bias"
 )
-for _bias, _error in ((-6, 8.70), (-7, 9.81)):
+for _bias, _percent in ((-6, 8.70), (-7, 9.81)):
     _add(
         "He16",
         "resnet_110_exclusive_gating" + ("" if _bias == -6 else f"_{-_bias}"),
         f"110 layers, shortcut × (1 − g) and F × g, gate bias −{-_bias}",
-        _error,
-        "Table 1",
+        _median(_percent, "Table 1"),
         like="resnet_v1_110",
         note=_CONTESTED if _bias == -6 else "",
         shortcut="exclusive_gating",
         gate_bias=_bias,
     )
-for _bias, _error in ((-6, 6.91), (0, 12.86)):
+for _bias, _percent in ((-6, 6.91), (0, 12.86)):
     _add(
         "He16",
         "resnet_110_shortcut_only_gating" + ("" if _bias == -6 else "_0"),
         f"110 layers, shortcut × (1 − g), gate bias {'−6' if _bias else '0'}",
-        _error,
-        "Table 1",
+        _median(_percent, "Table 1"),
         like="resnet_v1_110",
         shortcut="shortcut_only_gating",
         gate_bias=_bias,
@@ -283,8 +336,7 @@ _add(
     "He16",
     "resnet_110_conv1x1",
     "110 layers, a 1×1 convolution on every shortcut",
-    12.22,
-    "Table 1",
+    _median(12.22, "Table 1"),
     like="resnet_v1_110",
     shortcut="conv1x1",
 )
@@ -292,29 +344,22 @@ _add(
     "He16",
     "resnet_110_dropout",
     "110 layers, dropout 0.5 on every shortcut",
-    None,
     _FAILED,
     like="resnet_v1_110",
     shortcut="dropout",
 )
 
 for _depth in (10, 20, 50, 100):
-    _add(
-        "SGS15", f"fc_plain_{_depth}", f"{_depth} fully connected layers of width 71", None, "Fig 1"
-    )
+    _what = f"{_depth} fully connected layers of width 71"
+    _add("SGS15", f"fc_plain_{_depth}", _what, source="Fig 1")
 for _depth in (10, 20, 50, 100):
-    _add(
-        "SGS15",
-        f"fc_highway_{_depth}",
-        f"{_depth} fully connected layers of width 50, gated",
-        None,
-        "Fig 1",
-    )
-_add("SGS15", "fc_residual_50", "50 fully connected layers of width 71, x + act(Wx + b)")
+    _what = f"{_depth} fully connected layers of width 50, gated"
+    _add("SGS15", f"fc_highway_{_depth}", _what, source="Fig 1")
+_add("beside", "fc_residual_50", "50 fully connected layers of width 71, x + act(Wx + b)")
 for _depth in (19, 25, 40):
-    _add("SGS15", f"highway_{_depth}", f"{_depth} layers, convolutional highway units")
+    _add("beside", f"highway_{_depth}", f"{_depth} layers, convolutional highway units")
 
-for _depth, _error, _what, _note in (
+for _depth, _percent, _what, _note in (
     (
         11,
         10.82,
@@ -341,12 +386,11 @@ for _depth, _error, _what, _note in (
         "SGS15",
         f"highway_fitnet_{_depth}",
         f"{_depth} layers, {_what}",
-        _error,
-        "Table 2",
+        _one(_percent, "Table 2, 100 less the accuracy"),
         note=_note,
     )
 
-for _name, _error in (
+for _name, _percent in (
     ("densenet_40_k12", 5.24),
     ("densenet_100_k12", 4.10),
     ("densenet_bc_100_k12", 4.51),
@@ -359,64 +403,54 @@ for _name, _error in (
         "Huang16",
         _name,
         f"{_depth} layers, growth rate {_growth}{_kind}",
-        _error,
-        "Table 2",
+        _one(_percent, "Table 2"),
     )
 
 _add(
     "SD16",
     "resnet_110_stochastic_depth",
     "110 layers, the last unit survives with probability 0.5",
-    5.23,
-    "first version",
+    _one(5.23, "first version"),
     like="resnet_v1_110",
     survival_prob=0.5,
 )
 
-# ImageNet: errors are top-1, in percent
-_add("He15", "imagenet_plain_34", "34 layers without shortcuts", 28.54, "Table 3")
-_add("He15", "imagenet_resnet_v1_18", "18 layers, projections where sizes change")
-_add("He15", "imagenet_resnet_v1_34", "34 layers, option B", 24.52, "Table 3")
-for _option, _error in (("A", 25.03), ("C", 24.19)):
+_add("He15", "imagenet_plain_34", "34 layers without shortcuts", _crops(28.54, "Table 3", 10))
+_add("beside", "imagenet_resnet_v1_18", "18 layers, projections where sizes change")
+_add("He15", "imagenet_resnet_v1_34", "34 layers, option B", _crops(24.52, "Table 3", 10))
+for _option, _percent in (("A", 25.03), ("C", 24.19)):
     _add(
         "He15",
         f"imagenet_resnet_34_option_{_option.lower()}",
         f"34 layers, option {_option}",
-        _error,
-        "Table 3",
+        _crops(_percent, "Table 3", 10),
         like="imagenet_resnet_v1_34",
         shortcut=_option,
     )
-for _depth, _error in ((50, 22.85), (101, 21.75), (152, 21.43)):
+for _depth, _percent in ((50, 22.85), (101, 21.75), (152, 21.43)):
     _add(
         "He15",
-        f"imagenet_resnet_v1_{_depth}",
-        f"{_depth} layers in bottlenecks, stride on the 3×3 (the paper's: stride_conv=1x1)",
-        _error,
-        "Table 3",
+        f"imagenet_resnet_{_depth}_stride_1x1",
+        f"{_depth} layers in bottlenecks, stride on the first 1×1",
+        _crops(_percent, "Table 3", 10),
+        like=f"imagenet_resnet_v1_{_depth}",
+        stride_conv="1x1",
     )
-_add(
-    "He16",
-    "imagenet_resnet_v1_200",
-    "200 layers in bottlenecks, stride on the 3×3",
-    21.8,
-    "Table 5, at 320×320",
-)
-for _depth, _top1 in ((50, None), (101, None), (152, 21.1), (200, 20.7)):
+for _depth in (50, 101, 152, 200):
+    _what = f"{_depth} layers in bottlenecks, stride on the 3×3, as torchvision has it"
+    _add("beside", f"imagenet_resnet_v1_{_depth}", _what)
+for _depth in (50, 101, 152, 200):
     _add(
-        "He16",
+        "programs",
         f"imagenet_resnet_v2_{_depth}",
         f"{_depth} layers in bottlenecks, stride in the last unit of a stage",
-        _top1,
-        "Table 5, at 320×320" if _top1 else "",
     )
-for _depth, _error in ((121, 25.02), (169, 23.80), (201, 22.58)):
+for _depth, _percent in ((121, 25.02), (169, 23.80), (201, 22.58)):
     _add(
         "Huang16",
         f"imagenet_densenet_{_depth}",
         f"{_depth} layers in four blocks, growth rate 32, bottlenecks and compression 0.5",
-        _error,
-        "one crop",
+        _crops(_percent, "Table 3", 1),
     )
 
 for _name, _units in (
@@ -427,14 +461,9 @@ for _name, _units in (
 ):
     _add("programs", f"reference_{_name}_25", f"25 units of 64 maps in five groups, {_units}")
 for _version in ("v1", "v2"):
-    _register(
-        "programs",
-        f"small_resnet_{_version}",
-        "6 layers: one unit of 16 maps, one of 32, flattened",
-        None,
-        "",
-        {"family": "residual", "layout": "small", "order": _version},
-    )
+    _small = {"family": "residual", "layout": "small", "order": _version}
+    _what = "6 layers: one unit of 16 maps, one of 32, flattened"
+    register(NetRow(f"small_resnet_{_version}", parse_net(_small), "programs", _what))
 
 
 # ------------------------------------------------------------------------------------ tokens
@@ -527,6 +556,21 @@ def _unknown(name: str) -> str:
     hint = f"did you mean {near[0]!r}?" if near else f"names are {ways} (N the depth)."
     shown = name if len(name) <= 60 else name[:57] + "…"
     return f"There is no net named {shown!r}: {hint}"
+
+
+def printed(spec: NetSpec) -> list[str]:
+    """What papers print for a net of ``NETS``: a line for each number, with how it came about."""
+    row = NETS.get(token_of(spec))
+    lines = []
+    for error in () if row is None else row.errors:
+        assert row is not None
+        table = error.source if error.source.startswith(tuple(PAPERS)) else ""
+        table = table or f"{row.paper} {error.source}"
+        what = "test error" if error.images == "CIFAR-10" else "top-1 validation error"
+        shown = "over 20 % (failed)" if error.percent is None else f"{error.percent:.2f} %"
+        how = error.protocol or "one number, not said of how many runs"
+        lines.append(f"{table}: {error.images} {what} {shown} ({how})")
+    return lines
 
 
 # ------------------------------------------------------------------------------------ titles
@@ -682,6 +726,8 @@ __all__ = [
     "PATTERNS",
     "NetRow",
     "Paper",
+    "PaperError",
+    "printed",
     "register",
     "spec_of",
     "title_of",

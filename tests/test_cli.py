@@ -118,6 +118,13 @@ def test_list_has_every_net(capsys: pytest.CaptureFixture[str]) -> None:
     assert by_name["resnet_v1_56"]["parameters"] == 853_018
     assert by_name["imagenet_resnet_v1_152"]["depth"] == 152
     assert by_name["imagenet_resnet_v1_152"]["measured_on"] == "ImageNet"
+    assert by_name["imagenet_resnet_v1_152"]["errors"] == []
+    best, mean, median = by_name["resnet_v1_110"]["errors"]
+    assert (best["percent"], best["of"], best["runs"]) == (6.43, "best", 5)
+    assert (mean["percent"], mean["protocol"]) == (6.61, "mean of 5")
+    assert (median["percent"], median["source"]) == (6.61, "He16 Table 2")
+    crops = by_name["imagenet_densenet_121"]["errors"][0]
+    assert (crops["crops"], crops["side"]) == (1, 224)
     plan = blueprint(spec_of("resnet_v2_1001"))
     assert by_name["resnet_v2_1001"]["multiply_adds"] == plan.multiply_adds
     code, out, _ = run(capsys, "list")
@@ -129,6 +136,11 @@ def test_list_has_every_net(capsys: pytest.CaptureFixture[str]) -> None:
     below = out.split(f"He16: {PAPERS['He16']}")[1].split("SGS15:")[0]
     assert "resnet_v2_1001" in below
     assert "resnet_v1_56" not in below
+    assert "6.43 (best of 5); 6.61 (mean of 5)" in out
+    assert "22.85 (10 crops of 224²)" in out
+    code, out, _ = run(capsys, "show", "resnet_v2_110")
+    assert "He16 Table 2: CIFAR-10 test error 6.37 % (median of 5)" in out
+    assert json_of(capsys, "show", "resnet_v2_110", "--json")["errors"][0]["percent"] == 6.37
 
 
 @pytest.mark.parametrize("name", ["plain_56", "resnet_v1_20", "highway_25", "densenet_40_k12"])

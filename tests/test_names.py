@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from explorer.blueprint import blueprint
 from explorer.errors import SpecError
-from explorer.names import NETS, PAPERS, NetRow, register, spec_of, title_of, token_of
+from explorer.names import NETS, PAPERS, NetRow, printed, register, spec_of, title_of, token_of
 from explorer.specs import (
     DenseSpec,
     HighwaySpec,
@@ -287,6 +288,58 @@ def test_what_is_wrong_is_said_in_one_sentence(token: str, sentence: str) -> Non
 )
 def test_titles(token: str, title: str) -> None:
     assert title_of(spec_of(token)) == title
+
+
+# What the papers print, each number with how it came about (their tables, read again).
+PRINTED: dict[str, list[tuple[float | None, str]]] = {
+    "resnet_v1_20": [(8.75, "")],
+    "resnet_v1_110": [(6.43, "best of 5"), (6.61, "mean of 5"), (6.61, "median of 5")],
+    "resnet_v2_110": [(6.37, "median of 5")],
+    "resnet_v2_1001": [(4.92, "median of 5")],
+    "resnet_110_scaled_shortcut": [(None, "median of 5")],
+    "imagenet_resnet_34_option_a": [(25.03, "10 crops of 224²")],
+    "imagenet_resnet_50_stride_1x1": [(22.85, "10 crops of 224²")],
+    "imagenet_densenet_121": [(25.02, "1 crop of 224²")],
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_an_error_stands_beside_its_protocol(name: str) -> None:
+    row = NETS[name]
+    assert [(error.percent, error.protocol) for error in row.errors] == PRINTED[name]
+    assert len(printed(row.spec)) == len(row.errors)
+    for line, error in zip(printed(row.spec), row.errors, strict=True):
+        assert row.measured_on in line
+        assert error.protocol in line
+        assert re.match(r"(He15|He16|Huang16) Table", line)
+
+
+def test_like_for_like_pre_activation_takes_resnet_110_from_6_61_to_6_37() -> None:
+    before, after = NETS["resnet_v1_110"].errors, NETS["resnet_v2_110"].errors
+    alike = [(a.percent, b.percent) for a in before for b in after if a.protocol == b.protocol]
+    assert alike == [(6.61, 6.37)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("plain_164", "resnet_v2_20", "resnet_v2_56", "fc_residual_50", "highway_25"),
+        *("imagenet_resnet_v1_18", "imagenet_resnet_v1_50", "imagenet_resnet_v1_200"),
+        *("imagenet_resnet_v2_50", "imagenet_resnet_v2_152", "reference_plain_25"),
+    ],
+)
+def test_no_net_stands_under_a_paper_that_it_is_not_in(name: str) -> None:
+    row = NETS[name]
+    assert row.paper in ("beside", "programs")
+    assert row.errors == ()
+
+
+def test_of_bottlenecks_the_papers_error_is_of_the_papers_stride() -> None:
+    for name, row in NETS.items():
+        if row.paper == "He15" and getattr(row.spec, "unit", "") == "bottleneck":
+            assert isinstance(row.spec, ResidualSpec)
+            assert row.spec.stride_conv == "1x1", name
+            assert row.spec.stride_unit == "first", name
 
 
 def test_what_is_not_the_papers_is_said_and_true() -> None:

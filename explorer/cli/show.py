@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
 from explorer import names, shipped
 from explorer.blueprint import Blueprint, Layer, UnitPlan, blueprint
+from explorer.claims import says
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, external_data, fitted
 from explorer.comparison import UnitPair, compare, runs
@@ -36,7 +38,7 @@ def run_list(args: argparse.Namespace) -> None:
                         "name": row.name,
                         "summary": row.summary,
                         "paper": row.paper,
-                        "error": row.error,
+                        "errors": errors(row),
                         "measured_on": row.measured_on,
                         "source": row.source,
                         "note": row.note,
@@ -88,12 +90,15 @@ def run_list(args: argparse.Namespace) -> None:
 
 def _papers() -> str:
     """The nets of each paper under its title; columns are aligned across all of them."""
-    header = ["name", "depth", "parameters", "multiply-adds", "error", "what it is"]
+    header = ["name", "depth", "parameters", "multiply-adds", "error, %", "what it is"]
     nets = sorted(names.NETS.values(), key=lambda row: list(names.PAPERS).index(row.paper))
-    head, rule, *lines = text.table(header, [_net(row) for row in nets], " rrrr").splitlines()
+    head, rule, *lines = text.table(header, [_net(row) for row in nets], " rrr").splitlines()
     parts = [
-        "Nets of the papers; error: the paper's own, in percent, on the test images of CIFAR-10 "
-        "or (i) ImageNet, top-1; failed: over 20 %",
+        "Nets of the papers; error: the paper's own, on the test images of CIFAR-10 or the "
+        "validation images of ImageNet (top-1, by crops); failed: over 20 %.",
+        "Only errors with the same words beside them can be compared; with none, the paper prints "
+        "one number, and not of how many runs.",
+        says("names.preact"),
         "Parameters and multiply-adds are for such images, 3×32×32 or 3×224×224; for others: "
         "skipscope show fc_highway_50 --data mnist",
         "",
@@ -109,22 +114,20 @@ def _papers() -> str:
 
 def _net(row: names.NetRow) -> list[str]:
     plan = blueprint(row.spec)
-    mark = "i" if row.measured_on == "ImageNet" else " "
     return [
         row.name,
         str(row.spec.depth),
         count_text(plan.parameters),
         count_text(plan.multiply_adds),
-        _error(row) + f" {mark}" if _error(row) else "",
+        "; ".join(map(str, row.errors)),
         row.summary,
     ]
 
 
-def _error(row: names.NetRow) -> str:
-    """The paper's own, or that its training failed; empty where it says neither."""
-    if row.error is not None:
-        return f"{row.error:.2f}"
-    return "failed" if "failed" in row.source else ""
+def errors(row: names.NetRow | None) -> list[dict[str, Any]]:
+    """What the papers print for a net, each number with how it came about, for JSON."""
+    found = () if row is None else row.errors
+    return [{**asdict(error), "protocol": error.protocol} for error in found]
 
 
 def run_show(args: argparse.Namespace) -> None:
@@ -238,6 +241,7 @@ def describe(name: str, plan: Blueprint) -> dict[str, Any]:
     return {
         "name": name,
         "title": names.title_of(plan.spec),
+        "errors": errors(names.NETS.get(names.token_of(plan.spec))),
         "depth": plan.spec.depth,
         "parameters": plan.parameters,
         "multiply_adds": plan.multiply_adds,
@@ -277,6 +281,7 @@ def _page(name: str, plan: Blueprint) -> str:
         f"and {spec.classes} classes",
         f"{text.count(plan.parameters)} parameters, "
         f"{text.count(plan.multiply_adds)} multiply-adds an image",
+        *names.printed(plan.spec),
         "",
     ]
     rows = [_row("stem", "", plan.stem, _details(plan.stem), "")]

@@ -25,6 +25,7 @@ from explorer.graph import (
     to_dot,
     to_svg,
 )
+from explorer.names import printed
 from explorer.runs.service import get_service
 from explorer.runs.uploads import SUFFIXES
 from explorer.specs import NetSpec
@@ -164,6 +165,8 @@ def _facts(net: ShownNet) -> None:
         f"{plan.multiply_adds:,} multiply-adds for one image of {shape}, "
         f"{len(plan.units)} units.</p>"
     )
+    for line in printed(plan.spec):
+        note(f"{line}.")
     if net.weights is not None:
         note(net.weights)
 
