@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +17,34 @@ from explorer.specs import DataSpec, NetSpec, Spec, TrainSpec, explain
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"
 
 
+class Trial(Spec):
+    """The same net trained alike from several seeds: what one shipped training is a draw of.
+
+    Attributes:
+        steps: Updates of each training; the schedule is that of a training so long.
+        seeds: Of the trainings, in the order of what follows.
+        train_loss: Cross-entropy (nats) at the end, on a fixed class-balanced choice of training
+            images; None where a training diverged, here and below.
+        train_error, test_error: Shares of wrong answers at the end, in [0, 1].
+    """
+
+    steps: int = Field(ge=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    train_loss: tuple[float | None, ...]
+    train_error: tuple[float | None, ...]
+    test_error: tuple[float | None, ...]
+
+    def spread(self, of: Quantity = "test_error") -> tuple[float, float, float]:
+        """(median, least, greatest) over the seeds that did not diverge; NaN where none is left."""
+        values = [value for value in getattr(self, of) if value is not None]
+        if not values:
+            return math.nan, math.nan, math.nan
+        return statistics.median(values), min(values), max(values)
+
+
+Quantity = Literal["train_loss", "train_error", "test_error"]
+
+
 class Card(Spec):
     """What is known of a set of weights; lies beside ``NAME.safetensors`` as ``NAME.json``.
 
@@ -24,6 +54,8 @@ class Card(Spec):
             trained on had these taken away; empty where they were not kept.
         accuracy: Share of correct answers on the test images, in [0, 1].
         n_images: Number of those images.
+        trials: The same training from several seeds, this one's among them, and trainings longer
+            than it: whether more steps take back what these weights show.
         versions: Of python, torch and this program.
         created: ISO 8601 time.
         command: The shell command that makes these weights again.
@@ -41,12 +73,18 @@ class Card(Spec):
     std: tuple[float, ...] = ()
     accuracy: float = Field(ge=0, le=1)
     n_images: int = Field(ge=1)
+    trials: tuple[Trial, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
     created: str = ""
     licence: str = ""
     command: str = ""
     results: dict[str, Any] = Field(default_factory=dict)
     records: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def alike(self) -> Trial | None:
+        """Trainings as long as this one, from several seeds."""
+        return next((trial for trial in self.trials if trial.steps == self.recipe.steps), None)
 
 
 def card_path(weights: Path) -> Path:
@@ -104,3 +142,15 @@ def shipped_for(spec: NetSpec, data_name: str) -> Card | None:
         if card.data.name == data_name and card.spec == spec:
             return card
     return None
+
+
+def longer_trial(net: NetSpec, data: DataSpec, training: TrainSpec) -> Trial | None:
+    """What this very training comes to with more steps, where a shipped net's card knows."""
+    card = shipped_for(net, data.name)
+    if card is None or card.data != data:
+        return None
+    longest = max(card.trials, key=lambda trial: trial.steps, default=None)
+    if longest is None or longest.steps <= training.steps:
+        return None
+    same = card.recipe.model_copy(update={"steps": training.steps}) == training
+    return longest if same else None

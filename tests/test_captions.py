@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from explorer.charts.captions import (
     lesion_caption,
 )
 from explorer.results import GateMeans, LayerGradients, LesionCurve, Prediction, TrainingCurves
+from explorer.shipped import Trial
 from explorer.ui.predictions import Seen
 
 
@@ -25,6 +26,8 @@ class Lane:
     gates: GateMeans | None = None
     lesions: LesionCurve | None = None
     lesions_step: int | None = None
+    clip: tuple[float, float] | None = None
+    longer: Trial | None = None
 
 
 def curves(steps: list[int], evals: list[int], error: float) -> TrainingCurves:
@@ -58,7 +61,10 @@ def test_nothing_drawn_is_nothing_said() -> None:
 
 def test_a_high_training_error_is_no_overfitting_once_it_was_trained() -> None:
     assert error_caption([Lane(curves=curves([0, 1], [], 0.0))]) == "Dotted: training batches."
-    said = "Plain 8: high on training images too, so this is not overfitting."
+    said = (
+        "Plain 8: high on training images too, so this is not overfitting. Whether more steps "
+        "would mend Plain 8, this training does not say."
+    )
     assert error_caption([Lane(curves=curves([0, 9], [0, 10], 0.9))]).endswith(said)
     untrained = Lane(curves=curves([0, 1], [0], 0.9))  # it diverged at its second step
     early = Lane(curves=curves([0, 9], [0, 10], 0.9), progress=0.1)
@@ -82,3 +88,43 @@ def test_an_answer_that_is_no_number_is_not_called_one() -> None:
     sure = Prediction("b", np.asarray([0.0, 1.0, 0.0]))
     seen = Seen(1, classes=("x", "y", "z"), predictions=(lost, sure))
     assert seen.words(["A", "B"]) == "A: no answer, its numbers are not finite; B: y (100 %)."
+
+
+def test_what_more_steps_come_to_is_said_where_it_is_known() -> None:
+    errors = (0.02, 0.5, 0.04)
+    longer = Trial(
+        steps=990, seeds=(7, 8, 9), train_loss=errors, train_error=errors, test_error=errors
+    )
+    said = error_caption([Lane(curves=curves([0, 9], [0, 10], 0.9), longer=longer)])
+    assert said.endswith(
+        "Plain 8 trained for 990 steps: training error 4.0 % (median of 3 seeds, 2.0 to 50.0 %)."
+    )
+    assert "does not say" not in said
+    assert "990" not in error_caption([Lane(curves=curves([0, 9], [0, 10], 0.1), longer=longer)])
+
+
+def test_a_net_that_learns_later_is_said_to_do_so() -> None:
+    def reaching(name: str, at: int) -> Lane:
+        steps = list(range(0, 101, 10))
+        drawn = curves(steps, steps, 0.9)
+        return Lane(name, curves=replace(drawn, train_error=np.where(drawn.eval_step < at, 0.9, 0.1)))
+
+    said = error_caption([reaching("Plain 8", 60), reaching("ResNet 8", 20), reaching("C", 30)])
+    assert said.endswith("Later below 50 % training error than ResNet 8 (at step 20): Plain 8 (60).")
+    assert "Later" not in error_caption([reaching("Plain 8", 30), reaching("ResNet 8", 20)])
+
+
+def test_clipping_is_said_where_it_acts() -> None:
+    rms = np.asarray([8.0, 4.0, 4.0, 1.0, 1.0, 1.0])
+    names = tuple("abcdef")
+    gradients = LayerGradients("p", "digits", 9, 1.0, names, (1, 2, 3, 4, 5, 6), rms, names, rms)
+    shown = [
+        Lane("Plain 8", gradients=gradients, clip=(0.0016, 0.5)),
+        Lane("ResNet 8", gradients=gradients, clip=(0.29, 0.29)),
+        Lane("Dense", gradients=gradients, clip=(1.0, 1.0)),
+    ]
+    assert gradient_caption(shown, "outputs").endswith(
+        " Clipping multiplied the first step's gradient by: Plain 8 0.0016, here 0.5; "
+        "ResNet 8 0.29."
+    )
+    assert "Clipping" not in gradient_caption(shown[2:], "outputs")

@@ -291,6 +291,33 @@ def test_gradients_by_layer_are_autograds(data: Dataset, token: str) -> None:
     assert layers.values["output_rms"] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("tokens", [(PLAIN,), (HIGHWAY, HIGHWAY)])  # by itself; batched together
+def test_what_clipping_does_is_recorded(data: Dataset, tokens: tuple[str, ...]) -> None:
+    records = run(data, *tokens, gradient_clip=0.5)
+    layers = [record for record in records if record.kind == "layers"]
+    net = create_net(net_spec(tokens[0]), seed=7)
+    images, labels = Session(experiment(*tokens), data).batches.at(0)
+    F.cross_entropy(net(images), labels).backward()
+    length = math.hypot(*(p.grad.norm().item() for p in net.parameters() if p.grad is not None))
+    assert layers[0].values["clip"] == pytest.approx(min(1, 0.5 / length), rel=1e-3)
+    assert all(0 < record.values["clip"] <= 1 for record in layers)
+    assert not any("clip" in record.values for record in run(data, *tokens))
+
+
+def test_the_clip_at_1_holds_a_deep_plain_net_back_more_than_a_hundred_times_as_much() -> None:
+    """At the first step on the digits: the plain net's gradient explodes towards the input."""
+    digits = load_data(DataSpec())
+    factors = {}
+    for token in ("plain_56", "resnet_v2_56"):
+        training = TrainSpec(steps=330, gradient_clip=1.0)
+        spec = ExperimentSpec(lanes=(net_spec(token),), training=training, device="cpu")
+        session = Session(spec, digits, profiles=False)
+        (record,) = [r for r in session.advance() if r.kind == "layers"]
+        factors[token] = record.values["clip"]
+    assert factors["plain_56"] == pytest.approx(7e-4, rel=0.3)
+    assert factors["resnet_v2_56"] == pytest.approx(0.155, rel=0.15)
+
+
 def test_output_gradients_do_not_depend_on_the_batch_size(data: Dataset) -> None:
     """Without batch norm an example's gradient is its own: repeating the batch changes nothing."""
     session = Session(experiment(HIGHWAY, batch_size=200, steps=1), data)

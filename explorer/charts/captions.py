@@ -8,9 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
+from explorer.shipped import Trial
 
 HIGH_ERROR = 0.3  # share of wrong answers that we call high
 LATE = 0.25  # share of a training after which a high error is worth a word
+LEARNT = 0.5  # training error below which a net has begun to answer
+LATER = 2.0  # times as many steps to get there that we call later
 OPEN_GATE = 0.1
 
 
@@ -20,6 +23,8 @@ class Shown(Protocol):
     Attributes:
         progress: Share of the training done, in [0, 1].
         lesions_step: Step of the weights whose lesions are shown; None for shipped weights.
+        clip: What clipping multiplied the gradient by, at the first step and at the one shown.
+        longer: Trainings of the same net with more steps, where some are known.
     """
 
     @property
@@ -36,6 +41,10 @@ class Shown(Protocol):
     def lesions(self) -> LesionCurve | None: ...
     @property
     def lesions_step(self) -> int | None: ...
+    @property
+    def clip(self) -> tuple[float, float] | None: ...
+    @property
+    def longer(self) -> Trial | None: ...
 
 
 def error_caption(lanes: Sequence[Shown]) -> str:
@@ -46,10 +55,49 @@ def error_caption(lanes: Sequence[Shown]) -> str:
         return "Dotted: training batches." if begun else ""
     n = measured[0].curves.n_test if measured[0].curves else 0
     text = f"Solid: {n:,} test images. Dotted: training batches."
-    stuck = [v.name for v in measured if _stuck(v)]
+    stuck = [v for v in measured if _stuck(v)]
     if stuck:
-        text += f" {_and(stuck)}: high on training images too, so this is not overfitting."
-    return text
+        text += f" {_and([v.name for v in stuck])}: high on training images too, so this is not "
+        text += f"overfitting. {' '.join(_with_more_steps(stuck))}"
+    return text + _later(measured)
+
+
+def _with_more_steps(stuck: Sequence[Shown]) -> list[str]:
+    """What longer trainings of these nets came to; or that this one does not tell."""
+    said, unknown = [], []
+    for view in stuck:
+        if view.longer is None:
+            unknown.append(view.name)
+            continue
+        middle, least, most = (100 * value for value in view.longer.spread("train_error"))
+        said.append(
+            f"{view.name} trained for {view.longer.steps:,} steps: training error {middle:.1f} % "
+            f"(median of {len(view.longer.seeds)} seeds, {least:.1f} to {most:.1f} %)."
+        )
+    if unknown:
+        said.append(f"Whether more steps would mend {_and(unknown)}, this training does not say.")
+    return said
+
+
+def _later(measured: Sequence[Shown]) -> str:
+    """Which nets took twice the steps of the quickest, or more, to answer half of it rightly."""
+    steps = {}
+    for view in measured:
+        curves = view.curves
+        assert curves is not None
+        reached = curves.eval_step[curves.train_error < LEARNT]
+        if len(reached) and reached[0] > 0:
+            steps[view.name] = int(reached[0])
+    if len(steps) < 2:
+        return ""
+    first = min(steps, key=lambda name: steps[name])
+    late = [f"{name} ({at:,})" for name, at in steps.items() if at >= LATER * steps[first]]
+    if not late:
+        return ""
+    return (
+        f" Later below {LEARNT:.0%} training error than {first} (at step {steps[first]:,}): "
+        f"{_and(late)}."
+    ).replace("50%", "50 %")
 
 
 def _stuck(view: Shown) -> bool:
@@ -83,7 +131,21 @@ def gradient_caption(lanes: Sequence[Shown], of: str) -> str:
         first, last = float(np.median(values[:3])), float(np.median(values[-3:]))
         if first > 0 and last > 0:
             parts.append(f"{view.name} {_times(first / last)}")
-    return text + (f" First three against last three: {'; '.join(parts)}." if parts else "")
+    text += f" First three against last three: {'; '.join(parts)}." if parts else ""
+    return text + _clipped(lanes)
+
+
+def _clipped(lanes: Sequence[Shown]) -> str:
+    """What the recipe's clipping did to the first step, and does to the one shown."""
+    acted = [v for v in lanes if v.clip is not None and min(v.clip) < 1]
+    if not acted:
+        return ""
+    parts = []
+    for view in acted:
+        assert view.clip is not None
+        first, now = (f"{factor:.2g}" for factor in view.clip)
+        parts.append(f"{view.name} {first}" + (f", here {now}" if now != first else ""))
+    return f" Clipping multiplied the first step's gradient by: {'; '.join(parts)}."
 
 
 def gate_caption(lanes: Sequence[Shown]) -> str:

@@ -21,7 +21,14 @@ def run_publish(args: argparse.Namespace) -> None:
     cards = []
     for name in args.only or SHIPPED:
         with text.progress(name) as bar:
-            cards.append(publish(name, args.out, lambda what, share, bar=bar: bar(share, what)))  # type: ignore[misc]
+            cards.append(
+                publish(
+                    name,
+                    args.out,
+                    lambda what, share, bar=bar: bar(share, what),  # type: ignore[misc]
+                    trials=args.trials,
+                )
+            )
     if args.json:
         text.write_json([card.model_dump(mode="json", include=_SHOWN) for card in cards])
         return

@@ -24,9 +24,10 @@ from explorer.results import (
 from explorer.results.history import RECORDED, Quantity
 from explorer.runs.history import LaneHistory, power_of_two, training_curves
 from explorer.runs.layers import layer_history
-from explorer.runs.recorded import gates_of, gradients_of, lesions_of, notes
+from explorer.runs.recorded import clip_of, gates_of, gradients_of, lesions_of, notes
 from explorer.runs.service import RunService
 from explorer.runs.stored import StoredRun
+from explorer.shipped import Trial, longer_trial
 from explorer.specs import MAX_LANES, ExperimentSpec
 
 POINTS = 1000  # of a curve
@@ -65,6 +66,7 @@ class LaneTold:
         gradients, gates: As recorded last.
         lesions: The last curve, on the weights of ``lesions_step``.
         histories: What was recorded of every layer over time.
+        clip: What clipping multiplied the gradient by, at the first step and at the last.
     """
 
     index: int
@@ -80,6 +82,12 @@ class LaneTold:
     lesions: LesionCurve | None = None
     lesions_step: int | None = None
     histories: Mapping[Quantity, LayerHistory] = field(default_factory=dict)
+    clip: tuple[float, float] | None = None
+
+    @property
+    def longer(self) -> Trial | None:
+        spec = self.training.spec
+        return longer_trial(self.plan.spec, spec.data, spec.training)
 
     @property
     def progress(self) -> float:
@@ -286,6 +294,7 @@ def _lane(
         lesions=lesions_of(plan, spec, lesions[0]) if lesions else None,
         lesions_step=lesions[0].step if lesions else None,
         histories=_histories(plan, spec, recorded),
+        clip=clip_of(next(iter(recorded("layers")), None), latest.get("layers")),
     )
 
 

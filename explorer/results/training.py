@@ -36,7 +36,8 @@ class Record:
     step       loss, error (share of this batch), learning_rate; with several seeds by_seed
     eval       train_loss, train_error (fixed subset), test_loss, test_error, n_train,
                n_test; with several seeds by_seed
-    layers     parameter_rms (list, blueprint.weight_layers), output_rms (list, units)
+    layers     parameter_rms (list, blueprint.weight_layers), output_rms (list, units), before
+               clipping; clip (what clipping multiplied this gradient by, where the recipe clips)
     gates      mean (list, gated units)
     responses  sd (list, layers that count as depth but the classifier; He15 Fig 7)
     lesions    accuracy (list, deletable units), baseline, n

@@ -99,6 +99,7 @@ class LaneHistory:
         self.steps = Series(STEP_COLUMNS)
         self.evals = Series(EVAL_COLUMNS)
         self.latest: dict[str, Record] = {}  # by kind
+        self.first_layers: Record | None = None  # the gradients of the first step
         self.by_seed: list[Record] = []  # evaluations, where there are several seeds
 
     def add(self, record: Record) -> None:
@@ -108,6 +109,8 @@ class LaneHistory:
             self.evals.append(record.step, record.values)
             if "by_seed" in record.values:
                 self.by_seed.append(record)
+        elif record.kind == "layers" and self.first_layers is None:
+            self.first_layers = record
         self.latest[record.kind] = record
 
 

@@ -74,6 +74,13 @@ def gradients_of(
     )
 
 
+def clip_of(first: Record | None, now: Record | None) -> tuple[float, float] | None:
+    """What clipping multiplied the gradient by, at the first step and at this one."""
+    if first is None or now is None or "clip" not in first.values or "clip" not in now.values:
+        return None
+    return float(first.values["clip"]), float(now.values["clip"])
+
+
 def gates_of(plan: Blueprint, spec: ExperimentSpec, record: Record | None) -> GateMeans | None:
     """Transform gates on the training batch of that step."""
     if record is None:

@@ -190,6 +190,7 @@ def live_view(
             LaneLive(
                 curves=training_curves(name, lane_history, max_points),
                 layers=lane_history.latest.get("layers"),
+                first_layers=lane_history.first_layers,
                 gates=lane_history.latest.get("gates"),
                 lesions=None if lesions is None else lesions.state,
                 responses=lane_history.latest.get("responses"),

@@ -427,6 +427,11 @@ class Store:
             evals = database.execute(
                 f"SELECT step, payload {where} ORDER BY step", (*key, "eval")
             ).fetchall()
+            begun = database.execute(
+                f"SELECT step, payload {where} ORDER BY step LIMIT 1", (*key, "layers")
+            ).fetchone()
+        if begun is not None:
+            history.first_layers = Record("layers", lane, begun[0], json.loads(begun[1]))
         history.latest = self.at(experiment, lane)
         if rows:
             table = np.asarray(rows, dtype=np.float64)

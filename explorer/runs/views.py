@@ -108,6 +108,7 @@ class LaneLive:
 
     Attributes:
         layers: The latest gradients by layer (kind ``layers``), as recorded.
+        first_layers: Those of the first step.
         gates: The latest transform gates (kind ``gates``).
         responses: The latest responses by layer (kind ``responses``).
         band: Training and test errors of every seed, where there are several.
@@ -118,6 +119,7 @@ class LaneLive:
     gates: Record | None
     lesions: LesionState | None
     responses: Record | None = None
+    first_layers: Record | None = None
     band: SeedBand | None = None
 
 

@@ -64,7 +64,9 @@ class Captured(Separate):
             if probing not in self._graphs:
                 self._graphs[probing] = self._record(batch, probing)
             self._set_rate(rate)
-            self._numbers = self._graphs[probing].replay(*self._own(batch))
+            recording = self._graphs[probing]
+            self._numbers = recording.replay(*self._own(batch))
+            self.lanes[0].total_norm = recording.total_norm
         except (RuntimeError, AssertionError) as error:  # of PyTorch, CUDA or cuDNN
             self.refused = (str(error).strip().splitlines() or [type(error).__name__])[0]
             self._graphs.clear()
@@ -103,7 +105,7 @@ class Captured(Separate):
                 lane.optimizer.step()
             finally:  # a step that is not replayed must not read it
                 del lane.optimizer.found_inf  # type: ignore[attr-defined]
-        return _Recording(graph, images, labels, self._numbers, skip)
+        return _Recording(graph, images, labels, self._numbers, skip, lane.total_norm)
 
 
 class _Recording:
@@ -116,8 +118,10 @@ class _Recording:
         labels: Tensor,
         numbers: Tensor,
         skip: Tensor,
+        total_norm: Tensor | None,
     ) -> None:
         self._graph, self._skip = graph, skip
+        self.total_norm = total_norm  # of the gradient before it was clipped
         self._images, self._labels, self._numbers = images, labels, numbers
 
     def replay(self, images: Tensor, labels: Tensor) -> Tensor:

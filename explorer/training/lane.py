@@ -68,6 +68,7 @@ class Lane:
         self.optimizer = make_optimizer(spec, net.parameters(), device)
         self._in_place = _activations_to_overwrite(net) if self.channels_last else []
         self.whole: torch.optim.Optimizer | None = None
+        self.total_norm: Tensor | None = None  # of the latest gradient, before it was clipped
         self.deleted: tuple[str, ...] = ()
         self.ended: tuple[Ending, str, int] | None = None  # how, in words, at which step
         self.stochastic = isinstance(net.spec, ResidualSpec) and (
@@ -149,7 +150,15 @@ class Lane:
             return
         groups = (self.whole or self.optimizer).param_groups
         parameters = [parameter for group in groups for parameter in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, self.spec.gradient_clip, foreach=True)
+        self.total_norm = nn.utils.clip_grad_norm_(
+            parameters, self.spec.gradient_clip, foreach=True
+        )
+
+    def clip_factor(self) -> float | None:
+        """What clipping multiplied the latest gradient by, in (0, 1]; None where nothing clips."""
+        if self.spec.gradient_clip is None or self.total_norm is None:
+            return None
+        return short(min(1.0, self.spec.gradient_clip / (float(self.total_norm) + 1e-6)))
 
     def end(self, kind: Ending, sentence: str, step: int) -> Record:
         """Trains no more; its weights stay as they are."""
@@ -205,7 +214,12 @@ class Lane:
         """Records of the gradients by layer and unit, and of the gates, of one step."""
         values = [short(x * scale) for x, scale in zip(numbers, self._scales, strict=True)]
         layers, units = len(self.weights), len(self._units)
-        by_layer = {"parameter_rms": values[:layers], "output_rms": values[layers:][:units]}
+        by_layer: dict[str, object] = {
+            "parameter_rms": values[:layers],
+            "output_rms": values[layers:][:units],
+        }
+        if (factor := self.clip_factor()) is not None:
+            by_layer["clip"] = factor
         records = [Record("layers", self.index, step, by_layer)]
         if self.gates:
             records.append(Record("gates", self.index, step, {"mean": values[layers + units :]}))

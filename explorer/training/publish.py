@@ -1,8 +1,7 @@
 """The nets that ship with the program: their recipes, and the making of ``pretrained/``.
 
-All are small, trained on the embedded digits on one CPU thread, in about two minutes together.
-All have the same recipe and seed, the plain and the residual net also the same initial
-convolutions.
+All are small, trained on the embedded digits on one CPU thread. All have the same recipe and
+seed; plain and residual nets of one depth also have the same initial convolutions.
 """
 
 from __future__ import annotations
@@ -26,13 +25,14 @@ from explorer.probes.gates import gate_means
 from explorer.probes.gradients import layer_gradients
 from explorer.probes.lesions import lesion_curve
 from explorer.results import Record
-from explorer.shipped import PRETRAINED, Card
+from explorer.shipped import PRETRAINED, Card, Trial, read_card
 from explorer.specs import RECIPES, DataSpec, ExperimentSpec, TrainSpec, fit_to_data
 from explorer.training.evaluation import evaluate
 from explorer.training.loop import Session
 from explorer.versions import versions
 
 MAX_POINTS = 300  # of a curve in a card
+TRIAL_SEEDS = {1: 5, 3: 3}  # by how many times the recipe's steps: so many seeds
 DIGITS = 5  # significant, of a number in a card
 LICENCE = "MIT; trained on the UCI handwritten digits that come with scikit-learn (CC BY 4.0)"
 
@@ -58,11 +58,20 @@ SHIPPED: Mapping[str, Recipe] = MappingProxyType(
 )
 
 
-def publish(name: str, out_folder: Path | None = None, progress: Progress | None = None) -> Card:
+def publish(
+    name: str,
+    out_folder: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    trials: bool = False,
+) -> Card:
     """Train a shipped net and write ``NAME.safetensors`` and its card ``NAME.json``.
 
     Args:
         out_folder: None writes into the program's own ``pretrained/``.
+        trials: Also train it from more seeds, and three times as long (``TRIAL_SEEDS``; about
+            fourteen times the cost). Without, a card that lies there for the same net and recipe
+            hands its trials on.
         progress: Told what is being done and the share done, in [0, 1].
 
     Returns:
@@ -74,15 +83,10 @@ def publish(name: str, out_folder: Path | None = None, progress: Progress | None
     if name not in SHIPPED:
         raise WeightsError(f"There is no recipe {name!r}; there are: {', '.join(SHIPPED)}.")
     recipe, tell = SHIPPED[name], progress or (lambda text, share: None)
-    data_spec = DataSpec(name="digits")
-    experiment = ExperimentSpec(
-        lanes=(fit_to_data(spec_of(recipe.net), data_spec),),
-        data=data_spec,
-        training=recipe.training,
-        seed=recipe.seed,
-        device="cpu",
-    )
+    experiment = _experiment(recipe)
+    data_spec = experiment.data
     data = load_data(data_spec)
+    file = (out_folder or PRETRAINED) / f"{name}.safetensors"
     session = Session(experiment, data, threads=1)
     net = session.nets[0]
     at_start = layer_gradients(net, data)
@@ -99,6 +103,7 @@ def publish(name: str, out_folder: Path | None = None, progress: Progress | None
         std=tuple(data.std.tolist()),
         accuracy=1 - error,
         n_images=len(data.test_labels),
+        trials=_trials(recipe, data, tell) if trials else _trials_of(file, experiment),
         versions=versions(),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         licence=LICENCE,
@@ -106,9 +111,78 @@ def publish(name: str, out_folder: Path | None = None, progress: Progress | None
         results={"gradients_at_start": at_start.to_json(), **_measure(net, data)},
         records=columns(records),
     )
-    save_weights(net, (out_folder or PRETRAINED) / f"{name}.safetensors", card)
+    save_weights(net, file, card)
     tell(f"Made {name}", 1.0)
     return card
+
+
+def _experiment(recipe: Recipe) -> ExperimentSpec:
+    data = DataSpec(name="digits")
+    return ExperimentSpec(
+        lanes=(fit_to_data(spec_of(recipe.net), data),),
+        data=data,
+        training=recipe.training,
+        seed=recipe.seed,
+        device="cpu",
+    )
+
+
+def _trials(recipe: Recipe, data: Dataset, tell: Progress) -> tuple[Trial, ...]:
+    experiment = _experiment(recipe)
+    return tuple(
+        trial(
+            experiment.model_copy(
+                update={
+                    "seeds": seeds,
+                    "training": recipe.training.model_copy(
+                        update={"steps": times * recipe.training.steps}
+                    ),
+                }
+            ),
+            data,
+            tell,
+        )
+        for times, seeds in TRIAL_SEEDS.items()
+    )
+
+
+def trial(experiment: ExperimentSpec, data: Dataset, tell: Progress) -> Trial:
+    """What a one-lane experiment comes to from each of its seeds."""
+    steps = experiment.training.steps
+    training = experiment.training.model_copy(update={"eval_every": steps})
+    experiment = experiment.model_copy(update={"training": training})
+    session = Session(experiment, data, threads=1, profiles=False)
+    last: dict[str, Any] = {}
+    for record in session.records():
+        if record.kind == "eval":
+            last = record.values
+        if record.kind == "step":
+            tell(f"{experiment.seeds} seeds, {steps:,} steps", record.step / steps)
+    by_seed = last.get("by_seed") or {name: [last[name]] for name in _ENDS}
+    return Trial(
+        steps=steps,
+        seeds=tuple(range(experiment.seed, experiment.seed + experiment.seeds)),
+        **{
+            name: tuple(None if v is None else _rounded(v) for v in by_seed[name]) for name in _ENDS
+        },
+    )
+
+
+_ENDS = ("train_loss", "train_error", "test_error")
+
+
+def _trials_of(file: Path, experiment: ExperimentSpec) -> tuple[Trial, ...]:
+    """Those of the card that lies beside ``file``, if it is of the same net and training."""
+    try:
+        card = read_card(file)
+    except WeightsError:
+        return ()
+    same = (card.spec, card.recipe, card.seed) == (
+        experiment.lanes[0],
+        experiment.training,
+        experiment.seed,
+    )
+    return card.trials if same else ()
 
 
 def _train(session: Session, name: str, tell: Progress) -> list[Record]:
@@ -135,11 +209,14 @@ def _measure(net: Net, data: Dataset) -> dict[str, Any]:
 def columns(records: Iterable[Record]) -> dict[str, Any]:
     """The curves of one lane by kind of record, short enough to ship.
 
-    ``step`` and ``eval`` hold a list for each of their numbers; equal runs of neighbouring
+    ``step``, ``eval`` and ``clip`` (what clipping multiplied the gradient by, where the recipe
+    clips) hold a list for each of their numbers; equal runs of neighbouring
     points are averaged so that at most ``MAX_POINTS`` are left. ``n_train`` and ``n_test`` of
     ``eval`` are single numbers.
     """
     rows = list(records)
+    layers = [{"step": r.step, **r.values} for r in rows if r.kind == "layers"]
+    clipped = [row for row in layers if "clip" in row]
     steps = [{"step": r.step, **r.values} for r in rows if r.kind == "step"]
     evals = [{"step": r.step, **r.values} for r in rows if r.kind == "eval"]
     losses = ("train_loss", "train_error", "test_loss", "test_error")
@@ -150,6 +227,7 @@ def columns(records: Iterable[Record]) -> dict[str, Any]:
             "n_train": evals[-1]["n_train"],
             "n_test": evals[-1]["n_test"],
         },
+        **({"clip": _thinned(clipped, ("step", "clip"))} if clipped else {}),
     }
 
 

@@ -16,7 +16,7 @@ from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCur
 from explorer.runs.desk import JobHandle
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService
-from explorer.shipped import Card, shipped_for
+from explorer.shipped import Card, longer_trial, shipped_for
 from explorer.specs import NetSpec
 from explorer.ui.plans import has_gates, plan_of
 from explorer.ui.state import PageState
@@ -64,8 +64,13 @@ def shipped_card(state: PageState, lane: int) -> Card | None:
 
 
 def shipped_origin(card: Card) -> str:
-    """On what a shipped net's number was measured."""
-    return f"{card.n_images} images · shipped weights"
+    """On what a shipped net's number was measured, and what other seeds come to."""
+    origin = f"{card.n_images} images · shipped weights, seed {card.seed}"
+    if card.alike is None:
+        return origin
+    middle, least, most = (100 * value for value in card.alike.spread())
+    seeds = len(card.alike.seeds)
+    return f"{origin} · {seeds} seeds: median {middle:.1f} %, {least:.1f} to {most:.1f} %"
 
 
 def fresh_source(net: NetSpec, seed: int) -> dict[str, Any]:
@@ -117,6 +122,8 @@ def _shipped_view(lane: int, net: NetSpec, card: Card) -> LaneView:
         gradients=LayerGradients.from_json(results["gradients"]),
         gates=GateMeans.from_json(gates) if gates else None,
         lesions=LesionCurve.from_json(results["lesions"]),
+        clip=(clip[0], clip[-1]) if (clip := records.get("clip", {}).get("clip")) else None,
+        longer=longer_trial(card.spec, card.data, card.recipe),
     )
 
 

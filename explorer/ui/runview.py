@@ -8,9 +8,10 @@ from typing import Any
 
 from explorer.errors import SkipscopeError
 from explorer.names import title_of
-from explorer.runs.recorded import gates_of, gradients_of, lesions_of, notes
+from explorer.runs.recorded import clip_of, gates_of, gradients_of, lesions_of, notes
 from explorer.runs.service import RunService
 from explorer.runs.views import ExperimentView, LaneLive, LiveView, MomentView
+from explorer.shipped import longer_trial
 from explorer.ui.phases import phase_words
 from explorer.ui.plans import plan_of
 from explorer.ui.state import PageState
@@ -55,6 +56,8 @@ def _lane_view(experiment: ExperimentView, index: int, lane: LaneLive) -> LaneVi
         gates=gates_of(plan, spec, lane.gates),
         lesions=lane.lesions.curve if lane.lesions else None,
         lesions_step=lane.lesions.step if lane.lesions else None,
+        clip=clip_of(lane.first_layers, lane.layers),
+        longer=longer_trial(net, spec.data, spec.training),
     )
 
 
@@ -78,6 +81,7 @@ def moment_views(live: LiveView, moment: MomentView) -> list[LaneView]:
             gates=gates_of(plan, spec, then.records.get("gates")),
             lesions=curve,
             lesions_step=curve_step,
+            clip=clip_of(live.lanes[lane].first_layers, then.records.get("layers")),
         )
     return views
 

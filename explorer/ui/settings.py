@@ -14,7 +14,7 @@ import streamlit as st
 
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError
-from explorer.specs import MAX_STEPS, RECIPES, DataSpec, TrainSpec, parse
+from explorer.specs import MAX_STEPS, RECIPES, SOURCES, DataSpec, TrainSpec, parse
 from explorer.ui import widgets
 from explorer.ui.say import warn
 from explorer.ui.state import Control, PageState, to_query
@@ -34,7 +34,7 @@ RECIPE_WORDS = {
     "he15": "He et al. 2015: 64,000 steps",
     "huang16": "Huang et al. 2016: 300 epochs of CIFAR",
     "sgs15": "Srivastava et al. 2015: decaying rate",
-    "adam": "Adam, 0.001",
+    "adam_25": "Adam, 0.001",
 }
 _FOLDER_WANTED = "data.folder wanted"
 _FOLDER_PROBLEM = "data.folder problem"
@@ -104,6 +104,7 @@ def training_settings(state: PageState, become: Become) -> None:
         lambda value: become(lambda s: replace(s, training=RECIPES[value], run=None)),
         words=RECIPE_WORDS,
     )
+    st.caption(SOURCES.get(training.recipe, ""))
     widgets.number(
         "Steps", "train.steps", training.steps, field("steps"), least=1, most=MAX_STEPS, step=10
     )
@@ -135,6 +136,18 @@ def training_settings(state: PageState, become: Become) -> None:
         most=1.0,
         step=1e-4,
         format="%g",
+    )
+    widgets.number(
+        "Clip the gradient at (0: never)",
+        "train.gradient_clip",
+        training.gradient_clip or 0.0,
+        lambda value: field("gradient_clip")(value or None),
+        least=0.0,
+        most=1e6,
+        step=0.5,
+        format="%g",
+        help="A longer gradient, over all weights together, is shortened to this length. It acts "
+        "where gradients explode, above all on deep plain nets: the gradient chart says how much.",
     )
     widgets.select(
         "Optimiser",

@@ -9,6 +9,7 @@ import numpy as np
 
 from explorer.blueprint import Blueprint
 from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
+from explorer.shipped import Trial
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class LaneView:
         progress: Share of the training done, in [0, 1].
         note: A sentence that needs reading, such as divergence; or None.
         lesions_step: Step of the weights whose lesions are shown; None for shipped weights.
+        clip: What clipping multiplied the gradient by, at the first step and at the one shown;
+            None where nothing clips, or nothing is known.
+        longer: Trainings of the same net with more steps, where some are known.
     """
 
     index: int
@@ -36,6 +40,8 @@ class LaneView:
     gates: GateMeans | None = None
     lesions: LesionCurve | None = None
     lesions_step: int | None = None
+    clip: tuple[float, float] | None = None
+    longer: Trial | None = None
 
     @property
     def unit_names(self) -> tuple[str, ...]:

@@ -218,10 +218,16 @@ def publish_and_bench(command: Command) -> None:
         "Makes the files of pretrained/ again, with their cards: the same seeds, the same recipes.",
         """\
   skipscope publish
-  skipscope publish --only digits_plain_56 --out /somewhere/else""",
+  skipscope publish --only digits_plain_56 --out /somewhere/else
+  skipscope publish --only digits_plain_110 --trials      five seeds, and three times the steps""",
     )
     publish.add_argument("--out", type=values.path, metavar="FOLDER", help="default: pretrained/")
     publish.add_argument("--only", action="append", metavar="NAME", help="only this one; repeat")
+    publish.add_argument(
+        "--trials",
+        action="store_true",
+        help="also from more seeds and three times as long, for the card (14 times the cost)",
+    )
     options.json(publish)
     bench = command(
         "bench",
