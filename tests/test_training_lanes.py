@@ -230,9 +230,9 @@ def test_a_recorded_step_is_the_step(
         values = [value for record in records for value in record.values.values()]
         return [x for value in values for x in (value if isinstance(value, list) else [value])]
 
-    # Bit for bit with torch 2.15; the fused Adam of 2.9 rounds otherwise where it may be told not
-    # to step.
-    assert numbers(ours) == pytest.approx(numbers(theirs), rel=1e-6)
+    # Bit for bit with torch 2.15; the fused Adam of 2.9 and 2.14 rounds otherwise where it may be
+    # told not to step, which shows in the sixth and last digit of a recorded number.
+    assert numbers(ours) == pytest.approx(numbers(theirs), rel=5e-6)
     if tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 15):
         assert ours == theirs
     assert session.how == ["by itself, its whole step one CUDA graph"]
