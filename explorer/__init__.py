@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         train,
         unit_conductance,
         unravelled_view,
+        vanishing_causes,
     )
     from explorer.blueprint import blueprint
     from explorer.errors import SkipscopeError
@@ -134,6 +135,7 @@ __all__ = [
     "train",
     "unit_conductance",
     "unravelled_view",
+    "vanishing_causes",
 ]
 
 _HOME = {
@@ -184,6 +186,7 @@ _HOME = {
             "train",
             "unit_conductance",
             "unravelled_view",
+            "vanishing_causes",
         ),
         "explorer.api",
     ),

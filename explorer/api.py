@@ -40,6 +40,7 @@ from explorer.probes import gradients_at_init as at_init
 from explorer.probes import predict as prediction
 from explorer.probes import propagation as propagating
 from explorer.probes import sensitivity as amplifying
+from explorer.probes import vanishing as vanishes
 from explorer.probes.match import matched
 from explorer.probes.picture import Image
 from explorer.results import (
@@ -79,8 +80,10 @@ from explorer.results import (
     SweepResult,
     UnitConductance,
     UnravelledView,
+    VanishingCauses,
 )
 from explorer.results.lesion_studies import GateValue, Moves
+from explorer.results.vanishing import Layers
 from explorer.runs import sweep as sweeping
 from explorer.runs.sweep import Progress
 from explorer.specs import (
@@ -89,6 +92,7 @@ from explorer.specs import (
     DataSpec,
     ExperimentSpec,
     NetSpec,
+    Order,
     SweepSpec,
     TrainSpec,
     fit,
@@ -364,6 +368,35 @@ def gradients_at_init(
         depths=depths,
         batch_norm=batch_norm,
         seeds=seeds,
+        n_images=n_images,
+        on_progress=on_progress,
+    )
+
+
+def vanishing_causes(
+    data: Data = "digits",
+    *,
+    layers: Layers = "conv",
+    depths: Sequence[int] = vanishes.DEPTHS,
+    seeds: Sequence[int] = (0, 1, 2),
+    gain: float = vanishes.GAIN,
+    width: int | None = None,
+    order: Order = "full_preact",
+    n_images: int = 32,
+    on_progress: Callable[[VanishingCauses, float], None] | None = None,
+) -> VanishingCauses:
+    """Activation, weight scale and padding apart, against depth.
+
+    See :func:`explorer.probes.vanishing.vanishing_causes`.
+    """
+    return vanishes.vanishing_causes(
+        load_data(data),
+        layers=layers,
+        depths=depths,
+        seeds=seeds,
+        gain=gain,
+        width=width,
+        order=order,
         n_images=n_images,
         on_progress=on_progress,
     )

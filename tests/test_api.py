@@ -24,6 +24,7 @@ NAMES = {
         "gradient_terms",
         "shortcut_scaling",
         "gradients_at_init",
+        "vanishing_causes",
         "layer_responses",
         "branch_responses",
         "classifier_by_unit",

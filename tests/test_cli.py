@@ -59,7 +59,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(commands) == {
         *("app", "list", "show", "train", "lesions", "gradients", "gates", "responses", "export"),
         *("publish", "bench", "sweep", "report"),
-        *("reuse", "propagation", "sensitivity", "surface", "shattering"),
+        *("reuse", "propagation", "sensitivity", "surface", "shattering", "vanishing"),
         *("attribute", "activations", "paths"),
     }
     for argv in (["--help"], *([name, "--help"] for name in commands)):

@@ -29,6 +29,7 @@ from explorer.results import (
     LayerResponses,
     Record,
     ShortcutScaling,
+    VanishingCauses,
 )
 from explorer.results.attribution import from_png
 from explorer.runs.jobs import JOBS, Context, Shelf
@@ -279,6 +280,11 @@ def test_sweeps_stream() -> None:
     assert [len(part["rows"]) for part in partial] == [1, 2, 3, 4]
     assert GradientsAtInit.from_json(value) == GradientsAtInit.from_json(partial[-1])
     partial.clear()
+    few = {"layers": "fc", "depths": [3, 5], "seeds": [0], "width": 6, "n_images": 10}
+    value = asked("vanishing", partial, **few)
+    assert [len(part["rows"]) for part in partial] == list(range(1, 33))
+    assert VanishingCauses.from_json(value).to_json() == partial[-1]
+    partial.clear()
     spec = residual_spec()
     value = asked("shortcut_scaling", partial, spec=spec, scales=[1.0, 0.5], n_images=10)
     assert [len(part["scales"]) for part in partial] == [1, 2]
@@ -299,6 +305,9 @@ def residual_spec() -> dict[str, Any]:
         ("gradients_at_init", {"nets": []}),
         ("gradients_at_init", {"nets": ["plain_20"], "depths": [1]}),
         ("shortcut_scaling", {"spec": residual_spec(), "scales": [3.0]}),
+        ("vanishing", {"gain": 0}),
+        ("vanishing", {"layers": "attention"}),
+        ("vanishing", {"depths": []}),
         ("responses", {"net": fresh(PLAIN), "n_images": 0}),
     ],
 )

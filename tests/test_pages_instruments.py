@@ -50,6 +50,7 @@ NETS: dict[str, tuple[str, str | None]] = {
     "surface": ("resnet_v2_8;width=4", None),
     "terms": ("resnet_v2_8;width=4", "plain_8;width=4"),
     "unravelled": ("resnet_v2_8;width=4", "plain_8;width=4"),
+    "vanishing": ("", None),
     "several": ("resnet_v2_8;width=4", None),
     "shuffle": ("resnet_v2_14;width=4", "densenet_10_k3"),
     "swap": ("resnet_v2_14;width=4", "densenet_10_k3"),
@@ -58,7 +59,12 @@ NETS: dict[str, tuple[str, str | None]] = {
 }
 
 
-CHEAPLY = {"at_init": ";norm=with", "shattering": ";seeds=1", "surface": ";points=9"}
+CHEAPLY = {
+    "at_init": ";norm=with",
+    "shattering": ";seeds=1",
+    "surface": ";points=9",
+    "vanishing": ";layers=fc",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -45,6 +45,7 @@ from explorer.charts.surface import contour_figure, loss_line_figure, surface_fi
 from explorer.charts.sweep import depth_figure, sweep_curves_figure
 from explorer.charts.training import training_figure
 from explorer.charts.unravelled import unravelled_figure
+from explorer.charts.vanishing import cause_words, panel_words, vanishing_figure
 
 __all__ = [
     "LANE_STYLES",
@@ -53,6 +54,7 @@ __all__ = [
     "attribution_figure",
     "autocorrelation_figure",
     "branch_figure",
+    "cause_words",
     "classifier_figure",
     "conductance_figure",
     "contour_figure",
@@ -74,6 +76,7 @@ __all__ = [
     "lesion_figure",
     "loss_line_figure",
     "multiplicity_figure",
+    "panel_words",
     "path_gradient_figure",
     "path_share_figure",
     "probability_figure",
@@ -90,5 +93,6 @@ __all__ = [
     "toy_figure",
     "training_figure",
     "unravelled_figure",
+    "vanishing_figure",
     "worked_example_figure",
 ]

@@ -181,7 +181,8 @@ def _terms_page(result: GradientTerms) -> None:
 # --------------------------------------------------------------------------------- fresh nets
 
 
-def _dataset(args: argparse.Namespace) -> Dataset:
+def chosen_dataset(args: argparse.Namespace) -> Dataset:
+    """The images of commands that make their nets themselves."""
     from explorer.data.load import load_data
     from explorer.training.devices import resolve
 
@@ -194,7 +195,7 @@ def _at_init(args: argparse.Namespace) -> None:
     from explorer.probes.gradients_at_init import DEPTHS, gradients_at_init
 
     specs = [choose(name).spec for name in args.nets]
-    dataset = _dataset(args)
+    dataset = chosen_dataset(args)
     with text.progress("fresh nets") as bar:
         sweep = gradients_at_init(
             dataset,
@@ -237,7 +238,7 @@ def _scaling(args: argparse.Namespace) -> None:
 
     data = data_spec(args)
     specs = [fitted(choose(name), data) for name in args.nets]
-    dataset = _dataset(args)
+    dataset = chosen_dataset(args)
     results = []
     for name, spec in zip(args.nets, specs, strict=True):
         with text.progress(name) as bar:

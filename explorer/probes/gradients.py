@@ -13,7 +13,7 @@ from torch.func import functional_call
 from explorer.data.dataset import Dataset
 from explorer.nets import Net
 from explorer.probes.select import data_name, net_name, some_images
-from explorer.probes.taps import batch_statistics, tap
+from explorer.probes.taps import batch_statistics, tap, wide
 from explorer.results import LayerGradients
 
 
@@ -51,14 +51,14 @@ def layer_gradients(
             net.unit_names,
             outputs=False,
             gradients=True,
-            reduce=lambda grad: (n * grad).square().mean().sqrt(),  # ∂ℓ_i/∂y_i = n·∂L/∂y_i
+            reduce=lambda grad: wide(n * grad).square().mean().sqrt(),  # ∂ℓ_i/∂y_i = n·∂L/∂y_i
         ) as taps,
     ):
         loss = F.cross_entropy(functional_call(net, parameters, (x,)), labels)
         weights = [parameters[f"{layer.name}.weight"] for layer in plan.weight_layers]
         # Zeros of units that a training passes by for good.
         gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
-    parameter_rms = torch.stack([grad.square().mean().sqrt() for grad in gradients])
+    parameter_rms = torch.stack([wide(grad).square().mean().sqrt() for grad in gradients])
     output_rms = torch.stack([taps.gradients[unit][0] for unit in net.unit_names])
     return LayerGradients(
         net=net_name(net) if name is None else name,

@@ -19,7 +19,7 @@ from explorer.errors import Cancelled, NotApplicableError
 from explorer.nets import Net, create_net
 from explorer.nets.adapters import AdaptedNet
 from explorer.probes.select import data_name, net_name, some_images
-from explorer.probes.taps import batch_statistics
+from explorer.probes.taps import batch_statistics, wide
 from explorer.results import Propagation
 
 MAX_SEEDS = 100
@@ -99,11 +99,6 @@ def _sizes(net: Net, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
             flow.append(part(flow[-1]))
         loss = F.cross_entropy(net.head(flow[-1]), labels)
         gradients = torch.autograd.grad(loss, flow)
-    variance = [_wide(signal.detach()).var(correction=0) for signal in flow]
-    slope = [(len(labels) * _wide(gradient)).square().mean().sqrt() for gradient in gradients]
+    variance = [wide(signal.detach()).var(correction=0) for signal in flow]
+    slope = [(len(labels) * wide(gradient)).square().mean().sqrt() for gradient in gradients]
     return torch.stack(variance), torch.stack(slope)
-
-
-def _wide(values: Tensor) -> Tensor:
-    """In double precision, whose squares do not overflow, where the device has it."""
-    return values if values.device.type == "mps" else values.double()

@@ -89,6 +89,11 @@ def tap(
             handle.remove()
 
 
+def wide(values: Tensor) -> Tensor:
+    """In double precision, whose squares neither overflow nor vanish, where the device has it."""
+    return values if values.device.type == "mps" else values.double()
+
+
 @contextmanager
 def eval_mode(net: nn.Module) -> Iterator[None]:
     """Evaluation mode inside the block; every module's own mode comes back after it."""

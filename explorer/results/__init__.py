@@ -57,6 +57,7 @@ from explorer.results.shattering import ScalarFamily, ShatteredGradients
 from explorer.results.surface import LossSurface, SurfaceNorm
 from explorer.results.sweep import QUANTITIES, Quantity, SweepResult, SweepRun
 from explorer.results.training import Record, SeedBand, TrainingCurves
+from explorer.results.vanishing import VanishingCauses, VanishingRow
 
 __all__ = [
     "BASELINES",
@@ -126,6 +127,8 @@ __all__ = [
     "UnitConductance",
     "UnitMaps",
     "UnravelledView",
+    "VanishingCauses",
+    "VanishingRow",
     "WorkedExample",
     "wilson_interval",
 ]

@@ -34,7 +34,12 @@ from explorer.runs.instruments.answers import answers
 from explorer.runs.instruments.at_init import propagation, shattering
 from explorer.runs.instruments.attribution import attribution, conductance
 from explorer.runs.instruments.gates import gate_distribution, gate_image, gate_maps
-from explorer.runs.instruments.gradients import gradient_terms, gradients_at_init, shortcut_scaling
+from explorer.runs.instruments.gradients import (
+    gradient_terms,
+    gradients_at_init,
+    shortcut_scaling,
+    vanishing,
+)
 from explorer.runs.instruments.lesions import (
     gate_lesions,
     lesion_band,
@@ -318,6 +323,7 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "shattering": shattering,
     "gradient_terms": gradient_terms,
     "gradients_at_init": gradients_at_init,
+    "vanishing": vanishing,
     "shortcut_scaling": shortcut_scaling,
     "responses": responses,
     "branches": branches,

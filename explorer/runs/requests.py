@@ -40,6 +40,7 @@ JobKind = Literal[
     "shattering",
     "gradient_terms",
     "gradients_at_init",
+    "vanishing",
     "shortcut_scaling",
     "responses",
     "branches",
@@ -239,6 +240,25 @@ class GradientsAtInitRequest(FreshNetsRequest):
     seeds: tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...] = Field(
         (0, 1, 2), min_length=1, max_length=10
     )
+
+
+class VanishingRequest(FreshNetsRequest):
+    """One cause of vanishing at a time, against depth, streamed: VanishingCauses.
+
+    Attributes:
+        width: None takes the layers' own.
+    """
+
+    layers: Literal["conv", "fc"] = "conv"
+    depths: tuple[Annotated[int, Field(ge=2, le=MAX_DEPTH)], ...] = Field(
+        (8, 20, 32, 56), min_length=1, max_length=12
+    )
+    seeds: tuple[Annotated[int, Field(ge=0, le=2**31 - 1)], ...] = Field(
+        (0, 1, 2), min_length=1, max_length=10
+    )
+    gain: float = Field(0.8, ge=0.01, le=10)
+    width: int | None = Field(None, ge=1, le=2048)
+    order: Literal["original", "full_preact"] = "full_preact"
 
 
 class ShortcutScalingRequest(FreshNetsRequest):
@@ -602,6 +622,7 @@ Request = (
     | ShatteringRequest
     | GradientTermsRequest
     | GradientsAtInitRequest
+    | VanishingRequest
     | ShortcutScalingRequest
     | ResponsesRequest
     | BranchesRequest
@@ -640,6 +661,7 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "shattering": ShatteringRequest,
     "gradient_terms": GradientTermsRequest,
     "gradients_at_init": GradientsAtInitRequest,
+    "vanishing": VanishingRequest,
     "shortcut_scaling": ShortcutScalingRequest,
     "responses": ResponsesRequest,
     "branches": BranchesRequest,
@@ -679,6 +701,7 @@ PRIORITIES: dict[JobKind, Priority] = {
     "shattering": "sweep",
     "gradient_terms": "click",
     "gradients_at_init": "sweep",
+    "vanishing": "sweep",
     "shortcut_scaling": "sweep",
     "responses": "click",
     "branches": "click",

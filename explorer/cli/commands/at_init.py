@@ -78,6 +78,60 @@ def before_training(command: Command) -> None:
     options.device(sensitivity)
     add_outputs(propagation)
     add_outputs(sensitivity)
+    vanishing = command(
+        "vanishing",
+        "explorer.cli.vanishing:run_vanishing",
+        "separate the causes of vanishing gradients: activation, weight scale, padding",
+        "The first layer's gradient of fresh nets against depth. All start from ReLUs, He's rule\n"
+        "and circular padding, which lose nothing; each other curve has one thing changed: tanh,\n"
+        "sigmoid, smaller weights, zeros at the edges. With and without shortcuts and batch norm,\n"
+        "several seeds, beside what is derived for infinitely wide nets. 240 nets: about 20 s on\n"
+        "one core; fully connected ones 8.",
+        """\
+  skipscope vanishing
+  skipscope vanishing --layers fc
+  skipscope vanishing --depths 8,20,56,110 --seeds 5 --csv
+  skipscope vanishing --gain 0.9 --of outputs --html vanishing.html
+  skipscope vanishing --data cifar10 --order original --json""",
+    )
+    options.data(vanishing, "the images (default digits)")
+    vanishing.add_argument(
+        "--layers",
+        type=values.one_of("conv", "fc"),
+        default="conv",
+        help="conv: convolutions (default); fc: fully connected, which have no padding",
+    )
+    vanishing.add_argument(
+        "--depths", type=values.wholes, default=(8, 20, 32, 56), help="default 8,20,32,56"
+    )
+    vanishing.add_argument("--seeds", type=values.whole, default=3, help="so many (default 3)")
+    vanishing.add_argument(
+        "--gain",
+        type=values.number,
+        default=0.8,
+        help="factor on the weights' standard deviation, where that is the cause (default 0.8)",
+    )
+    vanishing.add_argument(
+        "--width", type=values.whole, help="filters of the first stage (default 16; fc 71)"
+    )
+    vanishing.add_argument(
+        "--order",
+        type=values.one_of("full_preact", "original"),
+        default="full_preact",
+        help="of nets with shortcuts: full_preact (v2, default) or original (v1), conv only",
+    )
+    vanishing.add_argument(
+        "--n", type=values.whole, default=32, help="training images (default 32)"
+    )
+    vanishing.add_argument(
+        "--of",
+        type=values.one_of("parameters", "outputs"),
+        default="parameters",
+        help="parameters: the first layer's (default); outputs: first block ÷ last",
+    )
+    options.seed(vanishing, "the first one's")
+    options.device(vanishing)
+    add_outputs(vanishing)
     shattering = command(
         "shattering",
         "explorer.cli.propagation:run_shattering",

@@ -1,4 +1,4 @@
-"""Gradients as jobs: by term, of fresh nets against depth, with scaled shortcuts."""
+"""Gradients as jobs: by term, of fresh nets against depth and by cause, with scaled shortcuts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.probes import gradient_terms as terms
 from explorer.probes.gradients_at_init import gradients_at_init as measure_at_init
-from explorer.results import GradientsAtInit, ShortcutScaling
+from explorer.probes.vanishing import vanishing_causes
+from explorer.results import GradientsAtInit, ShortcutScaling, VanishingCauses
 from explorer.specs import fit, parse_net
 
 if TYPE_CHECKING:
@@ -39,6 +40,25 @@ def gradients_at_init(context: Context, payload: Payload) -> Payload:
         batch_norm=payload["batch_norm"],
         seeds=payload["seeds"],
         n_images=payload["n_images"] or 64,
+        on_progress=tell,
+        cancelled=context.cancelled,
+    ).to_json()
+
+
+def vanishing(context: Context, payload: Payload) -> Payload:
+    def tell(part: VanishingCauses, share: float) -> None:
+        context.partial(part.to_json())
+        context.progress(share, f"{len(part.rows)} nets")
+
+    return vanishing_causes(
+        context.dataset(payload),
+        layers=payload["layers"],
+        depths=payload["depths"],
+        seeds=payload["seeds"],
+        gain=payload["gain"],
+        width=payload["width"],
+        order=payload["order"],
+        n_images=payload["n_images"] or 32,
         on_progress=tell,
         cancelled=context.cancelled,
     ).to_json()
