@@ -22,6 +22,7 @@ from graphviz import Digraph
 from explorer.blueprint import Blueprint, Layer, Shape, UnitPlan
 from explorer.comparison import Difference, compare, likeness, runs
 from explorer.errors import SkipscopeError, SpecError
+from explorer.files import write_bytes
 from explorer.names import title_of
 from explorer.specs import ResidualSpec
 
@@ -209,7 +210,7 @@ def render(dot: str, file: Path | str) -> Path:
         )
     data = picture(dot, kind)
     try:
-        path.write_bytes(data)
+        write_bytes(path, data)
     except OSError as error:
         raise SkipscopeError(
             f"The picture cannot be written to {path}: {error.strerror or error}."

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +233,131 @@ def test_training_writes_event_files(capsys: pytest.CaptureFixture[str], tmp_pat
     assert errors == [
         (r["step"], pytest.approx(r["test_error"])) for r in kept if r["kind"] == "eval"
     ]
+
+
+# ------------------------------------------------------------------- what was written stays
+
+
+def go_on(folder: Path, *more: str, killed_at: str = "") -> subprocess.CompletedProcess[str]:
+    """``skipscope train --resume``, killed when it first comes to a line of :mod:`explorer.files`.
+
+    Args:
+        killed_at: What that line begins with; empty lets it come to its end.
+    """
+    script = f"""
+import inspect, os, signal, sys
+from explorer import cli, files
+lines = inspect.getsource(files).splitlines()
+where = {{n for n, line in enumerate(lines, 1) if line.strip().startswith({killed_at!r})}}
+
+def trace(frame, event, _):
+    if frame.f_code.co_filename != files.__file__:
+        return None
+    if event == "line" and frame.f_lineno in where:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return trace
+
+if {killed_at!r}:
+    assert where
+    sys.settrace(trace)
+raise SystemExit(cli.main(["train", "--resume", sys.argv[1], *sys.argv[2:]]))
+"""
+    command = [sys.executable, "-c", script, str(folder), *more]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty steps are recorded, and the checkpoint is that of step 20."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    argv = ["train", RESIDUAL, "--batch", "32", "--eval-every", "10", "--out", str(folder)]
+    assert main([*argv, "--steps", "20", "--seed", "1"]) == 0
+    checkpoint = (folder / "checkpoint.safetensors").read_bytes()
+    assert main(["train", "--resume", str(folder), "--steps", "40"]) == 0
+    (folder / "checkpoint.safetensors").write_bytes(checkpoint)
+    return folder
+
+
+def copied(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("killed_at", ["partial.write_bytes", "partial.replace", "left = left"])
+def test_a_resume_that_is_killed_while_it_writes_loses_no_line(
+    trained: Path, tmp_path: Path, killed_at: str
+) -> None:
+    folder = copied(trained, tmp_path)
+    before = records(folder)
+    assert sum(line["kind"] == "step" for line in before) == 40
+    assert go_on(folder, "--steps", "40", killed_at=killed_at).returncode == -signal.SIGKILL
+    kept = [line for line in records(folder) if line["kind"] == "step"]
+    assert [line["step"] for line in kept] == list(range(len(kept)))
+    assert len(kept) >= 20  # those past the checkpoint are made again
+    done = go_on(folder, "--steps", "40")
+    assert done.returncode == 0, done.stderr
+    assert "damaged" not in done.stderr
+    assert "gap" not in done.stderr
+
+    def key(line: dict[str, object]) -> tuple[str, int]:
+        return str(line["kind"]), int(str(line["step"]))
+
+    # Bit for bit; the schedule of 40 steps was that of the first 20, too, from step 20 on.
+    assert sorted(records(folder), key=key) == sorted(before, key=key)
+    assert not list(folder.glob(".*"))
+
+
+def test_a_damaged_line_is_told_and_the_rest_kept(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(trained, tmp_path)
+    file = folder / "records.jsonl"
+    rows = file.read_bytes().split(b"\n")
+    assert json.loads(rows[4])["kind"] == "step"
+    step = json.loads(rows[4])["step"]
+    rows[4] = rows[4].replace(b'"loss"', b'"lo\xffss"')
+    file.write_bytes(b"\n".join(rows))
+    damaged = file.read_bytes()
+
+    code, _, err = run(capsys, "--resume", str(folder), "--steps", "30")
+    assert code == 0
+    assert f"Line 5 of {str(file)!r} is damaged and left out; the rest is kept." in err
+    assert f"has no record of step {step} before 20: the curve has a gap there." in err
+    assert (folder / "damaged-records.jsonl").read_bytes() == damaged
+    steps = [line["step"] for line in records(folder) if line["kind"] == "step"]
+    assert steps == [n for n in range(30) if n != step]
+
+    capsys.readouterr()
+    assert main(["report", str(folder), "--html", str(tmp_path / "r.html")]) == 0
+    assert "the curve has a gap there" in capsys.readouterr().err
+
+
+def test_a_file_of_records_that_is_gone_is_told(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(trained, tmp_path)
+    (folder / "records.jsonl").unlink()
+    code, _, err = run(capsys, "--resume", str(folder), "--steps", "21")
+    assert code == 0
+    assert "has no record of 20 steps (0 to 19) before 20" in err
+    # Over, and none of its evaluations left: no traceback, and no number that was not measured.
+    (folder / "records.jsonl").unlink()
+    code, out, err = run(capsys, "--resume", str(folder))
+    assert code == 0
+    assert "not recorded" in out
+
+
+def test_a_file_that_holds_no_more_than_the_checkpoint_is_left_alone(
+    trained: Path, tmp_path: Path
+) -> None:
+    folder = copied(trained, tmp_path)
+    file = folder / "records.jsonl"
+    text = "".join(
+        f"{json.dumps(line)}\n"
+        for line in records(folder)
+        if line["step"] < 20 or (line["step"] == 20 and line["kind"] == "eval")
+    )
+    file.write_text(text)
+    before = file.stat()
+    assert go_on(folder, "--steps", "25").returncode == 0
+    assert file.stat().st_ino == before.st_ino
+    assert file.read_text().startswith(text)

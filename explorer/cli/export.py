@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, fitted
 from explorer.cli.commands.options import UsageError
+from explorer.files import copy, write_text
 from explorer.specs import NetSpec
 
 
@@ -35,9 +35,9 @@ def run_export(args: argparse.Namespace) -> None:
         _check(spec, weights)
         code = export_code(spec, class_name=args.class_name, weights=beside.name)
     try:
-        out.write_text(code, "utf-8")
         if weights is not None and weights.resolve() != beside.resolve():
-            shutil.copyfile(weights, beside)
+            copy(weights, beside)
+        write_text(out, code)
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror or error}.") from None
     text.note(f"{out}" + (f" and {beside}" if weights is not None else ""))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from explorer.cli import text
 from explorer.cli.commands import values
 from explorer.errors import SkipscopeError
+from explorer.files import whole, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +71,7 @@ def deliver(
         text.write(result.to_frame().to_csv(index=False).rstrip("\n"))
     elif args.html is not None:
         made = _roomy(figure())
-        _write(args.html, lambda: args.html.write_text(page(made, title), "utf-8"))
+        _write(args.html, lambda: write_text(args.html, page(made, title)))
     elif args.png is not None:
         made = _roomy(figure())
         _write(args.png, lambda: _draw(args.png, made, title))
@@ -112,7 +113,8 @@ def _draw(path: Path, figure: go.Figure, title: str) -> None:
         margin={"t": 84},
         paper_bgcolor="#ffffff",  # a picture may be shown on any ground
     )
-    figure.write_image(path, format="png", width=WIDTH, height=height, scale=2)
+    with whole(path) as partial:
+        figure.write_image(partial, format="png", width=WIDTH, height=height, scale=2)
 
 
 def _write(path: Path, work: Callable[[], object]) -> None:

@@ -13,6 +13,7 @@ from explorer.bounded import local_path
 from explorer.cli import text
 from explorer.cli.folder import is_folder, read_folder
 from explorer.errors import RunError, SkipscopeError
+from explorer.files import write_text
 
 if TYPE_CHECKING:
     from explorer.report.material import Recorded
@@ -38,7 +39,7 @@ def run_report(args: argparse.Namespace) -> None:
                 f"{str(out)!r} cannot be written: there is no folder {out.parent}."
             )
         try:
-            out.write_text(report_html(lanes), "utf-8")
+            write_text(out, report_html(lanes))
         except OSError as error:
             raise SkipscopeError(
                 f"{str(out)!r} cannot be written: {error.strerror or error}."

@@ -15,6 +15,7 @@ from explorer.cli.choices import Loaded
 from explorer.cli.outputs import deliver
 from explorer.cli.several import Named, load_all
 from explorer.errors import NotApplicableError, SkipscopeError, SpecError
+from explorer.files import write_text
 from explorer.results import LossSurface
 
 if TYPE_CHECKING:
@@ -107,16 +108,14 @@ class Kept:
         return self._surfaces.get(name)
 
     def keep(self, surface: LossSurface) -> None:
-        """Writes at once, beside the old file and then over it: a stop leaves one of both."""
+        """Writes at once, and whole: a stop leaves the old file or the new one."""
         if self._path is None:
             return
         self._surfaces[surface.net] = surface
         document = {"surfaces": [one.to_json() for one in self._surfaces.values()]}
-        new = self._path.with_name(self._path.name + ".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps(document), "utf-8")
-            new.replace(self._path)
+            write_text(self._path, json.dumps(document))
         except OSError as error:
             raise SkipscopeError(
                 f"{str(self._path)!r} cannot be written: {error.strerror or error}."

@@ -16,9 +16,12 @@ from explorer import names
 from explorer.bounded import json_or_text
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, fitted
+from explorer.cli.folder import CHECKPOINT, RECORDS, missing_steps, read_lines
 from explorer.cli.interrupts import interruptible
 from explorer.errors import RunError, SpecError
 from explorer.fairness import what_differs
+from explorer.files import append, copy, damaged_name, write_text
+from explorer.results.training import RECORD_VALUES
 from explorer.runs.store import claim
 from explorer.specs import MAX_LANES, RECIPES, ExperimentSpec, TrainSpec, parse
 from explorer.variants import for_units_per_batch, without_shortcuts
@@ -28,12 +31,12 @@ if TYPE_CHECKING:
     from explorer.training.loop import Session
     from explorer.training.tensorboard import EventFile
 
-CHECKPOINT = "checkpoint.safetensors"
-RECORDS = "records.jsonl"
 TENSORBOARD = "tensorboard"
 IN_USE = "in-use"
 SAVE_EVERY = 60.0  # seconds between checkpoints
 WRITE_EVERY = 1.0  # seconds between writing records down
+# Recorded in the course of a step; all else is measured before it, or at the end of the last one.
+_OF_THE_STEP = ("step", "layers", "gates", "diverged", "failed")
 
 # Of the command line: what a training keeps, and so has no place beside --resume.
 _KEPT = (
@@ -256,50 +259,58 @@ class _Log:
         self._file = folder / RECORDS
         self._waiting: list[str] = []
         self._written = time.monotonic()
-        self._lines = [line for line in self._read() if line["step"] <= step]
-        self._known = {(line["kind"], line["lane"], line["step"]) for line in self._lines}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file.write_text("".join(json.dumps(line) + "\n" for line in self._lines), "utf-8")
+            self._records = self._up_to(step)
         except OSError as error:
             raise RunError(
                 f"The folder {str(folder)!r} cannot be written to ({error.strerror or error}); "
                 "choose another."
             ) from None
+        self._known = {(record.kind, record.lane, record.step) for record in self._records}
         self._events = _event_files(folder / TENSORBOARD, session) if tensorboard else {}
         self._layers = [
             tuple(layer.name for layer in net.blueprint.weight_layers) for net in session.nets
         ]
 
-    def _read(self) -> Iterator[dict[str, Any]]:
-        if not self._file.is_file():
-            return
-        for row in self._file.read_text("utf-8", errors="replace").splitlines():
-            try:
-                line = json.loads(row)
-            except ValueError:  # the last line of a process that was killed while writing
-                return
-            if isinstance(line, dict):
-                yield line
+    def _up_to(self, step: int) -> list[Record]:
+        """What was recorded before a step; the file holds just that afterwards.
+
+        It is replaced whole where it holds more, and left alone where it does not.
+        """
+        found = read_lines(self._file)
+        kept = [
+            record
+            for record in found.records
+            if record.step < step or (record.step == step and record.kind not in _OF_THE_STEP)
+        ]
+        problem = found.problem(self._file)
+        if problem is not None:
+            aside = damaged_name(self._file)
+            copy(self._file, aside)
+            text.note(f"{problem} The file as it was is {str(aside)!r}.")
+        missing = missing_steps(kept, step, self._file)
+        if missing is not None:
+            text.note(missing)
+        if found.cut or found.damaged or len(kept) < len(found.records):
+            write_text(self._file, "".join(map(_line, kept)))
+        return kept
 
     def evals(self) -> list[Record]:
         """Evaluations before the checkpoint."""
-        from explorer.results import Record
-
-        return [Record.from_json(line) for line in self._lines if line["kind"] == "eval"]
+        return [record for record in self._records if record.kind == "eval"]
 
     def append(self, record: Record) -> None:
         if (record.kind, record.lane, record.step) not in self._known:
-            self._waiting.append(json.dumps(record.to_json()) + "\n")
+            self._waiting.append(_line(record))
             if record.lane in self._events:
                 self._events[record.lane].add(record, self._layers[record.lane])
         if record.kind == "eval" or time.monotonic() - self._written > WRITE_EVERY:
             self._write()
 
-    def _write(self) -> None:
+    def _write(self, *, to_disk: bool = False) -> None:
         try:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.writelines(self._waiting)
+            append(self._file, "".join(self._waiting).encode(), to_disk=to_disk)
         except OSError as error:
             raise RunError(
                 f"The records cannot be written to {str(self._file)!r} "
@@ -320,10 +331,14 @@ class _Log:
             session.snapshot(lane, self.folder / "weights" / name)
 
     def save(self, session: Session) -> None:
-        self._write()
+        self._write(to_disk=True)  # first: no checkpoint is ahead of its records
         for events in self._events.values():
             events.flush()
         session.save(self.folder / CHECKPOINT)
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record.to_json()) + "\n"
 
 
 def _event_files(folder: Path, session: Session) -> dict[int, EventFile]:
@@ -350,7 +365,7 @@ def _save_weights(session: Session, evals: list[Record], folder: Path) -> list[P
     for lane, net in enumerate(session.nets):
         token = names.token_of(net.spec)
         last = _last(evals, lane)
-        if last["test_error"] is None:  # it ended before its first evaluation
+        if last.get("test_error") is None:  # it ended before its first evaluation
             continue
         card = Card(
             name=token,
@@ -371,7 +386,8 @@ def _save_weights(session: Session, evals: list[Record], folder: Path) -> list[P
 
 
 def _last(evals: list[Record], lane: int) -> dict[str, Any]:
-    return next(record.values for record in reversed(evals) if record.lane == lane)
+    """The last evaluation's values; nothing where none is recorded."""
+    return next((record.values for record in reversed(evals) if record.lane == lane), {})
 
 
 def _result(session: Session, evals: list[Record], files: list[Path]) -> dict[str, Any]:
@@ -389,7 +405,7 @@ def _result(session: Session, evals: list[Record], files: list[Path]) -> dict[st
             {
                 "name": names.token_of(net.spec),
                 "parameters": net.blueprint.parameters,
-                **_last(evals, lane),
+                **(dict.fromkeys(RECORD_VALUES["eval"]) | _last(evals, lane)),
                 "weights": next(
                     (str(f) for f in files if f.name.startswith(f"lane-{lane + 1}-")), None
                 ),
@@ -412,8 +428,9 @@ def _page(session: Session, evals: list[Record], files: list[Path]) -> str:
     lines = [
         f"{session.step} steps of {spec.training.batch_size} images of {spec.data.name}, recipe "
         f"{spec.training.recipe}, {seeds}, on {session.device}",
-        f"Errors: share of wrong answers on {first['n_train']} fixed training images and "
-        f"{first['n_test']} test images"
+        "Errors: share of wrong answers on "
+        f"{first.get('n_train', 'the')} fixed training images and "
+        f"{first.get('n_test', 'all')} test images"
         + (f"; median of {spec.seeds} seeds, and their range" if spec.seeds > 1 else ""),
     ]
     if len(spec.lanes) > 1:
@@ -438,6 +455,8 @@ def _page(session: Session, evals: list[Record], files: list[Path]) -> str:
 
 def _cell(last: dict[str, Any], name: str) -> str:
     """A value of the last evaluation; of several seeds the median, and the range."""
+    if not last:
+        return "not recorded"
     show = text.percent if name.endswith("error") else (lambda value: f"{value:.4g}")
     if "by_seed" not in last:
         return "not finite" if last[name] is None else show(last[name])

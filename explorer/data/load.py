@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +27,7 @@ from explorer.data.dataset import Dataset, Progress, build
 from explorer.data.images import decode_images
 from explorer.data.order import permutation
 from explorer.errors import DataError
+from explorer.files import partial_name, sweep, whole
 from explorer.specs import DATASETS, DataInfo, DataSpec
 
 Split = tuple[Tensor, Tensor]  # uint8 images (N, C, H, W), int64 labels (N,)
@@ -139,14 +139,10 @@ def _write_cache(cache: Path, key: str, splits: tuple[Split, Split]) -> None:
         "test_images": test_images,
         "test_labels": test_labels,
     }
-    partial = cache.with_name(f"{cache.name}.{os.getpid()}.partial")
-    try:
+    with suppress(OSError, SafetensorError):
         cache.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={"key": key})
-        partial.replace(cache)
-    except (OSError, SafetensorError):
-        with suppress(OSError):
-            partial.unlink()
+        with whole(cache) as partial:
+            save_file(tensors, partial, metadata={"key": key})
 
 
 # ------------------------------------------------------------------------------ torchvision
@@ -216,12 +212,11 @@ def _download(loader: Any, source: _Source, info: DataInfo, home: Path, tell: Pr
     So a download that was cut short, or another process that does the same, leaves no halves.
     """
     text = f"Downloading {info.title} ({source.megabytes:.0f} MB)"
+    partial = home / partial_name("download")
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix="download-", dir=home, ignore_cleanup_errors=True
-        ) as folder:
-            partial = Path(folder)
+        sweep(home)
+        partial.mkdir(parents=True)
+        try:
             for archive in source.archives:
                 if (home / archive).is_file():
                     (partial / archive).parent.mkdir(parents=True, exist_ok=True)
@@ -233,6 +228,8 @@ def _download(loader: Any, source: _Source, info: DataInfo, home: Path, tell: Pr
 
             _run_watched(lambda: loader(partial, train=True, download=True), report)
             _move_files(partial, home)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     except (RuntimeError, OSError, EOFError) as error:
         raise DataError(
             f"{info.title} could not be downloaded ({_reason(error)}): check the network, or "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from safetensors.torch import save_file
 
 from explorer.blueprint import blueprint
 from explorer.errors import SpecError, WeightsError
+from explorer.files import whole, write_text
 from explorer.nets.net import Net
 from explorer.shipped import Card, card_path, read_card, shipped_path
 from explorer.specs import DATASETS, NetSpec, fit
@@ -29,16 +29,12 @@ def save_weights(net: Net, path: Path | str, card: Card) -> Path:
     if card.spec != net.spec:
         raise WeightsError("The card describes another net; make it from net.spec.")
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    partial = file.with_name(f"{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, {"spec": card.spec.model_dump_json()})
-        partial.replace(file)
-        partial.write_text(card.model_dump_json(indent=1) + "\n", "utf-8")
-        partial.replace(card_path(file))
+        with whole(file) as partial:
+            save_file(tensors, partial, {"spec": card.spec.model_dump_json()})
+        write_text(card_path(file), card.model_dump_json(indent=1) + "\n")
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            partial.unlink()
         raise WeightsError(
             f"The weights cannot be saved as {file} ({error}): free some space, or choose another "
             "folder."

@@ -10,20 +10,21 @@ import numpy as np
 
 from explorer.results.common import Floats
 
-# Of everything that is recorded of a lane; what each holds, Record says.
-RECORD_KINDS = (
-    "step",
-    "eval",
-    "layers",
-    "gates",
-    "responses",
-    "lesions",
-    "diverged",
-    "reached",
-    "failed",
-    "forked",
-    "deleted",
-)
+# Of everything that is recorded of a lane, the values that are always there; Record says more.
+RECORD_VALUES: dict[str, tuple[str, ...]] = {
+    "step": ("loss", "error", "learning_rate"),
+    "eval": ("train_loss", "train_error", "test_loss", "test_error", "n_train", "n_test"),
+    "layers": ("parameter_rms", "output_rms"),
+    "gates": ("mean",),
+    "responses": ("sd",),
+    "lesions": ("accuracy", "baseline", "n"),
+    "diverged": ("message",),
+    "reached": ("message",),
+    "failed": ("message",),
+    "forked": ("message",),
+    "deleted": ("units",),
+}
+RECORD_KINDS = tuple(RECORD_VALUES)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ Only their bytes are kept; the worker that looks at one decodes it, and says so 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
 from explorer.data.images import MAX_FILE_BYTES
 from explorer.errors import DataError
+from explorer.files import write_bytes
 
 BYTES_KEPT = 256 << 20
 _NAME = re.compile(r"[0-9a-f]{16}\.picture")
@@ -42,9 +42,7 @@ def keep_picture(home: Path, content: bytes | memoryview) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / name).exists():
-            partial = folder / f".{name}.{os.getpid()}"
-            partial.write_bytes(content)
-            partial.replace(folder / name)
+            write_bytes(folder / name, content)
         (folder / name).touch()
         _shrink(folder, name)
     except OSError as error:

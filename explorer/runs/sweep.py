@@ -22,6 +22,7 @@ from explorer.data.catalog import data_info
 from explorer.errors import RunError, SpecError
 from explorer.fairness import what_differs
 from explorer.home import default_home
+from explorer.files import write_text
 from explorer.names import spec_of, title_of
 from explorer.results import SweepResult, SweepRun
 from explorer.runs.crew import Crew, cores, gpus
@@ -205,11 +206,9 @@ class Sweep:
         self._shown: SweepResult | None = None
 
     def _begin(self) -> None:
-        partial = self.folder / f"{SPEC}.partial"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            partial.write_text(self.spec.model_dump_json(indent=1) + "\n", "utf-8")
-            partial.replace(self.folder / SPEC)
+            write_text(self.folder / SPEC, self.spec.model_dump_json(indent=1) + "\n")
         except OSError as error:
             raise RunError(
                 f"The folder {str(self.folder)!r} cannot be written to "

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from explorer.errors import RunError
+from explorer.files import write_text
 from explorer.names import title_of
 from explorer.results import QUANTITIES, Record
 from explorer.runs.protocol import Message, decode, encode
@@ -127,12 +128,9 @@ def _columns(evals: list[Record], place: int, seeds: int) -> dict[str, list[floa
 
 
 def _write(file: Path, value: Any) -> None:
-    """Whole or not at all."""
-    partial = file.with_name(f"{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(value), "utf-8")
-        partial.replace(file)
+        write_text(file, json.dumps(value))
     except OSError as error:
         raise RunError(
             f"The file {str(file)!r} cannot be written ({error.strerror or error}): free some "

@@ -6,12 +6,12 @@ A link may carry such a name, as it says nothing of the server's other files.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from explorer.errors import WeightsError
+from explorer.files import write_bytes
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 BYTES_KEPT = 4 * 2**30
@@ -44,9 +44,7 @@ def keep_upload(home: Path, file_name: str, content: bytes | memoryview) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / name).exists():
-            partial = folder / f".{name}.{os.getpid()}"
-            partial.write_bytes(content)
-            partial.replace(folder / name)
+            write_bytes(folder / name, content)
         (folder / name).touch()
         _shrink(folder, name)
     except OSError as error:

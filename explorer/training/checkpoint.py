@@ -5,12 +5,9 @@ The header also holds a checksum of all that: damage that leaves a readable file
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import shutil
 import zlib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from torch import Tensor, nn
 
 from explorer.data.dataset import Dataset
 from explorer.errors import DamagedError, RunError, SpecError
+from explorer.files import whole
 from explorer.specs import ExperimentSpec, parse
 from explorer.trouble import size
 
@@ -50,35 +48,24 @@ def _own(value: Tensor) -> Tensor:
 
 
 def write(path: str | Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write a file beside ``path`` and rename it, so that readers see the old one or the new.
+    """Write a file whole (:mod:`explorer.files`): readers see the old one or the new.
 
     Raises:
         RunError: The file cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     text = json.dumps({"format": _FORMAT, **state}, allow_nan=False)
     header = {_HEADER: text, _CHECKSUM: _checksum(text, tensors)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_up(path)
-        save_file(tensors, partial, metadata=header)
-        partial.replace(path)
+        with whole(path) as partial:
+            save_file(tensors, partial, metadata=header)
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            partial.unlink()
         needed = sum(value.nbytes for value in tensors.values())
         raise RunError(
             f"The file {str(path)!r} cannot be written ({error}): it needs {size(needed)}"
             f"{_free(path.parent)}; free some space, or choose another folder."
         ) from None
-
-
-def _sweep_up(path: Path) -> None:
-    """Removes what processes left that were killed while they wrote this file."""
-    for left in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
-        with suppress(OSError):
-            left.unlink()
 
 
 def _checksum(text: str, tensors: dict[str, Tensor]) -> str:

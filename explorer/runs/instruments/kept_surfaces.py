@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from explorer.errors import NotApplicableError
 from explorer.home import default_home
+from explorer.files import write_text
 from explorer.results import LossSurface
 from explorer.versions import versions
 
@@ -40,11 +40,9 @@ def keep_surface(asked: tuple[object, ...], surface: LossSurface) -> None:
     if before is not None and before.done.sum() > surface.done.sum():
         return  # a coarser one is part of it, or soon measured
     path = _path(asked)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(json.dumps(surface.to_json()), "utf-8")
-        new.replace(path)
+        write_text(path, json.dumps(surface.to_json()))
         files = sorted(path.parent.glob("*.json"), key=lambda file: -file.stat().st_mtime_ns)
         for old in files[KEPT:]:
             old.unlink(missing_ok=True)
