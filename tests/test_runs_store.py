@@ -7,7 +7,10 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +158,149 @@ def test_a_damaged_file_is_kept_aside(tmp_path: Path, damage: str) -> None:
     assert again.notice is None
     assert [row.name for row in again.experiments()] == ["new"]
     again.close()
+
+
+def overwrite(path: Path, start: int, size: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\x55" * size)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home whose store counts as large: most of it is looked at only after the start."""
+    store = Store(tmp_path)
+    experiment = store.create("large", "{}", 10)
+    store.append(experiment, [step(number) for number in range(3000)])
+    store.close()
+    monkeypatch.setattr("explorer.runs.store.CHECKED_AT_ONCE", 0)
+    return tmp_path
+
+
+def asides(home: Path) -> list[Path]:
+    return list(home.glob("skipscope-damaged-*.sqlite"))
+
+
+def test_a_large_file_damaged_where_the_runs_are_listed_is_put_aside_at_the_start(
+    large: Path,
+) -> None:
+    overwrite(large / "skipscope.sqlite", 4096, 4096)  # the table of experiments
+    store = Store(large)
+    assert store.notice is not None
+    assert str(asides(large)[0]) in store.notice
+    assert store.experiments() == []
+    store.append(store.create("new", "{}", 10), [step(0)])
+    store.close()
+
+
+def test_a_large_file_damaged_elsewhere_is_noticed_soon_after_the_start(large: Path) -> None:
+    path = large / "skipscope.sqlite"
+    overwrite(path, path.stat().st_size // 2, 20_000)
+    store = Store(large)
+    deadline = time.monotonic() + 20
+    while store.notice is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert store.notice is not None
+    assert len(asides(large)) == 1
+    store.append(store.create("new", "{}", 10), [step(0)])
+    assert "new" in [row.name for row in store.experiments()]
+    store.close()
+
+
+def test_damage_in_mid_run_is_put_aside_and_what_is_known_goes_on(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "_look_through", lambda self: None)  # somebody else comes to it
+    store = Store(large)
+    [row] = store.experiments()
+    store.known = lambda: [row]
+    path = large / "skipscope.sqlite"
+    overwrite(path, 4096, path.stat().st_size - 4096)
+    for reader in store._readers.queue:  # a page that was read before is not read again
+        reader.execute("PRAGMA shrink_memory")
+    assert store.records(row.id) == []  # it is asked again, of the new file
+    assert store.notice is not None
+    assert len(asides(large)) == 1
+    assert store.experiments() == [row]
+    store.append(row.id, [step(3000)])  # a training goes on
+    assert [record.step for _, record in store.records(row.id)] == [3000]
+    store.close()
+    again = Store(large)
+    assert again.notice is None
+    assert [r.name for r in again.experiments()] == ["large"]
+    again.close()
+
+
+def test_a_record_whose_text_is_damaged_is_left_out_and_said(store: Store) -> None:
+    experiment = store.create("e", "{}", 10)
+    store.append(experiment, [step(0), evaluation(1), step(1), evaluation(2)])
+    store._writer.execute("UPDATE records SET payload = CAST(x'7b22ff' AS TEXT) WHERE id IN (1, 2)")
+    store._writer.commit()
+    assert [record for _, record in store.records(experiment)] == [step(1), evaluation(2)]
+    [history] = store.history(experiment, 1)
+    np.testing.assert_array_equal(history.evals.read(10)["step"], [2])
+    assert store.notice is not None
+    assert "damaged: what was recorded there is left out" in store.notice
+
+
+@contextmanager
+def held(path: Path) -> Iterator[sqlite3.Connection]:
+    """Another program that writes to the store."""
+    other = sqlite3.connect(path, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    yield other
+    other.rollback()
+    other.close()
+
+
+def test_a_file_that_another_program_holds_is_waited_for_and_said(store: Store) -> None:
+    experiment = store.create("e", "{}", 10)
+    with held(store.path):
+        began = time.monotonic()
+        with pytest.raises(RunError, match=r"Another program holds .* locked.*close it"):
+            store.rename(experiment, "new")
+        assert time.monotonic() - began < 8
+        assert "Another program holds" in str(store.notice)
+        assert store.experiments()[0].name == "e"  # reading goes on
+    store.rename(experiment, "new")
+    assert store.notice is None
+    with held(store.path) as other:
+        free = threading.Timer(3, other.rollback)
+        free.start()
+        store.append(experiment, [step(0)])  # records are waited for longer
+        free.join()
+    assert len(store.records(experiment)) == 1
+
+
+def test_a_start_waits_for_another_program_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(tmp_path).close()
+    with held(tmp_path / "skipscope.sqlite") as other:
+        free = threading.Timer(0.5, other.rollback)
+        free.start()
+        Store(tmp_path).close()
+        free.join()
+    monkeypatch.setattr("explorer.runs.store.OPEN_PATIENCE", 0.5)
+    with (
+        held(tmp_path / "skipscope.sqlite"),
+        pytest.raises(RunError, match=r"Another program holds .*close it"),
+    ):
+        Store(tmp_path)
+
+
+def test_a_home_that_vanishes_is_said(tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    store = Store(home)
+    store.look_after()
+    assert store.notice is None
+    home.rename(elsewhere)
+    store.look_after()
+    assert "is gone or was replaced: nothing of what is trained" in str(store.notice)
+    elsewhere.rename(home)
+    store.look_after()
+    assert store.notice is None
+    store.close()
 
 
 def test_a_full_disk_is_a_sentence_and_loses_nothing(store: Store) -> None:
@@ -334,12 +480,13 @@ def test_long_runs_are_quick_to_open_and_to_draw(store: Store) -> None:
     """100,000 steps of one lane: all are kept, and a chart gets at most the points it asks for."""
     experiment = store.create("long", "{}", 100_000)
     payload = json.dumps({"loss": 1.0, "error": 0.5, "learning_rate": 0.1})
-    with store._write() as database:
-        database.executemany(
+    store._write(
+        lambda database: database.executemany(
             "INSERT INTO records (experiment, lane, kind, step, loss, error, payload) "
             "VALUES (?, 0, 'step', ?, ?, 0.5, ?)",
             ((experiment, n, 1 / (n + 1), payload) for n in range(100_000)),
         )
+    )
     [history] = store.history(experiment, 1)
     columns = history.steps.read(1000)
     assert 500 <= len(columns["step"]) <= 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import RunError, SpecError
+from explorer.files import partial_name
 from explorer.names import spec_of
 from explorer.nets import Net, create_net
 from explorer.results import Record
@@ -504,10 +506,12 @@ def test_damaged_checkpoints(data: Dataset, tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_left_is_removed(data: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "c.4711.partial").write_bytes(b"half")
-    (tmp_path / "other.4711.partial").write_bytes(b"of another file")
+    ended = str(2**31 - 1)  # no process can have this number
+    for name in ("c", "other"):
+        left = partial_name(name).replace(f".{os.getpid()}-", f".{ended}-")
+        (tmp_path / left).write_bytes(b"half")
     Session(experiment(HIGHWAY), data).save(tmp_path / "c")
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["c", "other.4711.partial"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [left, "c"]
 
 
 def test_an_unwritable_checkpoint(data: Dataset, tmp_path: Path) -> None:

@@ -151,9 +151,12 @@ class JobDesk:
             job.holders += 1
             if listener is not None:
                 job.listeners.append(listener)
-            self._hire()
+            lost = self._hire()
             self._hand_out()
             over = job.over.is_set()
+        for other in lost:
+            if other is not job:
+                self._tell(other)
         if over and listener is not None:
             listener(job)
         return JobHandle(job, self)
@@ -212,9 +215,22 @@ class JobDesk:
 
     # -------------------------------------------------------------------------- with the lock
 
-    def _hire(self) -> None:
-        while len(self._given) < self._count and not self._closing:
-            self._given[self._spawn(self._on_event, self._on_end)] = {}
+    def _hire(self) -> list[Job]:
+        """Starts the workers that are missing; the jobs that fail because there can be none."""
+        try:
+            while len(self._given) < self._count and not self._closing:
+                self._given[self._spawn(self._on_event, self._on_end)] = {}
+        except RunError as error:
+            if not self._given:
+                return self._fail_waiting(str(error))
+        return []
+
+    def _fail_waiting(self, sentence: str) -> list[Job]:
+        failed = list(self._waiting)
+        self._waiting.clear()
+        for job in failed:
+            self._end(job, "failed", sentence)
+        return failed
 
     def _hand_out(self) -> None:
         for job in list(self._waiting):
@@ -291,17 +307,12 @@ class JobDesk:
             if not worker.ready:
                 self._failed_starts += 1
             if self._failed_starts >= START_ATTEMPTS:
-                lost += self._waiting
-                for job in self._waiting:
-                    self._end(
-                        job,
-                        "failed",
-                        f"The process that measures {how} at its start, {START_ATTEMPTS} times; "
-                        "worker.log in Skipscope's folder says why.",
-                    )
-                self._waiting.clear()
+                lost += self._fail_waiting(
+                    f"The process that measures {how} at its start, {START_ATTEMPTS} times; "
+                    "worker.log in Skipscope's folder says why."
+                )
             else:
-                self._hire()
+                lost += self._hire()
                 self._hand_out()
         for job in lost:
             self._tell(job)

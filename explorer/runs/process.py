@@ -12,9 +12,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import explorer
+from explorer.errors import RunError
 from explorer.runs.protocol import Message, decode, encode
 
 log = logging.getLogger("skipscope.service")
@@ -45,6 +46,9 @@ class WorkerProcess:
         home: Skipscope's folder; the worker logs there and keeps data sets there.
         on_event: Called in the reader's thread with each event, in order.
         on_end: Called there once, after the last event, with a few words on how it ended.
+
+    Raises:
+        RunError: It could not be started.
     """
 
     def __init__(
@@ -57,24 +61,28 @@ class WorkerProcess:
         self.ready = False
         self._on_event, self._on_end = on_event, on_end
         self._sending = threading.Lock()
-        log_file = home / "worker.log"
-        if log_file.exists() and log_file.stat().st_size > LOG_BYTES:
-            log_file.unlink()
         environment = child_environment(
             SKIPSCOPE_HOME=str(home), OMP_NUM_THREADS=str(options.threads)
         )
         command = [sys.executable, "-m", "explorer.runs.worker"]
         command += ["--role", options.role, "--threads", str(options.threads)]
         command += ["--nice", str(options.nice)]
-        with log_file.open("ab") as errors:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=environment,
-                start_new_session=True,  # Ctrl-C in the server's terminal is the server's
-            )
+        try:
+            with _log(home) as errors:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C in the server's terminal is the server's
+                )
+        except OSError as error:
+            raise RunError(
+                f"No process could be started that computes ({error.strerror or error}"
+                f"{f': {error.filename}' if error.filename else ''}): free some memory or space, "
+                "then try again."
+            ) from None
         threading.Thread(target=self._listen, name="skipscope-worker", daemon=True).start()
 
     @property
@@ -118,6 +126,14 @@ class WorkerProcess:
         code = self._process.wait()
         self.end()
         self._on_end(self, how_it_ended(code))
+
+
+def _log(home: Path) -> IO[bytes]:
+    file = home / "worker.log"
+    with contextlib.suppress(OSError):
+        if file.stat().st_size > LOG_BYTES:
+            file.unlink()
+    return file.open("ab")
 
 
 def how_it_ended(code: int) -> str:

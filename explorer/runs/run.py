@@ -125,6 +125,24 @@ class Run:
             deleted=row.deleted,
         )
 
+    def to_row(self) -> ExperimentRow:
+        """As the store keeps it."""
+        return ExperimentRow(
+            id=self.id,
+            name=self.name,
+            spec=self.spec.model_dump_json(),
+            created=self.created,
+            updated=self.updated,
+            status=self.status,
+            reason=self.reason,
+            step=self.step,
+            steps_total=self.steps_total,
+            device=self.device,
+            note=self.note,
+            kept=self.kept,
+            deleted=self.deleted,
+        )
+
     def control(self, action: str, value: Any = None) -> None:
         """Passes a command on to the process that trains it, if there is one."""
         if self.worker is not None:

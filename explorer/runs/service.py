@@ -43,8 +43,9 @@ from explorer.runs.requests import (
 )
 from explorer.runs.resolve import Resolver
 from explorer.runs.run import Lesions, Run, experiment_view, lesion_state, live_view
+from explorer.runs.store import sweep_home
 from explorer.runs.sweep_desk import SweepDesk
-from explorer.runs.trainings import IN_WORDS, Trainings
+from explorer.runs.trainings import IN_WORDS, Trainings, log
 from explorer.runs.uploads import keep_upload
 from explorer.runs.views import ExperimentView, LaneMoment, LiveView, MomentView
 from explorer.runs.watching import Watcher
@@ -63,7 +64,6 @@ class RunService(Trainings):
     """Trainings and measurements of one server.
 
     Attributes:
-        notice: A sentence for people about the store, or None.
         sweeps: Families of nets over depths and seeds.
 
     Args:
@@ -110,8 +110,12 @@ class RunService(Trainings):
                 run = self._runs[row.id] = Run.from_row(row, next(self._versions))
                 run.saved = checkpoint_path(self._store.folder(run.id)).exists()
                 self._watcher.find_snapshots(run)
+                if run.saved and run.status == "finished":  # killed before it could be removed
+                    self._drop_checkpoint(run)
             except SkipscopeError as error:
-                self.notice = f"The run {row.name!r} cannot be shown by this version: {error}"
+                self._problems["run"] = (
+                    f"The run {row.name!r} cannot be shown by this version: {error}"
+                )
 
     # ----------------------------------------------------------------------- start and close
 
@@ -125,6 +129,7 @@ class RunService(Trainings):
         timer = threading.Timer(delay, self._desk.start)
         timer.daemon = True
         timer.start()
+        threading.Thread(target=sweep_home, args=(self.home,), daemon=True).start()
         self._keeper.start()
 
     @property
@@ -156,6 +161,7 @@ class RunService(Trainings):
         self.sweeps.close()
         if self._keeper.ident is not None:
             self._keeper.join()
+        self._end_storing()
         self._store.close()
 
     # -------------------------------------------------------------------------- experiments
@@ -193,6 +199,9 @@ class RunService(Trainings):
         Raises:
             RunError: No such experiment, or it is over and cannot do that.
         """
+        if action == "keep":
+            self._keep(experiment, value != 0)
+            return
         with self._lock:
             run = self._run(experiment)
             match action:
@@ -208,9 +217,6 @@ class RunService(Trainings):
                     self._slow(run, value)
                 case "learning_rate":
                     self._learning_rate(run, value)
-                case "keep":
-                    self._store.keep(run.id, value != 0)
-                    run.kept = value != 0
                 case "save_weights":
                     if run.worker is None:
                         raise RunError(
@@ -223,6 +229,14 @@ class RunService(Trainings):
                         f"There is no action {action!r}: choose play, pause, step, slow, stop, "
                         "learning_rate, resume, keep or save_weights."
                     )
+            self._touch(run)
+
+    def _keep(self, experiment: str, kept: bool) -> None:
+        with self._lock:
+            run = self._run(experiment)
+        self._store.keep(experiment, kept)  # without the lock: the file may be held by another
+        with self._lock:
+            run.kept = kept
             self._touch(run)
 
     def duplicate(self, experiment: str, lane: int, net: NetSpec) -> None:
@@ -269,12 +283,13 @@ class RunService(Trainings):
             return [self._view(run) for run in runs]
 
     def rename(self, experiment: str, name: str) -> None:
+        name = " ".join(name.split())[:200]
+        if not name:
+            raise RunError("An experiment's name cannot be empty: write at least one letter.")
         with self._lock:
             run = self._run(experiment, deleted=True)
-            name = " ".join(name.split())[:200]
-            if not name:
-                raise RunError("An experiment's name cannot be empty: write at least one letter.")
-            self._store.rename(experiment, name)
+        self._store.rename(experiment, name)
+        with self._lock:
             run.name = name
             self._touch(run)
 
@@ -293,7 +308,8 @@ class RunService(Trainings):
             )
         with self._lock:
             run = self._run(experiment, deleted=True)
-            self._store.annotate(experiment, note)
+        self._store.annotate(experiment, note)
+        with self._lock:
             run.note = note
             self._touch(run)
 
@@ -304,8 +320,9 @@ class RunService(Trainings):
         """
         with self._lock:
             run = self._run(experiment)
-            when = time.time()
-            self._store.mark_deleted(experiment, when)
+        when = time.time()
+        self._store.mark_deleted(experiment, when)
+        with self._lock:
             run.kept = False
             self._stop(run)
             run.deleted = when
@@ -317,7 +334,8 @@ class RunService(Trainings):
             run = self._runs.get(experiment)
             if run is None:
                 raise RunError(f"The run {experiment!r} was removed for good: train it anew.")
-            self._store.mark_deleted(experiment, None)
+        self._store.mark_deleted(experiment, None)
+        with self._lock:
             run.deleted = None
             self._touch(run)
 
@@ -537,15 +555,29 @@ class RunService(Trainings):
     def _keep_house(self) -> None:
         """Twice a second: trainings and their processes, and deleted runs whose day is over."""
         while not self._closing.wait(0.5):
-            with self._lock:
-                over = time.time() - DELETED_KEPT
-                purged = [r.id for r in self._runs.values() if r.deleted and r.deleted < over]
-            for experiment in purged:
-                self.purge(experiment)
-            with self._lock:
-                if self._closing.is_set():
-                    return
-                self._tend()
+            try:
+                self._keep_house_once()
+                self._problems.pop("house", None)
+            except SkipscopeError as error:
+                self._problems["house"] = str(error)
+            except Exception as error:  # whatever it was, it must not be the last time
+                if "house" not in self._problems:
+                    log.exception("housekeeping")
+                self._problems["house"] = (
+                    f"Looking after the trainings met an error ({type(error).__name__}: {error}); "
+                    "it is tried again, and the server's log has the whole report."
+                )
+
+    def _keep_house_once(self) -> None:
+        self._store.look_after()
+        with self._lock:
+            if self._closing.is_set():
+                return
+            self._tend()
+            over = time.time() - DELETED_KEPT
+            purged = [r.id for r in self._runs.values() if r.deleted and r.deleted < over]
+        for experiment in purged:
+            self.purge(experiment)
 
     def _may_warm_up(self) -> bool:
         return self._desk.ready

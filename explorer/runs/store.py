@@ -7,22 +7,25 @@ what an earlier process left unfinished as interrupted; nothing recorded is lost
 
 from __future__ import annotations
 
+import itertools
 import json
+import queue
+import re
 import secrets
-import shutil
 import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
 import numpy as np
 
 from explorer.errors import RunError
+from explorer.files import remove_folder, sweep
 from explorer.results import Record
 from explorer.results.training import RECORD_KINDS
 from explorer.runs.history import KEPT_POINTS, LaneHistory, power_of_two
@@ -32,6 +35,11 @@ Status = Literal[
 ]
 UNFINISHED: tuple[Status, ...] = ("queued", "starting", "running", "paused")
 SCHEMA_VERSION = 2
+T = TypeVar("T")
+READERS = 4  # connections
+CHECKED_AT_ONCE = 64 * 2**20  # bytes; of a larger file, most is checked after the start
+BUSY_SECONDS = 0.1  # that one attempt waits for another program
+OPEN_PATIENCE, PATIENCE, LONG_PATIENCE = 10.0, 2.0, 3600.0  # seconds, for another program's hold
 _ALWAYS = 2**62
 _VARIABLES = 500  # of one SQL statement
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: ids are read aloud and retyped
@@ -126,11 +134,19 @@ class ResultRow:
     payload: dict[str, Any]
 
 
+class LockedError(RunError):
+    """Another program holds the store; what was to be written can be written later."""
+
+
 class Store:
     """The store in ``home``; thread-safe; one process at a time may hold it open.
 
+    A damaged file is put aside whenever it is noticed, and a new one begun, so that what is asked
+    next works: at opening, in a look through the whole of it soon after that, or in the middle of
+    a read or a write, which is then done again.
+
     Attributes:
-        notice: A sentence for people when a damaged file was put aside at opening.
+        known: What is to stand in a file that is begun anew while runs are known.
 
     Raises:
         RunError: The folder cannot be written, another process holds it, or its file was written
@@ -140,7 +156,12 @@ class Store:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.path = home / "skipscope.sqlite"
-        self.notice: str | None = None
+        self.known: Callable[[], Iterable[ExperimentRow]] = lambda: ()
+        self._damaged = self._locked = self._gone = self._unread = ""
+        self._closing = threading.Event()
+        self._writing = threading.RLock()
+        self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._generation = 0
         try:
             (home / "experiments").mkdir(parents=True, exist_ok=True)
             self._claim = claim(home / "in-use")
@@ -149,69 +170,83 @@ class Store:
                 f"Skipscope cannot keep its runs in {home} ({_cause(error)}): make that folder "
                 "writable, or set SKIPSCOPE_HOME to another one."
             ) from None
-        self._writing = threading.RLock()
-        self._reading = threading.RLock()
         try:
             self._open_or_begin_anew()
-            self._mark_interrupted()
         except BaseException:
             self._claim.close()
             raise
+        if self.path.stat().st_size >= CHECKED_AT_ONCE:
+            threading.Thread(target=self._look_through, name="skipscope-check", daemon=True).start()
+
+    @property
+    def notice(self) -> str | None:
+        """A sentence for people on what is wrong with the store, or was; None where nothing is."""
+        return self._gone or self._locked or self._damaged or self._unread or None
 
     # ----------------------------------------------------------------------------- opening
 
     def _open_or_begin_anew(self) -> None:
-        try:
-            self._connect()
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
-                raise RunError(
-                    f"Skipscope cannot open {self.path} ({error}): make it readable and writable, "
-                    "or set SKIPSCOPE_HOME to another folder."
-                ) from None
-            aside = self.path.with_name(time.strftime("skipscope-damaged-%Y%m%d-%H%M%S.sqlite"))
-            for ending in ("", "-wal", "-shm"):
-                part = self.path.with_name(self.path.name + ending)
-                if part.exists():
-                    part.replace(aside.with_name(aside.name + ending))
-            self.notice = (
-                f"The file of earlier runs was damaged ({error}); it was kept as {aside} and a "
-                "new one was begun."
-            )
-            self._connect()
+        until = time.monotonic() + OPEN_PATIENCE
+        while True:
+            try:
+                self._connect()
+                return
+            except sqlite3.DatabaseError as error:
+                if is_locked(error) and time.monotonic() < until:
+                    time.sleep(0.1)
+                elif is_locked(error):
+                    raise RunError(self._locked_sentence()) from None
+                elif _is_damage(error):
+                    self._put_aside(error)
+                    self._connect()
+                    return
+                else:
+                    raise RunError(
+                        f"Skipscope cannot open {self.path} ({error}): make it readable and "
+                        "writable, or set SKIPSCOPE_HOME to another folder."
+                    ) from None
 
     def _connect(self) -> None:
         self._writer = self._connection()
         try:
-            version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
-            if version > SCHEMA_VERSION:
-                raise RunError(
-                    f"{self.path} was written by a newer Skipscope (format {version}, this one "
-                    f"reads {SCHEMA_VERSION}): update Skipscope, or set SKIPSCOPE_HOME to another "
-                    "folder."
-                )
-            if version == 0:
-                statements = _SCHEMA.split(";\n")
-            else:
-                statements = [s for old in range(version, SCHEMA_VERSION) for s in _CHANGES[old]]
-            if statements:
-                with self._writer:
-                    self._writer.execute("BEGIN")
-                    for statement in statements:
-                        self._writer.execute(statement)
-                    self._writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            self._writer.execute("SELECT count(*) FROM experiments").fetchone()
-            if self.path.stat().st_size < 64 * 2**20:  # larger files would delay the start
-                verdict = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
-                if verdict != "ok":
-                    raise sqlite3.DatabaseError(f"malformed: {verdict}".splitlines()[0])
-            self._reader = self._connection()
+            self._prepare(self._writer)
+            readers = [self._connection() for _ in range(READERS)]
         except BaseException:
             self._writer.close()
             raise
+        for reader in readers:
+            self._readers.put(reader)
+        state = self.path.stat()
+        self._file = state.st_dev, state.st_ino
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Brings the file to this version's format, and notices what is wrong with it."""
+        version = int(database.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA_VERSION:
+            raise RunError(
+                f"{self.path} was written by a newer Skipscope (format {version}, this one "
+                f"reads {SCHEMA_VERSION}): update Skipscope, or set SKIPSCOPE_HOME to another "
+                "folder."
+            )
+        if version == 0:
+            statements = _SCHEMA.split(";\n")
+        else:
+            statements = [s for old in range(version, SCHEMA_VERSION) for s in _CHANGES[old]]
+        if statements:
+            with database:
+                database.execute("BEGIN")
+                for statement in statements:
+                    database.execute(statement)
+                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        database.execute("SELECT * FROM experiments").fetchall()
+        if self.path.stat().st_size < CHECKED_AT_ONCE:  # larger files would delay the start
+            _check(database)
+        self._mark_interrupted(database)
 
     def _connection(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
+        # A damaged letter must not be in the way of all that is sound.
+        connection.text_factory = lambda value: value.decode(errors="replace")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -221,8 +256,8 @@ class Store:
             raise
         return connection
 
-    def _mark_interrupted(self) -> None:
-        with self._write() as database:
+    def _mark_interrupted(self, database: sqlite3.Connection) -> None:
+        with database:
             database.execute(
                 "UPDATE experiments SET status = 'interrupted', reason = CASE WHEN step = 0 "
                 "THEN 'The app was closed or killed before its first step.' "
@@ -232,35 +267,157 @@ class Store:
                 UNFINISHED,
             )
 
+    def _look_through(self) -> None:
+        """Checks the whole of a large file, which takes a moment, beside all else."""
+        generation = self._generation
+        try:
+            with closing(self._connection()) as database:
+                _check(database)
+        except sqlite3.Error as error:
+            if _is_damage(error):
+                with suppress(RunError):  # whoever comes to the damage is told
+                    self._begin_anew(error, generation)
+
+    # ----------------------------------------------------------------------------- damage
+
+    def _begin_anew(self, error: sqlite3.Error, generation: int) -> None:
+        """Puts the file aside while the store is in use, and goes on with what is known."""
+        known = [astuple(row) for row in self.known()]  # first: it may wait for a lock
+        with self._writing:
+            if generation != self._generation or self._closing.is_set():
+                return  # somebody else noticed it, too
+            closed = self._close_connections()
+            places = ", ".join("?" * len(fields(ExperimentRow)))
+            try:
+                self._put_aside(error)
+                self._connect()
+                with self._writer as database:
+                    database.executemany(f"INSERT INTO experiments VALUES ({places})", known)
+            except (OSError, sqlite3.Error) as trouble:
+                if self._readers.empty():
+                    self._give_back(closed)
+                raise RunError(
+                    f"Skipscope could not put the damaged file {self.path} aside ({trouble}): "
+                    "free some space or make its folder writable, then restart the app."
+                ) from None
+            self._generation += 1
+
+    def _put_aside(self, error: sqlite3.Error) -> None:
+        name = time.strftime("skipscope-damaged-%Y%m%d-%H%M%S")
+        names = (name, *(f"{name}-{i}" for i in range(2, 1000)))
+        places = (self.path.with_name(f"{one}.sqlite") for one in names)
+        aside = next(place for place in places if not place.exists())
+        for ending in ("", "-wal", "-shm"):
+            part = self.path.with_name(self.path.name + ending)
+            if part.exists():
+                part.replace(aside.with_name(aside.name + ending))
+        self._damaged = (
+            f"The file of earlier runs was damaged ({error}); it was kept as {aside} and a "
+            "new one was begun."
+        )
+
+    def _close_connections(self) -> list[sqlite3.Connection]:
+        readers = [self._readers.get() for _ in range(READERS)]  # those in use are waited for
+        for connection in (*readers, self._writer):
+            connection.close()
+        return readers
+
+    def _give_back(self, closed: Iterable[sqlite3.Connection]) -> None:
+        """So that who reads from now on is told that it is closed, and does not wait."""
+        for connection in closed:
+            self._readers.put(connection)
+
+    def look_after(self) -> None:
+        """To be called now and then: notices that the file is gone, and that it is back."""
+        try:
+            state = self.path.stat()
+            there = (state.st_dev, state.st_ino) == self._file
+        except OSError:
+            there = False
+        self._gone = (
+            ""
+            if there
+            else (
+                f"Skipscope's folder {self.home} is gone or was replaced: nothing of what is "
+                "trained or measured now is kept. Put it back, or restart the app to begin anew."
+            )
+        )
+
     def close(self) -> None:
-        with self._writing, self._reading:
-            self._reader.close()
-            self._writer.close()
+        self._closing.set()
+        with self._writing:
+            self._give_back(self._close_connections())
             self._claim.close()
 
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; SQLite's troubles become one sentence."""
-        with self._writing:
-            try:
-                with self._writer:
-                    yield self._writer
-            except sqlite3.Error as error:
-                raise RunError(
-                    f"Skipscope could not write to {self.path} ({error}): free some space or make "
-                    "it writable, then try again."
-                ) from None
+    def _write(self, work: Callable[[sqlite3.Connection], T], patience: float = PATIENCE) -> T:
+        """One transaction; SQLite's troubles become one sentence.
 
-    @contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection]:
-        with self._reading:
-            try:
-                yield self._reader
-            except sqlite3.Error as error:
+        Args:
+            patience: Seconds to wait for another program that holds the file.
+        """
+        until = time.monotonic() + patience
+        for attempt in itertools.count():
+            with self._writing:
+                generation = self._generation
+                try:
+                    with self._writer:
+                        done = work(self._writer)
+                    self._locked = ""
+                    return done
+                except sqlite3.Error as error:
+                    trouble = error
+            if _is_damage(trouble) and attempt == 0:
+                self._begin_anew(trouble, generation)
+            elif is_locked(trouble):
+                self._locked = self._locked_sentence()
+                if time.monotonic() > until or self._closing.wait(0.1):
+                    raise LockedError(self._locked) from None
+            else:
                 raise RunError(
-                    f"Skipscope could not read {self.path} ({error}); restart the app, which "
-                    "puts a damaged file aside."
+                    f"Skipscope could not write to {self.path} ({trouble}): free some space or "
+                    "make it writable, then try again."
                 ) from None
+        raise AssertionError  # the loop ends by itself only
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        for attempt in itertools.count():
+            generation = self._generation
+            reader = self._readers.get()
+            try:
+                return work(reader)
+            except sqlite3.Error as error:
+                trouble = error
+            finally:
+                self._readers.put(reader)
+            if _is_damage(trouble) and attempt == 0:
+                self._begin_anew(trouble, generation)
+            else:
+                raise RunError(
+                    self._locked_sentence()
+                    if is_locked(trouble)
+                    else f"Skipscope could not read {self.path} ({trouble}): make it readable, "
+                    "then try again."
+                ) from None
+        raise AssertionError  # the loop ends by itself only
+
+    def _locked_sentence(self) -> str:
+        return (
+            f"Another program holds {self.path} locked, such as a backup or a viewer of "
+            "databases: close it. Skipscope writes on as soon as it can."
+        )
+
+    def _values(self, payload: str) -> dict[str, Any] | None:
+        """The values of a record or a result; None where they are damaged, which is said."""
+        try:
+            values = json.loads(payload)
+        except ValueError:
+            values = None
+        if isinstance(values, dict):
+            return values
+        self._unread = (
+            f"A part of {self.path} is damaged: what was recorded there is left out of the curves."
+        )
+        return None
 
     # ------------------------------------------------------------------------- experiments
 
@@ -268,13 +425,18 @@ class Store:
         """Keeps a new experiment, queued at step 0; returns its id, which cannot be guessed."""
         experiment = "".join(secrets.choice(_ALPHABET) for _ in range(12))
         now = time.time()
-        with self._write() as database:
-            database.execute(
-                "INSERT INTO experiments (id, name, spec, created, updated, status, reason, step, "
-                "steps_total) VALUES (?, ?, ?, ?, ?, 'queued', '', 0, ?)",
-                (experiment, name, spec, now, now, steps_total),
-            )
-        self.folder(experiment).mkdir(exist_ok=True)
+        self._change(
+            "INSERT INTO experiments (id, name, spec, created, updated, status, reason, step, "
+            "steps_total) VALUES (?, ?, ?, ?, ?, 'queued', '', 0, ?)",
+            (experiment, name, spec, now, now, steps_total),
+        )
+        try:
+            self.folder(experiment).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"The folder of a new run cannot be made in {self.home} ({_cause(error)}): free "
+                "some space or make it writable, then try again."
+            ) from None
         return experiment
 
     def folder(self, experiment: str) -> Path:
@@ -292,53 +454,39 @@ class Store:
         device: str | None = None,
     ) -> None:
         """Sets the status and its sentence; None leaves the other values as they are."""
-        with self._write() as database:
-            database.execute(
-                "UPDATE experiments SET status = ?, reason = ?, updated = ?, "
-                "step = coalesce(?, step), steps_total = coalesce(?, steps_total), "
-                "device = coalesce(?, device) WHERE id = ?",
-                (status, reason, time.time(), step, steps_total, device, experiment),
-            )
+        self._change(
+            "UPDATE experiments SET status = ?, reason = ?, updated = ?, "
+            "step = coalesce(?, step), steps_total = coalesce(?, steps_total), "
+            "device = coalesce(?, device) WHERE id = ?",
+            (status, reason, time.time(), step, steps_total, device, experiment),
+        )
 
     def rename(self, experiment: str, name: str) -> None:
-        with self._write() as database:
-            database.execute("UPDATE experiments SET name = ? WHERE id = ?", (name, experiment))
+        self._change("UPDATE experiments SET name = ? WHERE id = ?", (name, experiment))
 
     def annotate(self, experiment: str, note: str) -> None:
-        with self._write() as database:
-            database.execute("UPDATE experiments SET note = ? WHERE id = ?", (note, experiment))
+        self._change("UPDATE experiments SET note = ? WHERE id = ?", (note, experiment))
 
     def keep(self, experiment: str, kept: bool) -> None:
-        with self._write() as database:
-            database.execute(
-                "UPDATE experiments SET kept = ? WHERE id = ?", (int(kept), experiment)
-            )
+        self._change("UPDATE experiments SET kept = ? WHERE id = ?", (int(kept), experiment))
 
     def mark_deleted(self, experiment: str, when: float | None) -> None:
         """Notes that an experiment was deleted, or with None that it was brought back."""
-        with self._write() as database:
-            database.execute("UPDATE experiments SET deleted = ? WHERE id = ?", (when, experiment))
+        self._change("UPDATE experiments SET deleted = ? WHERE id = ?", (when, experiment))
 
     def purge(self, experiment: str) -> None:
         """Removes an experiment, all its records and its folder for good."""
-        with self._write() as database:
-            database.execute("DELETE FROM experiments WHERE id = ?", (experiment,))
-        shutil.rmtree(self.folder(experiment), ignore_errors=True)
+        self._change("DELETE FROM experiments WHERE id = ?", (experiment,))
+        remove_folder(self.folder(experiment))
 
     def experiments(self) -> list[ExperimentRow]:
         """All experiments, the newest first, deleted ones too."""
-        with self._read() as database:
-            rows = database.execute(
-                "SELECT * FROM experiments ORDER BY created DESC, rowid DESC"
-            ).fetchall()
+        rows = self._rows("SELECT * FROM experiments ORDER BY created DESC, rowid DESC")
         return [ExperimentRow.of(row) for row in rows]
 
     def experiment(self, experiment: str) -> ExperimentRow | None:
-        with self._read() as database:
-            row = database.execute(
-                "SELECT * FROM experiments WHERE id = ?", (experiment,)
-            ).fetchone()
-        return None if row is None else ExperimentRow.of(row)
+        rows = self._rows("SELECT * FROM experiments WHERE id = ?", (experiment,))
+        return ExperimentRow.of(rows[0]) if rows else None
 
     # ---------------------------------------------------------------------------- records
 
@@ -359,7 +507,8 @@ class Store:
             )
             for record in records
         ]
-        with self._write() as database:
+
+        def work(database: sqlite3.Connection) -> None:
             database.executemany(
                 "INSERT INTO records (experiment, lane, kind, step, loss, error, payload) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -370,17 +519,21 @@ class Store:
                 (updates_done(records), time.time(), experiment),
             )
 
+        self._write(work, LONG_PATIENCE)
+
     def respecify(self, experiment: str, spec: str) -> None:
         """Sets what is trained (JSON text), after a lane has been added."""
-        with self._write() as database:
-            database.execute("UPDATE experiments SET spec = ? WHERE id = ?", (spec, experiment))
+        self._change(
+            "UPDATE experiments SET spec = ? WHERE id = ?", (spec, experiment), LONG_PATIENCE
+        )
 
     def cut(self, experiment: str, step: int) -> None:
         """Removes what was measured at ``step`` or later: a run resumed there measures it anew.
 
         What was changed by hand at that step stays: a checkpoint follows each change.
         """
-        with self._write() as database:
+
+        def work(database: sqlite3.Connection) -> None:
             database.execute(
                 "DELETE FROM results WHERE experiment = ? AND step > ?", (experiment, step)
             )
@@ -391,19 +544,21 @@ class Store:
             )
             database.execute("UPDATE experiments SET step = ? WHERE id = ?", (step, experiment))
 
+        self._write(work, LONG_PATIENCE)
+
     def records(
         self, experiment: str, *, after: int = 0, limit: int = 10_000
     ) -> list[tuple[int, Record]]:
         """(cursor, record) pairs in the order in which they came, from beyond a cursor."""
-        with self._read() as database:
-            rows = database.execute(
-                "SELECT id, kind, lane, step, payload FROM records "
-                "WHERE experiment = ? AND id > ? ORDER BY id LIMIT ?",
-                (experiment, after, limit),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT id, kind, lane, step, payload FROM records "
+            "WHERE experiment = ? AND id > ? ORDER BY id LIMIT ?",
+            (experiment, after, limit),
+        )
         return [
-            (cursor, Record(kind, lane, step, json.loads(payload)))
+            (cursor, Record(kind, lane, step, values))
             for cursor, kind, lane, step, payload in rows
+            if (values := self._values(payload)) is not None
         ]
 
     def history(self, experiment: str, lanes: int) -> list[LaneHistory]:
@@ -414,7 +569,8 @@ class Store:
         history = LaneHistory()
         key = (experiment, lane)
         where = "FROM records WHERE experiment = ? AND lane = ? AND kind = ?"
-        with self._read() as database:
+
+        def steps(database: sqlite3.Connection) -> tuple[int, list[Any]]:
             count, first = database.execute(
                 f"SELECT count(*), min(step) {where}", (*key, "step")
             ).fetchone()
@@ -424,46 +580,55 @@ class Store:
                 f"GROUP BY (step - {first or 0}) / {run} ORDER BY step",
                 (*key, "step"),
             ).fetchall()
-            evals = database.execute(
-                f"SELECT step, payload {where} ORDER BY step", (*key, "eval")
-            ).fetchall()
-            begun = database.execute(
-                f"SELECT step, payload {where} ORDER BY step LIMIT 1", (*key, "layers")
-            ).fetchone()
-        if begun is not None:
-            history.first_layers = Record("layers", lane, begun[0], json.loads(begun[1]))
+            return run, rows
+
+        run, rows = self._read(steps)
+        evals = self._rows(f"SELECT step, payload {where} ORDER BY step", (*key, "eval"))
+        begun = self._rows(
+            f"SELECT step, payload {where} ORDER BY step LIMIT 1", (*key, "layers")
+        )
+        for step, payload in begun:
+            values = self._values(payload)
+            if values is not None:
+                history.first_layers = Record("layers", lane, step, values)
         history.latest = self.at(experiment, lane)
         if rows:
             table = np.asarray(rows, dtype=np.float64)
             history.steps.load(table[:, :3], run, filled=int(table[-1, 3]))
         latest = history.latest
         for step, payload in evals:
-            history.add(Record("eval", lane, step, json.loads(payload)))
+            values = self._values(payload)
+            if values is not None:
+                history.add(Record("eval", lane, step, values))
         history.latest = latest
         return history
 
     def at(self, experiment: str, lane: int, step: int | None = None) -> dict[str, Record]:
         """By kind: the last record of a lane at or before a step; None: the last of all."""
         found = {}
-        with self._read() as database:
-            for kind in RECORD_KINDS:
-                row = database.execute(
-                    "SELECT step, payload FROM records WHERE experiment = ? AND lane = ? AND "
-                    "kind = ? AND step <= ? ORDER BY step DESC, id DESC LIMIT 1",
-                    (experiment, lane, kind, _ALWAYS if step is None else step),
-                ).fetchone()
-                if row is not None:
-                    found[kind] = Record(kind, lane, row[0], json.loads(row[1]))
+        for kind in RECORD_KINDS:
+            rows = self._rows(
+                "SELECT step, payload FROM records WHERE experiment = ? AND lane = ? AND "
+                "kind = ? AND step <= ? ORDER BY step DESC, id DESC LIMIT 1",
+                (experiment, lane, kind, _ALWAYS if step is None else step),
+            )
+            for at, payload in rows:
+                values = self._values(payload)
+                if values is not None:
+                    found[kind] = Record(kind, lane, at, values)
         return found
 
     def last_evaluation(self, experiment: str, lane: int) -> Record | None:
-        with self._read() as database:
-            row = database.execute(
-                "SELECT step, payload FROM records WHERE experiment = ? AND lane = ? AND "
-                "kind = 'eval' ORDER BY step DESC, id DESC LIMIT 1",
-                (experiment, lane),
-            ).fetchone()
-        return None if row is None else Record("eval", lane, row[0], json.loads(row[1]))
+        rows = self._rows(
+            "SELECT step, payload FROM records WHERE experiment = ? AND lane = ? AND "
+            "kind = 'eval' ORDER BY step DESC, id DESC LIMIT 1",
+            (experiment, lane),
+        )
+        for step, payload in rows:
+            values = self._values(payload)
+            if values is not None:
+                return Record("eval", lane, step, values)
+        return None
 
     def thinned(
         self, experiment: str, lane: int, kind: str, max_records: int = 1000
@@ -473,7 +638,8 @@ class Store:
         As many as fit ``max_records``; each is as it was recorded, so that profiles can be laid
         side by side.
         """
-        with self._read() as database:
+
+        def work(database: sqlite3.Connection) -> list[Any]:
             rows = database.execute(  # answered by the index alone
                 "SELECT id FROM records WHERE experiment = ? AND lane = ? AND kind = ? "
                 "ORDER BY step, id",
@@ -483,7 +649,7 @@ class Store:
             chosen = [row[0] for row in rows[::run]]
             if rows and chosen[-1] != rows[-1][0]:
                 chosen.append(rows[-1][0])
-            found = []
+            found: list[Any] = []
             for start in range(0, len(chosen), _VARIABLES):
                 ids = chosen[start : start + _VARIABLES]
                 found += database.execute(
@@ -491,40 +657,52 @@ class Store:
                     f"({', '.join('?' * len(ids))}) ORDER BY step, id",
                     ids,
                 ).fetchall()
-        return [Record(kind, lane, step, json.loads(payload)) for step, payload in found]
+            return found
+
+        return [
+            Record(kind, lane, step, values)
+            for step, payload in self._read(work)
+            if (values := self._values(payload)) is not None
+        ]
 
     # ---------------------------------------------------------------------------- results
 
     def add_result(self, result: ResultRow) -> None:
-        with self._write() as database:
-            database.execute(
-                "INSERT INTO results (experiment, lane, kind, step, created, payload) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    result.experiment,
-                    result.lane,
-                    result.kind,
-                    result.step,
-                    time.time(),
-                    json.dumps(result.payload, separators=(",", ":")),
-                ),
-            )
+        self._change(
+            "INSERT INTO results (experiment, lane, kind, step, created, payload) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                result.experiment,
+                result.lane,
+                result.kind,
+                result.step,
+                time.time(),
+                json.dumps(result.payload, separators=(",", ":")),
+            ),
+            LONG_PATIENCE,
+        )
 
     def latest_results(
         self, experiment: str, kind: str, step: int | None = None
     ) -> dict[int, ResultRow]:
         """By lane: the last result of a kind, on weights of ``step`` or before; None: of all."""
-        with self._read() as database:
-            rows = database.execute(
-                "SELECT lane, step, payload FROM results WHERE id IN ("
-                "SELECT max(id) FROM results WHERE experiment = ? AND kind = ? AND step <= ? "
-                "GROUP BY lane)",
-                (experiment, kind, _ALWAYS if step is None else step),
-            ).fetchall()
+        rows = self._rows(
+            "SELECT lane, step, payload FROM results WHERE id IN ("
+            "SELECT max(id) FROM results WHERE experiment = ? AND kind = ? AND step <= ? "
+            "GROUP BY lane)",
+            (experiment, kind, _ALWAYS if step is None else step),
+        )
         return {
-            lane: ResultRow(experiment, lane, kind, step, json.loads(payload))
+            lane: ResultRow(experiment, lane, kind, step, values)
             for lane, step, payload in rows
+            if (values := self._values(payload)) is not None
         }
+
+    def _change(self, statement: str, values: tuple[Any, ...], patience: float = PATIENCE) -> None:
+        self._write(lambda database: database.execute(statement, values), patience)
+
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        return self._read(lambda database: database.execute(statement, values).fetchall())
 
 
 def updates_done(records: Iterable[Record]) -> int:
@@ -536,9 +714,24 @@ def _cause(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def _check(database: sqlite3.Connection) -> None:
+    """Raises where the file is not as SQLite writes it."""
+    verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(f"malformed: {verdict}".splitlines()[0])
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     text = str(error)
-    return any(sign in text for sign in ("malformed", "not a database", "no such"))
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or any(
+        sign in text for sign in ("malformed", "not a database", "no such")
+    )
+
+
+def is_locked(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def claim(path: Path) -> IO[str]:
@@ -561,3 +754,17 @@ def claim(path: Path) -> IO[str]:
             "SKIPSCOPE_HOME to another folder."
         ) from None
     return file
+
+
+# What earlier versions left when they were killed: NAME.partial, NAME.PID.partial, .NAME.PID.
+_EARLIER = re.compile(
+    r".+\.(safetensors|json)(\.\d+)?\.partial"
+    r"|\.[0-9a-f]{16,20}\.(safetensors|pt|pth|picture|json)\.\d+"
+)
+_SWEPT = {"experiments": 2, "sweeps": 2, "weights": 0, "pictures": 0, "surfaces": 0, "data": 1}
+
+
+def sweep_home(home: Path) -> None:
+    """Removes what processes left in Skipscope's folder that were killed while they wrote."""
+    for folder, depth in _SWEPT.items():
+        sweep(home / folder, depth=depth, earlier=_EARLIER)

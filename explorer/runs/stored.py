@@ -16,7 +16,7 @@ from pathlib import Path
 from explorer.errors import RunError
 from explorer.home import default_home
 from explorer.results import LesionCurve, Record
-from explorer.runs.store import SCHEMA_VERSION, ExperimentRow
+from explorer.runs.store import SCHEMA_VERSION, ExperimentRow, is_locked
 from explorer.specs import ExperimentSpec, parse
 
 _NAMED = 5  # runs that a sentence names
@@ -86,10 +86,12 @@ def _open(home: Path) -> Iterator[sqlite3.Connection]:
                 )
             yield database
     except sqlite3.Error as error:
-        raise RunError(
-            f"The runs in {path} cannot be read ({error}): start `skipscope app` once, which puts "
-            "a damaged file aside."
-        ) from None
+        then = (
+            "another program holds the file; close it, and try again"
+            if is_locked(error)
+            else "start `skipscope app` once, which puts a damaged file aside"
+        )
+        raise RunError(f"The runs in {path} cannot be read ({error}): {then}.") from None
 
 
 def _there(database: sqlite3.Connection) -> str:

@@ -6,7 +6,6 @@ A sweep keeps every core or GPU busy that it may have, so the others wait their 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from explorer.errors import RunError
+from explorer.files import remove_folder
 from explorer.names import title_of
 from explorer.results import SweepResult
 from explorer.runs.crew import LOG, cores
@@ -74,7 +74,11 @@ class SweepDesk:
         """Of all sweeps, the newest first."""
         with contextlib.suppress(OSError):
             folders = (self._home / SWEEPS).iterdir()
-            found = [folder.name for folder in folders if (folder / SPEC).is_file()]
+            found = [
+                folder.name
+                for folder in folders
+                if (folder / SPEC).is_file() and not folder.name.startswith(".")  # unfinished
+            ]
             return tuple(sorted(found, reverse=True))
         return ()
 
@@ -129,7 +133,7 @@ class SweepDesk:
             if active is not None and active.sweep == sweep:
                 raise RunError("This sweep is under way: stop it before you delete it.")
             self._queue = [one for one in self._queue if one != sweep]
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
             self._known.pop(sweep, None)
 
     def view(self, sweep: str) -> SweepView:

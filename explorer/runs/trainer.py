@@ -51,6 +51,8 @@ class Training:
         )
         self._save_weights()
         self._keep_weights()
+        if not checkpoint_path(self._folder).exists():  # a disk that is full is told of now
+            self._save_checkpoint()
         self._emit("paused" if self._paused else "running")
         self._obey(0.0)
         while not self._stopped and not session.finished:
@@ -64,8 +66,7 @@ class Training:
             self._keep_weights()
             self._after_step(began)
         self._save_weights()
-        if session.finished:
-            checkpoint_path(self._folder).unlink(missing_ok=True)
+        if session.finished:  # the server removes the checkpoint once it has stored this
             self._emit("done", status="finished", reason=session.why_finished)
         else:
             self._save_checkpoint()

@@ -7,20 +7,23 @@ lock held, but for those that answer a worker, which its reader's thread calls.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 from explorer.errors import RunError
 from explorer.results import Record
 from explorer.runs.process import WorkerOptions, WorkerProcess
-from explorer.runs.protocol import Message
+from explorer.runs.protocol import Message, checkpoint_path
 from explorer.runs.run import Run
-from explorer.runs.store import Status, Store, updates_done
+from explorer.runs.store import ExperimentRow, Status, Store, updates_done
 from explorer.runs.views import PhaseState
 from explorer.specs import ExperimentSpec, parse
 
+log = logging.getLogger("skipscope.service")
 SLOW_STEPS_PER_SECOND = 2.0
 SPARE_DELAY = 3.0  # after a training's start, before the next warm process takes its share
 BROKEN_DELAY = 15.0  # after a process that could not even start
@@ -32,7 +35,6 @@ class Trainings:
 
     Attributes:
         home: Skipscope's folder.
-        notice: A sentence for people about the store, or None.
 
     Args:
         max_training: Trainings at a time; more of them wait in a queue.
@@ -48,7 +50,8 @@ class Trainings:
     ) -> None:
         self.home = home
         self._store = Store(home)
-        self.notice = self._store.notice
+        self._store.known = self._rows_known
+        self._problems: dict[str, str] = {}  # sentences, by what they are of
         self._max_training = max_training
         self._lease_seconds = lease_seconds
         self._training_options = WorkerOptions("train", threads=threads, nice=10)
@@ -61,6 +64,18 @@ class Trainings:
         self._spare: WorkerProcess | None = None
         self._last_start = 0.0
         self._histories: OrderedDict[str, None] = OrderedDict()  # of runs at rest, by last use
+        # Runs whose status is not stored yet. It is written by a thread of its own: a file that
+        # another program holds must not hold whoever changes a run, and with it every page.
+        self._unstored: dict[str, None] = {}
+        self._some_unstored = threading.Condition(self._lock)
+        self._storing = threading.Thread(target=self._store_statuses, name="skipscope-store")
+        self._storing.daemon = True
+        self._storing.start()
+
+    @property
+    def notice(self) -> str | None:
+        """A sentence for people about the store, or None."""
+        return self._store.notice or next(iter(self._problems.values()), None)
 
     # ------------------------------------------------------------------ for the whole service
 
@@ -165,7 +180,11 @@ class Trainings:
 
     def _begin(self, run: Run) -> None:
         worker, self._spare = self._spare, None
-        run.worker = worker or self._new_trainer()
+        try:
+            run.worker = worker or self._new_trainer()
+        except RunError as error:
+            self._settle(run, "failed", str(error))
+            return
         run.pace.clear()
         self._last_start = time.monotonic()
         self._settle(run, "starting", "")
@@ -176,7 +195,7 @@ class Trainings:
                 "task": run.id,
                 "spec": run.spec.model_dump(mode="json"),
                 "folder": str(folder),
-                "resume": run.step > 0,
+                "resume": run.step > 0 or run.saved,
                 "paused": run.start_paused,
             }
         )
@@ -214,7 +233,13 @@ class Trainings:
             and now - self._last_start > SPARE_DELAY
             and self._may_warm_up()
         ):
-            self._spare = self._new_trainer()
+            try:
+                self._spare = self._new_trainer()
+            except RunError as error:
+                self._last_start = now + BROKEN_DELAY
+                self._problems["worker"] = str(error)
+            else:
+                self._problems.pop("worker", None)
         for run in active:
             if now - run.watched < self._lease_seconds or run.kept:
                 continue
@@ -381,17 +406,52 @@ class Trainings:
     def _settle(self, run: Run, status: Status, reason: str) -> None:
         run.status, run.reason, run.updated = status, reason, time.time()
         self._touch(run)
-        try:
-            self._store.update(
-                run.id,
-                status,
-                reason,
-                step=run.step,
-                steps_total=run.steps_total,
-                device=run.device,
-            )
-        except RunError as error:
-            self.notice = str(error)
+        self._unstored[run.id] = None
+        self._some_unstored.notify_all()
+
+    def _store_statuses(self) -> None:
+        """Writes down how runs stand, in a thread of its own; what fails is tried again."""
+        while True:
+            with self._lock:
+                while not self._unstored:
+                    if self._closing.is_set():
+                        return
+                    self._some_unstored.wait()
+                run = self._runs.get(next(iter(self._unstored)))
+                del self._unstored[next(iter(self._unstored))]
+                if run is None:  # purged meanwhile
+                    continue
+                status, reason, total, device = run.status, run.reason, run.steps_total, run.device
+            try:
+                self._store.update(run.id, status, reason, steps_total=total, device=device)
+                self._problems.pop("status", None)
+            except RunError as error:
+                self._problems["status"] = str(error)
+                with self._lock:
+                    self._unstored[run.id] = None
+                    if self._closing.is_set():
+                        return
+                    self._some_unstored.wait(1.0)
+                continue
+            if status == "finished":
+                self._drop_checkpoint(run)
+
+    def _drop_checkpoint(self, run: Run) -> None:
+        """A training's end is stored: nothing is left that it could be wanted for."""
+        with suppress(OSError):
+            checkpoint_path(self._store.folder(run.id)).unlink(missing_ok=True)
+        run.saved = False
+
+    def _end_storing(self) -> None:
+        """Lets the last statuses be written, as far as that can be done at once."""
+        with self._lock:
+            self._some_unstored.notify_all()
+        self._storing.join()
+
+    def _rows_known(self) -> list[ExperimentRow]:
+        """What to begin a new store with, should the old one turn out to be damaged."""
+        with self._lock:
+            return [run.to_row() for run in self._runs.values()]
 
     def _forget_histories(self, used: Run) -> None:
         """Keeps the curves of few runs in memory, besides those that train."""
