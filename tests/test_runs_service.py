@@ -7,6 +7,7 @@ import os
 import queue
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from explorer.results import LesionCurve
 from explorer.runs.service import RunService, get_service
 from explorer.runs.views import ExperimentView
 from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
+from explorer.training import checkpoint
 from explorer.variants import without_shortcuts
 
 DATA = DataSpec()
@@ -601,3 +603,146 @@ def test_one_service_for_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     service.close()
     assert get_service(tmp_path) is not service
     get_service(tmp_path).close()
+
+
+def test_a_checkpoint_stands_before_the_first_step(tmp_path: Path) -> None:
+    service = RunService(tmp_path, threads=1, instrument_workers=0)
+    service.start()
+    try:
+        experiment = service.create(spec(ENDLESS))
+        until(lambda: service.experiment(experiment).step > 5)
+        os.kill(trainer_pid(service, experiment), signal.SIGKILL)
+        view = reaches(service, experiment, "failed")
+        assert view.resumable
+        assert "everything up to there is kept, and Resume goes on" in view.reason
+        before = service.live(experiment, 10**6).lanes[1].curves.batch_loss[:5]
+        service.control(experiment, "play")
+        until(lambda: service.experiment(experiment).status == "running")
+        until(lambda: service.experiment(experiment).step > 5)
+        curves = service.live(experiment, 10**6).lanes[1].curves
+        np.testing.assert_array_equal(curves.batch_loss[:5], before)
+        np.testing.assert_array_equal(curves.step, np.arange(len(curves.step)))
+    finally:
+        service.close()
+
+
+def test_the_checkpoint_stays_until_the_end_is_stored(tmp_path: Path) -> None:
+    """The server stands still while its training ends, and is killed before it heard of that."""
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from explorer.runs.service import RunService\n"
+        "from explorer.specs import ExperimentSpec, parse\n"
+        "service = RunService(Path(sys.argv[1]), threads=1, instrument_workers=0)\n"
+        "service.start(); name = service.create(parse(ExperimentSpec, sys.argv[2]))\n"
+        "while service.experiment(name).step < 3: time.sleep(0.005)\n"
+        "print(name, flush=True); time.sleep(60)\n"
+    )
+    chosen = spec(120, lanes=1)
+    server = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path), chosen.model_dump_json()],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    experiment = server.stdout.readline().strip()
+    server.send_signal(signal.SIGSTOP)
+    weights = tmp_path / "experiments" / experiment / "lane-0.safetensors"
+    until(lambda: checkpoint.snapshot_state(weights).get("step") == 120)
+    time.sleep(0.5)  # whatever the worker does after its last weights
+    server.kill()
+    server.wait()
+    server.stdout.close()
+    assert (weights.parent / "checkpoint.safetensors").exists()
+
+    after = RunService(tmp_path, threads=1, instrument_workers=0)
+    after.start()
+    try:
+        assert after.experiment(experiment).resumable
+        after.control(experiment, "play")
+        reaches(after, experiment, "finished")
+        until(lambda: not (weights.parent / "checkpoint.safetensors").exists())
+        assert not after.experiment(experiment).resumable
+        whole = after.create(chosen)
+        reaches(after, whole, "finished")
+        curves = [after.live(run).lanes[0].curves for run in (experiment, whole)]
+        np.testing.assert_array_equal(curves[0].batch_loss, curves[1].batch_loss)
+        np.testing.assert_array_equal(curves[0].test_error, curves[1].test_error)
+    finally:
+        after.close()
+    again = RunService(tmp_path)  # the end was stored, too
+    assert again.experiment(experiment).status == "finished"
+    again.close()
+
+
+def test_one_error_does_not_end_housekeeping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = RunService(tmp_path, instrument_workers=0, lease_seconds=0.2, threads=1)
+    tend, failures = service._tend, [OSError(24, "Too many open files")]
+
+    def fails_once() -> None:
+        if failures:
+            raise failures.pop()
+        tend()
+
+    monkeypatch.setattr(service, "_tend", fails_once)
+    monkeypatch.setattr(logging.getLogger("skipscope.service"), "disabled", True)
+    service.start()
+    try:
+        experiment = service.create(spec(ENDLESS, lanes=1))
+        until(lambda: "nobody has watched it" in service.experiment(experiment).reason)
+        assert not failures
+        assert service.notice is None  # it was said, and is over
+    finally:
+        service.close()
+
+
+def test_processes_that_cannot_be_started_are_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = RunService(tmp_path, threads=1)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-such-program"))
+    job = service.submit("evaluate", {"net": FRESH})
+    assert re.match(r"No process could be started that computes \(.*try again", str(job.error))
+    experiment = service.create(spec(3))
+    view = service.experiment(experiment)
+    assert view.status == "failed"
+    assert view.reason.startswith("No process could be started")
+    monkeypatch.undo()
+    service.start()
+    try:
+        assert service.submit("evaluate", {"net": FRESH}).wait(60) is not None
+    finally:
+        service.close()
+
+
+def test_a_store_that_another_program_holds_holds_no_page(service: RunService) -> None:
+    experiment = service.create(spec(ENDLESS))
+    until(lambda: service.experiment(experiment).step > 3)
+    slowest = 0.0
+    other = sqlite3.connect(service._store.path)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        for action in ("pause", "play", "step", "play", "pause"):
+            until(lambda: service.notice is None or "Another program holds" in service.notice)
+            began = time.monotonic()
+            service.control(experiment, action)
+            service.live(experiment)
+            service.last_errors(experiment)
+            slowest = max(slowest, time.monotonic() - began)
+        until(lambda: "Another program holds" in str(service.notice))
+        with pytest.raises(RunError, match="Another program holds"):
+            service.rename(experiment, "later")
+    finally:
+        other.rollback()
+        other.close()
+    assert slowest < 1.0  # each waited up to 10 s, with every page behind it
+    reaches(service, experiment, "paused")
+    until(lambda: service.notice is None)
+    view = service.experiment(experiment)
+    until(lambda: service._store.experiment(experiment).status == "paused")
+    curves = service.live(experiment, 10**6).lanes[0].curves
+    np.testing.assert_array_equal(curves.step, np.arange(view.step))
+    stored = [r for _, r in service._store.records(experiment) if (r.kind, r.lane) == ("step", 0)]
+    assert [record.step for record in stored] == list(range(view.step))
+    service.control(experiment, "stop")
