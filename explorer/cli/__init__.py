@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _told(error: Exception) -> str:
     """What nobody foresaw, in one sentence; its stack goes to a file that the sentence names."""
+    from explorer.files import write_text
     from explorer.home import default_home
     from explorer.trouble import in_a_sentence
 
@@ -58,7 +59,7 @@ def _told(error: Exception) -> str:
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             kept = log.read_text("utf-8")[-LOG_CHARACTERS:] if log.is_file() else ""
-            log.write_text(f"{kept}{time.strftime('%Y-%m-%d %H:%M:%S')}\n{stack}\n", "utf-8")
+            write_text(log, f"{kept}{time.strftime('%Y-%m-%d %H:%M:%S')}\n{stack}\n")
         except (OSError, ValueError):  # then at least the terminal has it
             return f"{stack}{sentence}"
     return sentence

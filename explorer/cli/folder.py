@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-
-from explorer.bounded import local_path
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.bounded import local_path
 from explorer.cli import text
 from explorer.errors import RunError
 from explorer.results import Record

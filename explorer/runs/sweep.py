@@ -21,8 +21,8 @@ from explorer.blueprint import blueprint
 from explorer.data.catalog import data_info
 from explorer.errors import RunError, SpecError
 from explorer.fairness import what_differs
-from explorer.home import default_home
 from explorer.files import write_text
+from explorer.home import default_home
 from explorer.names import spec_of, title_of
 from explorer.results import SweepResult, SweepRun
 from explorer.runs.crew import Crew, cores, gpus

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from explorer.errors import NotApplicableError
-from explorer.home import default_home
 from explorer.files import write_text
+from explorer.home import default_home
 from explorer.results import LossSurface
 from explorer.versions import versions
 
