@@ -53,6 +53,7 @@ MAX_LANES = 4
 MAX_DEPTH = 1300  # the papers' deepest net has 1202 layers
 MAX_SWEEP = 400  # trainings
 MAX_STEPS = 10_000_000  # of one training
+MAX_PARAMETERS = 1_000_000_000  # 4 GB of weights, and as much for gradients and momentum each
 
 # Units of each stage by depth: He15 Table 1, and 200 layers of He16 Table 5; Huang16 Table 1.
 IMAGENET_UNITS: dict[str, dict[int, tuple[int, ...]]] = {

@@ -204,19 +204,18 @@ def load_alone(args: argparse.Namespace) -> tuple[str, Net, str]:
 def _filled(choice: Choice, data: DataSpec, args: argparse.Namespace) -> tuple[Net, str]:
     """A net of ours with the weights that were asked for, and where they come from."""
     from explorer.nets import create_net
-    from explorer.nets.weights import load_weights
+    from explorer.nets.weights import net_with_weights
 
-    net = create_net(fitted(choice, data), seed=args.seed)
-    file = args.weights or choice.weights
+    spec, file = fitted(choice, data), args.weights or choice.weights
     if file is None:
-        words = f"untrained, seed {args.seed}"
+        net, words = create_net(spec, seed=args.seed), f"untrained, seed {args.seed}"
     else:
         if not str(file).endswith(".safetensors"):
             raise WeightsError(
                 f"Weights are read from .safetensors files only, not from {str(file)!r}; "
                 "save them with safetensors.torch.save_file."
             )
-        load_weights(net, file)
+        net = net_with_weights(spec, file)
         trained = choice.card if args.weights is None else None
         words = f"trained on {trained.data.name}" if trained else f"from {Path(file).name}"
     return net, words

@@ -44,7 +44,6 @@ def run_export(args: argparse.Namespace) -> None:
 
 
 def _check(spec: NetSpec, weights: Path) -> None:
-    from explorer.nets import create_net
-    from explorer.nets.weights import load_weights
+    from explorer.nets.weights import net_with_weights
 
-    load_weights(create_net(spec, seed=0), weights)
+    net_with_weights(spec, weights)

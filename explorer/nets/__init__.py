@@ -12,12 +12,10 @@ from explorer.errors import SpecError
 from explorer.external import is_external
 from explorer.nets.init import initialise
 from explorer.nets.net import Net, Unit
-from explorer.nets.weights import load_pretrained, load_weights, save_weights
-from explorer.specs import NetBase, NetSpec, fit, parse_net
+from explorer.nets.weights import load_pretrained, load_weights, save_weights, take_memory
+from explorer.specs import MAX_PARAMETERS, NetBase, NetSpec, fit, parse_net
 
 __all__ = ["Net", "Unit", "create_net", "load_pretrained", "load_weights", "save_weights"]
-
-MAX_PARAMETERS = 1_000_000_000  # 4 GB of weights, and as much for gradients and momentum each
 
 
 def create_net(
@@ -69,8 +67,6 @@ def create_net(
     # On the meta device torch's own initialisation neither costs time nor draws random numbers.
     with torch.device("meta"):
         net = Net(plan)
-    # As to_empty(device="cpu") does, which imports torch's symbolic shapes for it (0.6 s).
-    memory = {name: torch.empty(t.shape, dtype=t.dtype) for name, t in net.state_dict().items()}
-    net.load_state_dict(memory, assign=True)
+    take_memory(net)
     initialise(net, seed)
     return net

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -51,24 +53,61 @@ def load_weights(net: Net, path: Path | str) -> None:
         WeightsError: One sentence: not safetensors, damaged, or what differs from the net.
     """
     file = Path(path)
+    with _opened(file) as stored:
+        loaded = {name: stored.get_tensor(name) for name in _compare(file.name, net, stored)}
+    refuse_other_kinds(file.name, net.state_dict(), loaded)
+    net.load_state_dict(loaded)
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Any]:
+    """A safetensors file by its header; its tensors are read one by one."""
+    file = Path(path)
     if not file.is_file():
         raise WeightsError(f"There is no weights file {file}; check the path.")
-    own = net.state_dict()
     try:
         with safe_open(file, framework="pt") as stored:
-            shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
-            compare_shapes(
-                file.name, {name: tuple(value.shape) for name, value in own.items()}, shapes
-            )
-            loaded = {name: stored.get_tensor(name) for name in shapes}
+            yield stored
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{file.name} is not a safetensors file, or is damaged ({error}); only safetensors "
             "files are read, never pickles (.pt, .pth, .bin): save the weights with "
             "safetensors.torch.save_file."
         ) from None
-    refuse_other_kinds(file.name, own, loaded)
-    net.load_state_dict(loaded)
+
+
+def _shapes(stored: Any) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+
+
+def _compare(file: str, net: Net, stored: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of the stored tensors, which are the net's."""
+    shapes = _shapes(stored)
+    wanted = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    compare_shapes(file, wanted, shapes)
+    return shapes
+
+
+def take_memory(net: Net) -> None:
+    """Values, whatever they are, for a net that was made on the meta device."""
+    # As to_empty(device="cpu") does, which imports torch's symbolic shapes for it (0.6 s).
+    memory = {name: torch.empty(t.shape, dtype=t.dtype) for name, t in net.state_dict().items()}
+    net.load_state_dict(memory, assign=True)
+
+
+def net_with_weights(spec: NetSpec, path: Path | str) -> Net:
+    """A net with the weights of a file, in training mode; nothing is drawn at random.
+
+    Raises:
+        WeightsError: See :func:`load_weights`; said before the net takes any memory.
+    """
+    with torch.device("meta"):
+        net = Net(blueprint(spec))
+    with _opened(path) as stored:
+        _compare(Path(path).name, net, stored)
+    take_memory(net)
+    load_weights(net, path)
+    return net
 
 
 def fitted_to(spec: NetSpec, path: Path | str) -> NetSpec:
@@ -78,7 +117,7 @@ def fitted_to(spec: NetSpec, path: Path | str) -> NetSpec:
     """
     try:
         with safe_open(path, framework="pt") as stored:
-            given = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+            given = _shapes(stored)
     except (SafetensorError, OSError):
         return spec
     shapes = {(info.input_shape, len(info.classes)) for info in DATASETS.values()}
@@ -102,11 +141,7 @@ def load_pretrained(name: str) -> Net:
             missing or damaged.
     """
     file = shipped_path(name)
-    with torch.device("meta"):
-        net = Net(blueprint(read_card(file).spec))
-    net.to_empty(device="cpu")
-    load_weights(net, file)
-    return net.eval()
+    return net_with_weights(read_card(file).spec, file).eval()
 
 
 def compare_shapes(

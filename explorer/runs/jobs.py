@@ -20,7 +20,7 @@ from explorer.errors import DataError
 from explorer.nets import Net, create_net
 from explorer.nets.adapters import external_blueprint, load_external
 from explorer.nets.export import export_code
-from explorer.nets.weights import fitted_to, load_pretrained, load_weights
+from explorer.nets.weights import fitted_to, load_pretrained, net_with_weights
 from explorer.probes.gates import gate_means
 from explorer.probes.gradients import layer_gradients
 from explorer.probes.image import read_image
@@ -131,8 +131,7 @@ class Shelf:
             case "external":
                 net, name = _external(source), source["name"]
             case _:
-                net, name = create_net(parse_net(source["spec"]), seed=0), None
-                load_weights(net, source["path"])
+                net, name = net_with_weights(parse_net(source["spec"]), source["path"]), None
                 state = checkpoint.snapshot_state(source["path"])
                 step = state.get("step")
                 units.pass_by_named(net, state.get("deleted", ()))

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from explorer.errors import WeightsError
 from explorer.files import write_bytes
+from explorer.formats import WEIGHTS_SUFFIXES, endings, listed
 
-SUFFIXES = (".safetensors", ".pt", ".pth")
 BYTES_KEPT = 4 * 2**30
-_NAME = re.compile(r"[0-9a-f]{16}\.(safetensors|pt|pth)")
+_NAME = re.compile(rf"[0-9a-f]{{16}}\.({'|'.join(endings(WEIGHTS_SUFFIXES))})")
 
 
 def is_upload(name: str) -> bool:
@@ -32,9 +32,9 @@ def keep_upload(home: Path, file_name: str, content: bytes | memoryview) -> str:
         WeightsError: Another kind of file, an empty one, or the disk refuses it.
     """
     suffix = Path(file_name).suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in WEIGHTS_SUFFIXES:
         raise WeightsError(
-            f"Weights are read from .safetensors, .pt and .pth files, not from {file_name[:60]!r}: "
+            f"Weights are read from {listed(WEIGHTS_SUFFIXES)} files, not from {file_name[:60]!r}: "
             "save net.state_dict() as one of these."
         )
     if not len(content):

@@ -9,13 +9,13 @@ from typing import Any
 import streamlit as st
 
 from explorer.errors import SkipscopeError
+from explorer.formats import IMAGE_SUFFIXES, endings
 from explorer.runs.service import get_service
 from explorer.ui import widgets
 from explorer.ui.look import look_at_image
 from explorer.ui.plans import has_gates
 from explorer.ui.state import PageState
 
-PICTURES = ("png", "jpg", "jpeg", "webp", "bmp", "gif")
 Change = Callable[[Callable[[PageState], PageState]], None]
 # Instruments that look at one image, in words.
 INSIDE = {
@@ -56,7 +56,7 @@ def choose_image(state: PageState, update: Change, refuse: Callable[[str], None]
     with widgets.drawer("Your image", "image.open"):
         st.file_uploader(
             "An image file",
-            type=list(PICTURES),
+            type=endings(IMAGE_SUFFIXES),
             key="image.file",
             help="It is made as large as the nets' images are. Take what resembles those: the "
             "digits that come with Skipscope are light on dark.",

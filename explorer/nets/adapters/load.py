@@ -13,15 +13,16 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from explorer.blueprint import Blueprint
+from explorer.bounded import local_path
 from explorer.errors import SpecError, WeightsError
 from explorer.external import TORCHVISION, check_name, unknown
 from explorer.nets.adapters.net import AdaptedNet, adapt
+from explorer.nets.weight_files import StoredTensors, stored_tensors
 from explorer.nets.weights import compare_shapes, refuse_other_kinds
+from explorer.specs import MAX_PARAMETERS
 
 IMAGENET_CLASSES = 1000
 STALL_SECONDS = 30.0  # without a byte, a download counts as failed
@@ -52,9 +53,9 @@ def load_external(
         NotApplicableError: A net of timm's that has layers unknown to the instruments.
     """
     name, source = name.strip(), _source(name)
-    stored = None if weights in (None, "default") else read_state_dict(Path(str(weights)))
-    if stored is not None:
-        stored = source.renamed(stored)
+    stored = None
+    if weights not in (None, "default"):
+        stored = stored_tensors(local_path(str(weights), WeightsError)).renamed(source.renamed)
     if weights == "default" and classes not in (None, IMAGENET_CLASSES):
         raise WeightsError(
             f"The library's weights of {name} are for ImageNet's {IMAGENET_CLASSES} classes, not "
@@ -62,20 +63,23 @@ def load_external(
         )
     answers = classes or _answers(stored, source.classifier) or IMAGENET_CLASSES
     shape = input_shape or source.input_shape
+    with torch.device("meta"):  # before any memory is taken: whether it is possible
+        planned = source.build(answers, shape[0])
+    if stored is not None:
+        _fitting(planned, stored.shapes, stored.file)
+    _refuse_vast(planned, name)
     with _seeded(seed):
         module = source.build(answers, shape[0])
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     class_names: tuple[str, ...] | None = None
     if weights == "default":
-        stored = source.renamed(source.download())
+        own = {source.renamed(key): value for key, value in source.download().items()}
+        _fill(module, own, f"The library's weights of {name}")
         mean, std = source.mean, source.std
         class_names = source.class_names
-    if stored is not None:
-        what = (
-            f"The library's weights of {name}" if weights == "default" else Path(str(weights)).name
-        )
-        _fill(module, stored, what)
+    elif stored is not None:
+        _fill(module, stored.read(), stored.file)
     return adapt(module, name=name, input_shape=shape, class_names=class_names, mean=mean, std=std)
 
 
@@ -94,6 +98,15 @@ def _source(name: str) -> _Source:
     name = check_name(name)
     library, _, inner = name.partition("_")
     return (_torchvision if library == "torchvision" else _timm)(name, inner)
+
+
+def _refuse_vast(planned: nn.Module, name: str) -> None:
+    parameters = sum(value.numel() for value in planned.parameters())
+    if parameters > MAX_PARAMETERS:
+        raise SpecError(
+            f"{name} would have {parameters:,} parameters for these classes, and nets of up to "
+            f"{MAX_PARAMETERS:,} are built: take fewer classes, or a smaller net."
+        )
 
 
 @contextmanager
@@ -116,7 +129,7 @@ class _Source:
     Attributes:
         build: (classes, channels) → the library's module with fresh weights.
         download: The library's own weights.
-        renamed: Older files' names of tensors → today's.
+        renamed: An older file's name of a tensor → today's.
         classifier: Name of the last layer's weight, whose rows are the classes.
     """
 
@@ -127,7 +140,7 @@ class _Source:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_names: tuple[str, ...] | None
-    renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda state: state
+    renamed: Callable[[str], str] = lambda name: name
 
 
 def _torchvision(name: str, inner: str) -> _Source:
@@ -149,7 +162,7 @@ def _torchvision(name: str, inner: str) -> _Source:
         with _downloading(name, weights.url), _patient():
             shown = sys.stderr.isatty()
             state = weights.get_state_dict(progress=shown, check_hash=True, weights_only=True)
-        return _tensors(state, name)
+        return _own_tensors(state, name)
 
     last = {"d": "classifier.weight", "v": "classifier.6.weight"}.get(inner[0], "fc.weight")
     return _Source(
@@ -160,16 +173,16 @@ def _torchvision(name: str, inner: str) -> _Source:
         tuple(preset.mean),
         tuple(preset.std),
         tuple(weights.meta["categories"]),
-        _todays_names,
+        _todays_name,
     )
 
 
 _OLD_DENSE = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
 
 
-def _todays_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _todays_name(name: str) -> str:
     """torchvision's stored DenseNets say ``norm.1`` where its modules say ``norm1``."""
-    return {_OLD_DENSE.sub(r"\1\2", key): value for key, value in state.items()}
+    return _OLD_DENSE.sub(r"\1\2", name)
 
 
 def _timm(name: str, inner: str) -> _Source:
@@ -246,78 +259,40 @@ def _downloading(name: str, address: str) -> Iterator[None]:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name; nothing in it is ever executed.
-
-    Raises:
-        WeightsError: One sentence: no such file, another kind of file, damaged, or more than
-            tensors inside.
-    """
-    file = path.expanduser()
-    if file.suffix not in (".safetensors", ".pt", ".pth"):
-        raise WeightsError(
-            f"Weights are read from .safetensors, .pt and .pth files, not from {file.name!r}: save "
-            "net.state_dict() as one of these."
-        )
-    if not file.is_file():
-        raise WeightsError(f"There is no weights file {file}; check the path.")
-    if file.suffix == ".safetensors":
-        try:
-            return load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(
-                f"{file.name} is not a safetensors file, or is damaged ({error}); save it again "
-                "with safetensors.torch.save_file."
-            ) from None
-    try:
-        stored: object = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception:  # what a damaged or foreign file raises is anyone's guess
-        raise WeightsError(
-            f"{file.name} is damaged, or holds more than tensors, which is not read because such a "
-            "file can run any code: save the tensors alone with "
-            "torch.save(net.state_dict(), 'net.pt')."
-        ) from None
-    return _tensors(stored, file.name)
+    """The tensors of a file by name; see :func:`explorer.nets.weight_files.stored_tensors`."""
+    return stored_tensors(path.expanduser()).read()
 
 
-def _tensors(stored: object, file: str) -> dict[str, Tensor]:
-    """The state dict in what was stored: a training's checkpoint may have it inside."""
-    if isinstance(stored, Mapping):
-        for key in ("state_dict", "model_state_dict", "model", "net"):
-            inner = stored.get(key)
-            if isinstance(inner, Mapping):
-                stored = inner
-                break
-    if (
-        not isinstance(stored, Mapping)
-        or not stored
-        or not all(isinstance(value, Tensor) for value in stored.values())
-    ):
-        raise WeightsError(
-            f"{file} does not hold a state_dict, tensors by name: save net.state_dict()."
-        )
-    state = {str(key): value for key, value in stored.items()}
-    for prefix in ("module.", "_orig_mod."):  # of DataParallel, of torch.compile
-        if all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
+def _own_tensors(stored: object, file: str) -> dict[str, Tensor]:
+    """What a library's own file holds, which came from its maker by its checksum."""
+    if not isinstance(stored, Mapping):
+        raise WeightsError(f"{file} does not hold a state_dict, tensors by name.")
+    return {str(key): value for key, value in stored.items()}
 
 
-def _answers(stored: dict[str, Tensor] | None, classifier: str) -> int | None:
-    if stored is None or classifier not in stored:
-        return None
-    return len(stored[classifier])
+def _answers(stored: StoredTensors | None, classifier: str) -> int | None:
+    shape = () if stored is None else stored.shapes.get(classifier, ())
+    return shape[0] if len(shape) == 2 else None
 
 
-def _fill(module: nn.Module, stored: dict[str, Tensor], file: str) -> None:
-    """Load a state dict that has exactly the module's tensors; batch counters may be missing."""
-    own = module.state_dict()
-    for key, value in own.items():
-        if key.endswith("num_batches_tracked"):
-            stored.setdefault(key, value)
+def _fitting(
+    module: nn.Module, given: Mapping[str, tuple[int, ...]], file: str
+) -> dict[str, Tensor]:
+    """The module's own tensors, if these shapes are theirs; batch counters may be missing."""
+    own: dict[str, Tensor] = module.state_dict()
+    counters = {key: () for key in own if key.endswith("num_batches_tracked")}
     compare_shapes(
         file,
         {key: tuple(value.shape) for key, value in own.items()},
-        {key: tuple(value.shape) for key, value in stored.items()},
+        {**counters, **given},
     )
+    return own
+
+
+def _fill(module: nn.Module, stored: dict[str, Tensor], file: str) -> None:
+    """Load a state dict that has exactly the module's tensors."""
+    shapes = {key: tuple(value.shape) for key, value in stored.items()}
+    own = _fitting(module, shapes, file)
+    stored = {**own, **stored}
     refuse_other_kinds(file, own, stored)
     module.load_state_dict(stored)

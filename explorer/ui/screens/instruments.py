@@ -13,9 +13,9 @@ import streamlit as st
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.external import TORCHVISION
+from explorer.formats import IMAGE_FORMATS, IMAGE_SUFFIXES, WEIGHTS_SUFFIXES, endings, listed
 from explorer.names import NETS
 from explorer.runs.service import RunService, get_service
-from explorer.runs.uploads import SUFFIXES
 from explorer.specs import MAX_LANES, DataSpec, parse
 from explorer.ui import instrument_feed, widgets
 from explorer.ui.hand_view import hand_editor
@@ -45,7 +45,6 @@ LIBRARY_NETS = {
     },
     **{f"torchvision_{name}": f"torchvision {name} · untrained" for name in TORCHVISION},
 }
-PICTURES = ("png", "jpg", "jpeg", "webp", "bmp", "gif")
 OWN_DATA = "each net's own"
 PATIENCE = 4.0  # seconds for another library's net, the first time it is looked at
 NARROW, WIDE = 190, 260  # pixels of a number's box, and of a list
@@ -207,9 +206,7 @@ def _upload(service: RunService, token: str | None, key: str) -> None:
     with st.form(f"{key}.upload", border=False):
         st.caption("Or weights of your own: a state_dict, and the net that it is of.")
         name = st.text_input("The net", placeholder="resnet_v2_20;width=8", width=380)
-        file = st.file_uploader(
-            "Weights", type=[suffix.removeprefix(".") for suffix in SUFFIXES], width=380
-        )
+        file = st.file_uploader("Weights", type=endings(WEIGHTS_SUFFIXES), width=380)
         if not st.form_submit_button("Use these weights"):
             return
     try:
@@ -296,7 +293,7 @@ def _folder(look: Look) -> None:
         "Folder on this machine",
         key="instruments.path",
         placeholder="/path/to/images",
-        help="With train/CLASS/*.png and test/CLASS/*.png (PNG or JPEG).",
+        help=f"With train/CLASS/*.png and test/CLASS/*.png ({listed(IMAGE_FORMATS, 'or')}).",
         on_change=chosen,
     )
     data = look.data
@@ -454,7 +451,7 @@ def _own_image(option: OwnImage, key: str, value: str, chosen: Callable[[Any], N
     with st.popover(option.label):
         with st.form(f"{key}.upload", border=False):
             file = st.file_uploader(
-                "An image file", type=list(PICTURES), help=option.help, width=320
+                "An image file", type=endings(IMAGE_SUFFIXES), help=option.help, width=320
             )
             if st.form_submit_button("Look at it") and file is not None:
                 try:

@@ -12,6 +12,7 @@ import streamlit as st
 from explorer.blueprint import Blueprint
 from explorer.charts.palette import ink, muted
 from explorer.errors import SkipscopeError
+from explorer.formats import WEIGHTS_SUFFIXES, endings
 from explorer.graph import (
     DIFFERS,
     DIFFERS_ON_DARK,
@@ -27,7 +28,6 @@ from explorer.graph import (
 )
 from explorer.names import printed
 from explorer.runs.service import get_service
-from explorer.runs.uploads import SUFFIXES
 from explorer.specs import NetSpec
 from explorer.ui import widgets
 from explorer.ui.say import note, warn
@@ -236,7 +236,7 @@ def _weights(net: ShownNet) -> None:
             file = st.file_uploader(
                 "A state_dict: .safetensors, or of another library's net also .pt, of which "
                 "tensors alone are read",
-                type=[suffix.removeprefix(".") for suffix in SUFFIXES],
+                type=endings(WEIGHTS_SUFFIXES),
                 key="net.file",
                 max_upload_size=MOST_MEGABYTES,
             )

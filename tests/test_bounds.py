@@ -1,0 +1,266 @@
+"""Files say how large they are before they show it: what is not borne out is refused unread."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import resource
+import struct
+import time
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from fuzzing import mutated_bytes
+from safetensors.torch import save, save_file
+from torch import nn
+
+from explorer.errors import WeightsError
+from explorer.nets.adapters import load_external
+from explorer.nets.adapters.load import read_state_dict
+from explorer.nets.weight_files import LARGEST_PICKLE, stored_tensors
+
+MEGABYTE = 1 << 20
+TORCHVISION = "torchvision_resnet18"
+
+
+@contextmanager
+def within(megabytes: float, seconds: float) -> Iterator[None]:
+    """No more memory than so much is taken, at the highest, and no more of this thread's time."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.thread_time()
+    yield
+    taken = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert taken < megabytes, f"{taken:.0f} MB"
+    assert time.thread_time() - began < seconds
+
+
+def refused(file: Path, said: str) -> None:
+    with within(megabytes=100, seconds=5), pytest.raises(WeightsError, match=said):
+        load_external(TORCHVISION, weights=file, input_shape=(3, 32, 32))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> None:
+    """What torchvision's import takes is no file's fault."""
+    from torchvision import models
+
+    models.resnet18(num_classes=2)
+
+
+def resnet_state(classes: int = 3) -> dict[str, torch.Tensor]:
+    from torchvision import models
+
+    return dict(models.resnet18(num_classes=classes).state_dict())
+
+
+# ------------------------------------------------------------------------------- what is read
+
+
+def several() -> dict[str, torch.Tensor]:
+    base = torch.arange(24, dtype=torch.float32).reshape(4, 6)
+    return {
+        "whole": base,
+        "view": base[1:3, ::2],
+        "turned": base.t(),
+        "number": torch.tensor(3),
+        "none": torch.zeros(0, 4),
+        "half": torch.randn(3, 2).half(),
+        "brain": torch.randn(5).bfloat16(),
+        "double": torch.randn(2, 2, dtype=torch.float64),
+        "bytes": torch.arange(5, dtype=torch.uint8),
+        "truth": torch.tensor([True, False]),
+    }
+
+
+@pytest.mark.parametrize(("zipped", "protocol"), [(True, 2), (True, 4), (False, 2)])
+def test_tensors_are_those_that_torch_reads(tmp_path: Path, zipped: bool, protocol: int) -> None:
+    state = several()
+    file = tmp_path / "several.pt"
+    torch.save(
+        {"epoch": 3, "state_dict": OrderedDict(state), "size": state["whole"].shape, "best": 0.5},
+        file,
+        _use_new_zipfile_serialization=zipped,
+        pickle_protocol=protocol,
+    )
+    read = read_state_dict(file)
+    assert list(read) == list(state)
+    for name, value in state.items():
+        assert read[name].dtype == value.dtype
+        assert torch.equal(read[name], value), name
+
+
+def test_a_whole_checkpoint_is_read_for_its_weights(tmp_path: Path) -> None:
+    net = nn.Linear(3, 2)
+    optimiser = torch.optim.Adam(net.parameters())
+    net(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    saved = {"model": dict(net.named_parameters()), "optimizer": optimiser.state_dict()}
+    torch.save(saved, tmp_path / "all.pth")
+    assert torch.equal(read_state_dict(tmp_path / "all.pth")["weight"], net.weight)
+
+
+# ---------------------------------------------------------------------------- what is claimed
+
+
+def test_a_million_classes_over_one_value_take_no_memory(tmp_path: Path) -> None:
+    vast = torch.zeros(1).expand(1_000_000, 512)
+    state = {**resnet_state(), "fc.weight": vast, "fc.bias": torch.zeros(1).expand(1_000_000)}
+    torch.save(state, tmp_path / "vast.pt")
+    refused(tmp_path / "vast.pt", "claims more than it holds .a tensor of 1000000×512 over 1 val")
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    refused(tmp_path / "old.pt", "claims more than it holds")
+
+
+def test_a_million_classes_of_no_width_take_no_memory(tmp_path: Path) -> None:
+    state = {**resnet_state(), "fc.weight": torch.zeros(1_000_000, 0), "fc.bias": torch.zeros(0)}
+    save_file(state, tmp_path / "vast.safetensors")
+    refused(tmp_path / "vast.safetensors", r"fc.weight has the shape \(1000000, 0\)")
+    torch.save(state, tmp_path / "vast.pt")
+    refused(tmp_path / "vast.pt", r"fc.weight has the shape \(1000000, 0\)")
+
+
+def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(10_000_000)}, tmp_path / "stored.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "stored.pt") as stored,
+        zipfile.ZipFile(tmp_path / "small.pt", "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for name in stored.namelist():
+            small.writestr(name, stored.read(name))
+    assert (tmp_path / "small.pt").stat().st_size < MEGABYTE
+    refused(tmp_path / "small.pt", "is a compressed archive")
+
+
+def archive(path: Path, head: bytes, **storages: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("a/data.pkl", head)
+        made.writestr("a/byteorder", "little")
+        for key, content in storages.items():
+            made.writestr(f"a/data/{key}", content)
+    return path
+
+
+def claimed(numel: int, size: tuple[int, ...], stride: tuple[int, ...], offset: int = 0) -> bytes:
+    """A pickle of one tensor of floats that says what it is told to say."""
+
+    class Storage:
+        pass
+
+    class Pickler(pickle._Pickler):
+        def persistent_id(self, value: Any) -> Any:
+            if isinstance(value, Storage):
+                return ("storage", torch.FloatStorage, "x", "cpu", numel)
+            return None
+
+        def reducer_override(self, value: Any) -> Any:
+            return NotImplemented
+
+    class Tensor:
+        def __reduce__(self) -> Any:
+            build: Callable[..., Any] = torch._utils._rebuild_tensor_v2
+            return build, (Storage(), offset, size, stride, False, OrderedDict())
+
+    out = io.BytesIO()
+    Pickler(out, 2).dump({"w": Tensor()})
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("numel", "size", "stride", "offset"),
+    [
+        (4, (2, 2), (2, 1), 1),  # past the end
+        (4, (2, 2), (3, 1), 0),
+        (4, (5,), (1,), 0),
+        (4, (10**12,), (0,), 0),
+        (10**12, (10**12,), (1,), 0),  # a storage that is not there
+        (4, (2, 2), (1,), 0),
+        (4, (-1,), (1,), 0),
+        (4, (2, 2), (-1, 1), 3),
+        (4, (1,) * 100, (1,) * 100, 0),
+    ],
+)
+def test_a_tensor_lies_within_its_storage(
+    tmp_path: Path, numel: int, size: tuple[int, ...], stride: tuple[int, ...], offset: int
+) -> None:
+    file = archive(tmp_path / "net.pt", claimed(numel, size, stride, offset), x=bytes(16))
+    with within(megabytes=30, seconds=2), pytest.raises(WeightsError):
+        read_state_dict(file)
+
+
+def test_the_tensor_that_is_there_is_read(tmp_path: Path) -> None:
+    content = struct.pack("<4f", 1, 2, 3, 4)
+    file = archive(tmp_path / "net.pt", claimed(4, (2, 2), (2, 1)), x=content)
+    assert read_state_dict(file)["w"].tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x80\x02]r\xff\xff\xff\xff.",  # an index of the memo that would take 64 GB
+        b"\x80\x05\x96\xff\xff\xff\xff\x00\x00\x00\x00.",  # a bytearray of 4 GB
+        b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.",
+        b"\x80\x02cbuiltins\nexec\nX\x05\x00\x00\x00raise\x85R.",
+        b"\x80\x02ccollections\nOrderedDict\n}X\x01\x00\x00\x00aK\x01sb.",
+        b"\x80\x02" + b"(" * 1000 + b".",
+        b"\x80\x02" + b"]" * (LARGEST_PICKLE + 1) + b".",
+    ],
+    ids=["memo", "bytearray", "call", "exec", "attribute", "marks", "long"],
+)
+def test_a_pickle_takes_what_its_bytes_take(tmp_path: Path, head: bytes) -> None:
+    file = archive(tmp_path / "net.pt", head)
+    with within(megabytes=60, seconds=5), pytest.raises(WeightsError):
+        stored_tensors(file)
+
+
+def test_a_storage_of_the_old_format_that_is_not_there_takes_no_memory(tmp_path: Path) -> None:
+    file = tmp_path / "old.pt"
+    torch.save({"w": torch.zeros(4)}, file, _use_new_zipfile_serialization=False)
+    content = file.read_bytes()
+    vast = struct.pack("<q", 10**11)
+    file.write_bytes(content.replace(struct.pack("<q", 4), vast))
+    with within(megabytes=30, seconds=2), pytest.raises(WeightsError, match="claims more"):
+        read_state_dict(file)
+
+
+def test_an_archive_of_countless_files_takes_no_memory(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        for i in range(60_000):
+            made.writestr(f"a/data/{i}" + "x" * 40, b"")
+    (tmp_path / "many.pt").write_bytes(out.getvalue())
+    with within(megabytes=30, seconds=2), pytest.raises(WeightsError, match="of headers"):
+        stored_tensors(tmp_path / "many.pt")
+
+
+# ----------------------------------------------------------------------------------- mutated
+
+
+def weights_files() -> dict[str, bytes]:
+    state = {"conv.weight": torch.randn(4, 3, 3, 3), "n": torch.tensor(2)}
+    found = {"net.safetensors": save(state)}
+    for name, zipped in (("net.pt", True), ("old.pth", False)):
+        out = io.BytesIO()
+        torch.save(state, out, _use_new_zipfile_serialization=zipped)
+        found[name] = out.getvalue()
+    return found
+
+
+@pytest.mark.parametrize(
+    "n", [100, pytest.param(20_000, marks=(pytest.mark.fuzz, pytest.mark.timeout(1800)))]
+)
+def test_mutated_weights_are_read_or_refused(tmp_path: Path, n: int) -> None:
+    random = Random(7)
+    with within(megabytes=150, seconds=n * 0.1):
+        for name, content in weights_files().items():
+            for _ in range(n):
+                file = tmp_path / name
+                file.write_bytes(mutated_bytes(content, random))
+                with suppress(WeightsError):
+                    read_state_dict(file)
