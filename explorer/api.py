@@ -117,6 +117,7 @@ def lesion_curve(
     data: Data = "digits",
     *,
     n_images: int | None = None,
+    train: bool = False,
     recalibrate: int = 0,
     name: str | None = None,
     on_progress: Callable[[LesionCurve, float], None] | None = None,
@@ -127,6 +128,7 @@ def lesion_curve(
         net,
         dataset,
         n_images=n_images,
+        train=train,
         recalibrate=recalibrate,
         name=name,
         on_progress=on_progress,
@@ -141,6 +143,7 @@ def lesion_band(
     trials: int = 10,
     seed: int = 0,
     n_images: int | None = None,
+    train: bool = False,
     recalibrate: int = 0,
     name: str | None = None,
     on_progress: Callable[[LesionBand, float], None] | None = None,
@@ -157,6 +160,7 @@ def lesion_band(
         trials=trials,
         seed=seed,
         n_images=n_images,
+        train=train,
         recalibrate=recalibrate,
         name=name,
         on_progress=on_progress,
@@ -168,13 +172,14 @@ def stage_lesions(
     data: Data = "digits",
     *,
     n_images: int | None = None,
+    train: bool = False,
     recalibrate: int = 0,
     name: str | None = None,
 ) -> StageLesions:
     """Accuracy without whole stages; see :func:`explorer.probes.deletions.stage_lesions`."""
     net, dataset = matched(net, load_data(data))
     return deletions.stage_lesions(
-        net, dataset, n_images=n_images, recalibrate=recalibrate, name=name
+        net, dataset, n_images=n_images, train=train, recalibrate=recalibrate, name=name
     )
 
 
@@ -187,6 +192,7 @@ def shuffle_lesions(
     moves: Moves = "pairs",
     seed: int = 0,
     n_images: int | None = None,
+    train: bool = False,
     recalibrate: int = 0,
     name: str | None = None,
     on_progress: Callable[[ShuffleLesions, float], None] | None = None,
@@ -204,6 +210,7 @@ def shuffle_lesions(
         moves=moves,
         seed=seed,
         n_images=n_images,
+        train=train,
         recalibrate=recalibrate,
         name=name,
         on_progress=on_progress,
@@ -216,6 +223,7 @@ def swap_lesions(
     *,
     stage: int | None = None,
     n_images: int | None = None,
+    train: bool = False,
     recalibrate: int = 0,
     name: str | None = None,
     on_progress: Callable[[SwapLesions, float], None] | None = None,
@@ -227,6 +235,7 @@ def swap_lesions(
         dataset,
         stage=stage,
         n_images=n_images,
+        train=train,
         recalibrate=recalibrate,
         name=name,
         on_progress=on_progress,
@@ -239,6 +248,7 @@ def gate_lesions(
     *,
     values: Sequence[GateValue] = (0.0, 1.0, "mean"),
     n_images: int | None = None,
+    train: bool = False,
     recalibrate: int = 0,
     name: str | None = None,
     on_progress: Callable[[GateLesions, float], None] | None = None,
@@ -249,6 +259,7 @@ def gate_lesions(
         load_data(data),
         values=values,
         n_images=n_images,
+        train=train,
         recalibrate=recalibrate,
         name=name,
         on_progress=on_progress,

@@ -440,7 +440,7 @@ def test_figures_say_n_and_take_any_number_of_nets(theme: Any, studies: list[Les
         )  # fmt: skip
         assert len(two.data) == 2 * len(one.data)
         said = one.layout.yaxis.title.text + "".join(a.text for a in one.layout.annotations)
-        assert "50 images" in said
+        assert "50 test images" in said
     places = list(charts.swap_figure([(0, "a", swaps)]).data[0].x)  # of the stage alone
     assert places == list(range(swaps.first[0] + 1, swaps.second[-1] + 2))
     assert len(places) < len(swaps.units)
@@ -449,6 +449,26 @@ def test_figures_say_n_and_take_any_number_of_nets(theme: Any, studies: list[Les
     assert list(line.x) == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(line.y[1:], np.median(band.accuracy, axis=0) * 100)
     assert line.error_y.array[0] > 0
+
+
+def test_training_images_are_the_training_images(digits: Dataset) -> None:
+    """SGS15 Fig 4 is the error on the training set."""
+    net = net_of(HIGHWAY)
+    measured = lesion_curve(net, digits, train=True)
+    assert (measured.images, measured.n_images) == ("train", 200)
+    with torch.inference_mode():
+        logits = net(digits.normalise(digits.train_images))
+    right = (logits.argmax(1) == digits.train_labels).double().mean()
+    assert measured.baseline_accuracy == pytest.approx(float(right))
+    value = json.loads(json.dumps(measured.to_json()))
+    assert value["images"] == "train"
+    assert LesionCurve.from_json(value).images == "train"
+    del value["images"]  # as stored before there was a choice
+    assert LesionCurve.from_json(value).images == "test"
+    axis = charts.lesion_figure([(0, "a", net.unit_names, measured)]).layout.yaxis.title.text
+    assert "200 training images" in axis
+    both = [(0, "a", net.unit_names, measured), (1, "b", net.unit_names, lesion_curve(net, digits))]
+    assert "50 to 200 images" in charts.lesion_figure(both).layout.yaxis.title.text
 
 
 # -------------------------------------------------------------------------------- from a shell
@@ -480,6 +500,9 @@ def test_every_kind_from_a_shell(
     assert (code, err) == (0, "")
     assert "40 test images of digits; 95 % interval" in out
     assert ("measured anew on 512" in out) == (kind == "stages")
+    code, out, err = run(capsys, *argv, "--train")
+    assert (code, err) == (0, "")
+    assert "40 training images of digits; 95 % interval" in out
     code, out, _ = run(capsys, *argv, "--json")
     value = json.loads(out)
     assert value["weights"] == "untrained, seed 7"
@@ -584,6 +607,8 @@ def test_from_a_notebook(digits: Dataset) -> None:
     assert explorer.stage_lesions(net, digits, recalibrate=32).recalibrated == 32
     assert explorer.gate_lesions(net_of(HIGHWAY), digits, values=[0.5]).values == (0.5,)
     assert explorer.lesion_curve(net, digits, recalibrate=32).recalibrated == 32
+    assert explorer.lesion_curve(net, digits, train=True).n_images == 200
+    assert explorer.gate_lesions(net_of(HIGHWAY), digits, train=True).images == "train"
 
 
 JOB_RESULTS: dict[str, tuple[str, dict[str, Any], type[Any]]] = {
@@ -646,6 +671,25 @@ def test_every_kind_as_a_job_and_on_the_page(kind: str) -> None:
         assert callable(one.mode)
         how = "measured anew" if value["recalibrated"] else "as trained"
         assert (how in one.mode(lane)) is (name != HIGHWAY)  # which has no batch norm
+
+
+@pytest.mark.parametrize("key", ["lesions", "several", "shuffle", "swap", "stages", "held_gates"])
+def test_the_page_asks_for_training_images_and_says_so(key: str) -> None:
+    one, plan = instrument(key), blueprint(spec_of(GATED))
+    usual = {o.name: o.usual(Present((plan,), DATASETS["digits"].classes)) for o in one.options}
+    assert usual["images"] == "test"
+    asked = Asking(0, {"source": "fresh"}, DataSpec(), None, 7, usual, plan)
+    assert "train" not in one.payload(asked)  # the same question as before there was a choice
+    assert one.payload(replace(asked, options={**usual, "images": "train"}))["train"] is True
+
+
+def test_the_page_says_which_images(digits: Dataset) -> None:
+    net = net_of(HIGHWAY)
+    result = lesion_curve(net, digits, train=True).to_json()
+    one = instrument("lesions")
+    lane = Lane(0, "A net", net.blueprint, DATASETS["digits"], result, True)
+    (said,) = one.caption([lane], {"class": "all", "images": "train", "recalibrate": False})
+    assert "200 training images" in said
 
 
 @pytest.mark.parametrize(

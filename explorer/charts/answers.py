@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from explorer.charts.lesions import accuracy_of
 from explorer.charts.palette import Theme, base_figure, ink, lane_style, muted
 from explorer.results import Floats, ProgramAnswers
+from explorer.results.common import Split
 
 SHOWN = 40  # classes; of more of them, those that lose most
 
@@ -25,7 +26,9 @@ def answers_figure(
 
     The line across each is the intact net.
     """
-    counts = [int(n) for _, _, answers in lanes for n in answers.of_class if n]
+    counts: list[tuple[int, Split]] = [
+        (int(n), "test") for _, _, answers in lanes for n in answers.of_class if n
+    ]
     figure = base_figure(theme, x="class", y=accuracy_of(counts, "right"), height=300)
     shown = _shown(lanes, len(classes))
     width = 0.8 / max(1, len(lanes))

@@ -25,6 +25,7 @@ from explorer.results import (
     StageLesions,
     SwapLesions,
 )
+from explorer.results.common import IMAGES
 from explorer.results.lesions import intervals
 
 _SPREAD = (0.1, 0.5, 0.9)  # quantiles over the draws: the band's ends and the line
@@ -271,11 +272,11 @@ def gate_lesion_figure(
 
 
 def _images(study: LesionStudy) -> str:
-    return f"{study.n_images:,} images"
+    return f"{study.n_images:,} {IMAGES[study.images]}"
 
 
 def _accuracy_of(lanes: Sequence[tuple[Any, ...]]) -> str:
-    return accuracy_of([study.n_images for *_, study in lanes])
+    return accuracy_of([(study.n_images, study.images) for *_, study in lanes])
 
 
 def _bars(shares: Floats, n: int, colour: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from explorer.charts.palette import Theme, base_figure, faded, lane_style, muted
 from explorer.results import LesionCurve
+from explorer.results.common import IMAGES, Split
 
 PERCENT = (-3, 103)  # room for a whole marker at 0 and at 100 %
 
@@ -29,7 +30,7 @@ def lesion_figure(
     figure = base_figure(
         theme,
         x="deleted block (1 is nearest the input)",
-        y=accuracy_of([curve.n_images for *_, curve in lanes]),
+        y=accuracy_of([(curve.n_images, curve.images) for *_, curve in lanes]),
     )
     for lane, name, all_units, curve in lanes:
         style = lane_style(lane)
@@ -85,9 +86,11 @@ def lesion_figure(
     return figure
 
 
-def accuracy_of(n_images: Sequence[int], words: str = "accuracy") -> str:
-    """The axis' title: on how many images the accuracies were measured."""
-    if not n_images:
+def accuracy_of(measured: Sequence[tuple[int, Split]], words: str = "accuracy") -> str:
+    """The axis' title: on how many images of which kind the accuracies were measured."""
+    if not measured:
         return f"{words}, %"
-    low, high = min(n_images), max(n_images)
-    return f"{words}, % of {low:,}{'' if low == high else f' to {high:,}'} images"
+    low, high = min(measured)[0], max(measured)[0]
+    kinds = {images for _, images in measured}
+    which = IMAGES[kinds.pop()] if len(kinds) == 1 else "images"
+    return f"{words}, % of {low:,}{'' if low == high else f' to {high:,}'} {which}"

@@ -122,7 +122,7 @@ def classifier_figure(
         lanes: (lane index, name, names of all units in order, result).
         chance: Accuracy of guessing, in [0, 1]; drawn as a dotted line.
     """
-    axis = accuracy_of([found.n_images for *_, found in lanes])
+    axis = accuracy_of([(found.n_images, "test") for *_, found in lanes])
     figure = base_figure(theme, x="classifier after block", y=axis, height=340)
     for lane, name, units, found in lanes:
         style = lane_style(lane)

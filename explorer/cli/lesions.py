@@ -14,6 +14,7 @@ from explorer.cli.gradients import title_of, together, weights_of
 from explorer.cli.outputs import deliver
 from explorer.cli.several import load_all
 from explorer.errors import SpecError
+from explorer.results.common import IMAGES
 
 if TYPE_CHECKING:
     from explorer.results import (
@@ -58,7 +59,8 @@ def run_lesions(args: argparse.Namespace) -> None:
         from explorer.results.lesions import of_class
 
         results = [of_class(result, args.of_class) for result in results]
-    title = title_of(results, _TITLES[args.kind] + _norms(results[0].recalibrated))
+    on = ", training images" if args.train else ""
+    title = title_of(results, _TITLES[args.kind] + on + _norms(results[0].recalibrated))
     also = weights_of(nets)
     if deliver(
         args, together(results), lambda: _figure(args, nets, results), title=title, also=also
@@ -112,6 +114,7 @@ def _measured(args: argparse.Namespace, net: Loaded) -> Any:
             net.net,
             net.dataset,
             n_images=args.n,
+            train=args.train,
             name=net.name,
             precision=args.precision,
             recalibrate=RECALIBRATION_IMAGES if args.recalibrate else 0,
@@ -158,7 +161,8 @@ def _said(what: str, result: Any) -> None:
     )
     text.write(f"{what} ({norms})")
     text.write(
-        f"Measured on {result.n_images} test images of {result.data}; 95 % interval beside.\n"
+        f"Measured on {result.n_images} {IMAGES[result.images]} of {result.data}; 95 % interval "
+        "beside.\n"
     )
 
 

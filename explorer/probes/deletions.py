@@ -29,6 +29,7 @@ def lesion_band(
     trials: int = 10,
     seed: int = 0,
     n_images: int | None = None,
+    train: bool = False,
     name: str | None = None,
     precision: Precision = "float32",
     recalibrate: int = 0,
@@ -43,7 +44,7 @@ def lesion_band(
     Args:
         k: Most units deleted; None takes 20, or all where there are fewer.
         seed: Decides the orders, the same on every machine.
-        n_images, name, precision, recalibrate, on_progress, cancelled: As of
+        n_images, train, name, precision, recalibrate, on_progress, cancelled: As of
             :func:`explorer.probes.lesions.lesion_curve`.
 
     Raises:
@@ -74,6 +75,7 @@ def lesion_band(
         ],
         band,
         n_images=n_images,
+        train=train,
         name=name,
         precision=precision,
         recalibrate=recalibrate,
@@ -87,6 +89,7 @@ def stage_lesions(
     dataset: Dataset,
     *,
     n_images: int | None = None,
+    train: bool = False,
     name: str | None = None,
     precision: Precision = "float32",
     recalibrate: int = 0,
@@ -98,7 +101,7 @@ def stage_lesions(
     What changes the shape and has no shortcut must stay, and the result names it.
 
     Args:
-        n_images, name, precision, recalibrate, on_progress, cancelled: As of
+        n_images, train, name, precision, recalibrate, on_progress, cancelled: As of
             :func:`explorer.probes.lesions.lesion_curve`.
 
     Raises:
@@ -131,6 +134,7 @@ def stage_lesions(
         [compile_program(plan, without(plan, gone)) for gone in deleted],
         result,
         n_images=n_images,
+        train=train,
         name=name,
         precision=precision,
         recalibrate=recalibrate,

@@ -26,6 +26,7 @@ def gate_lesions(
     *,
     values: Sequence[GateValue] = (0.0, 1.0, "mean"),
     n_images: int | None = None,
+    train: bool = False,
     name: str | None = None,
     precision: Precision = "float32",
     recalibrate: int = 0,
@@ -37,7 +38,7 @@ def gate_lesions(
     Args:
         values: Numbers in [0, 1], or ``"mean"``: each entry of the gate at its mean over training
             images of the intact net.
-        n_images, name, precision, recalibrate, on_progress, cancelled: As of
+        n_images, train, name, precision, recalibrate, on_progress, cancelled: As of
             :func:`explorer.probes.lesions.lesion_curve`.
 
     Raises:
@@ -81,6 +82,7 @@ def gate_lesions(
         programs,
         result,
         n_images=n_images,
+        train=train,
         name=name,
         precision=precision,
         recalibrate=recalibrate,

@@ -21,16 +21,18 @@ def lesion_curve(
     dataset: Dataset,
     *,
     n_images: int | None = None,
+    train: bool = False,
     name: str | None = None,
     precision: Precision = "float32",
     recalibrate: int = 0,
     on_progress: Callable[[LesionCurve, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> LesionCurve:
-    """Delete each deletable unit in turn and measure the accuracy on test images.
+    """Delete each deletable unit in turn and measure the accuracy on test or training images.
 
     Args:
-        n_images: A fixed, class-balanced choice of so many test images; None takes all.
+        n_images: A fixed, class-balanced choice of so many images; None takes all.
+        train: Of training images (as SGS15 Fig 4), not of test images.
         name: What the result calls the net; None takes its token.
         recalibrate: Measure batch norm's statistics anew for each deletion, on so many training
             images; 0 leaves them as trained.
@@ -56,6 +58,7 @@ def lesion_curve(
         [compile_program(plan, without(plan, [unit])) for unit in units],
         curve,
         n_images=n_images,
+        train=train,
         name=name,
         precision=precision,
         recalibrate=recalibrate,

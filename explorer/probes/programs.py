@@ -207,6 +207,7 @@ def count_correct(
     programs: Sequence[tuple[Step, ...]],
     *,
     n_images: int | None,
+    train: bool = False,
     precision: Precision = "float32",
     recalibrate: int = 0,
     on_progress: Callable[[Counts], None] | None = None,
@@ -218,6 +219,7 @@ def count_correct(
     chunk is small and class-balanced, so that there is an answer soon.
 
     Args:
+        train: On training images, not on test images.
         recalibrate: Measure batch norm's statistics anew for each program, on so many training
             images; 0 leaves them as trained.
         on_progress: Called after each chunk.
@@ -227,7 +229,7 @@ def count_correct(
         DataError: The images do not fit the net.
         Cancelled: ``cancelled`` said so.
     """
-    images, labels = some_images(net, dataset, n_images)
+    images, labels = some_images(net, dataset, n_images, train=train)
     truth, classes = labels.cpu().numpy(), len(dataset.info.classes)
     means = mean_gates(net, dataset, programs, cancelled=cancelled)
     engine: Engine

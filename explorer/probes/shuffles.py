@@ -33,6 +33,7 @@ def shuffle_lesions(
     moves: Moves = "pairs",
     seed: int = 0,
     n_images: int | None = None,
+    train: bool = False,
     name: str | None = None,
     precision: Precision = "float32",
     recalibrate: int = 0,
@@ -48,7 +49,7 @@ def shuffle_lesions(
 
     Args:
         seed: Decides the walks, the same on every machine.
-        n_images, name, precision, recalibrate, on_progress, cancelled: As of
+        n_images, train, name, precision, recalibrate, on_progress, cancelled: As of
             :func:`explorer.probes.lesions.lesion_curve`.
 
     Raises:
@@ -88,6 +89,7 @@ def shuffle_lesions(
         [compile_program(plan, order) for row in orders for order in row],
         result,
         n_images=n_images,
+        train=train,
         name=name,
         precision=precision,
         recalibrate=recalibrate,
@@ -102,6 +104,7 @@ def swap_lesions(
     *,
     stage: int | None = None,
     n_images: int | None = None,
+    train: bool = False,
     name: str | None = None,
     precision: Precision = "float32",
     recalibrate: int = 0,
@@ -112,7 +115,7 @@ def swap_lesions(
 
     Args:
         stage: Only units of this stage, from 0; None takes all.
-        n_images, name, precision, recalibrate, on_progress, cancelled: As of
+        n_images, train, name, precision, recalibrate, on_progress, cancelled: As of
             :func:`explorer.probes.lesions.lesion_curve`.
 
     Raises:
@@ -161,6 +164,7 @@ def swap_lesions(
         programs,
         result,
         n_images=n_images,
+        train=train,
         name=name,
         precision=precision,
         recalibrate=recalibrate,

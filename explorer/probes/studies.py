@@ -16,6 +16,7 @@ from explorer.probes.engine import Precision, Step
 from explorer.probes.programs import Counts, compile_program, count_correct
 from explorer.probes.select import data_name, net_name
 from explorer.results import ByClass, Floats
+from explorer.results.common import Split
 
 R = TypeVar("R")
 
@@ -35,6 +36,7 @@ class Measured:
     accuracy: Floats
     recalibrated: int
     by_class: ByClass
+    images: Split = "test"
 
     def fields(self, *shape: int) -> dict[str, Any]:
         """What every study's result begins with; ``shape`` is that of its programs."""
@@ -46,6 +48,7 @@ class Measured:
             "baseline_accuracy": self.baseline_accuracy,
             "accuracy": self.accuracy.reshape(shape),
             "recalibrated": self.recalibrated,
+            "images": self.images,
             "by_class": ByClass(
                 classes.names,
                 classes.n_images,
@@ -62,6 +65,7 @@ def study(
     make: Callable[[Measured], R],
     *,
     n_images: int | None,
+    train: bool,
     name: str | None,
     precision: Precision,
     recalibrate: int,
@@ -84,6 +88,7 @@ def study(
                 accuracy[1:],
                 counts.recalibrated,
                 ByClass(names, counts.of_class, per_class[0], per_class[1:]),
+                "train" if train else "test",
             )
         )
 
@@ -96,6 +101,7 @@ def study(
         dataset,
         [intact, *programs],
         n_images=n_images,
+        train=train,
         precision=precision,
         recalibrate=recalibrate,
         on_progress=tell,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Split = Literal["test", "train"]
+IMAGES: dict[str, str] = {"test": "test images", "train": "training images"}
 
 
 def floats(values: Iterable[float | None]) -> Floats:

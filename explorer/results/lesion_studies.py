@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from explorer.results.common import Floats
+from explorer.results.common import Floats, Split
 from explorer.results.lesions import ByClass, intervals, listed
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class LesionStudy:
     """What these studies share: programs measured on the same images as the intact net.
 
     Attributes:
-        n_images: Test images.
+        n_images: Of ``images``: test images, or training images.
         baseline_accuracy: Of the intact net, in [0, 1].
         accuracy: Share of correct answers, one per program; its axes are the subclass's.
         recalibrated: Training images by which batch norm's statistics were measured anew for
@@ -36,6 +36,7 @@ class LesionStudy:
     accuracy: Floats
     recalibrated: int = 0
     by_class: ByClass | None = None
+    images: Split = "test"
 
     def intervals(self) -> Floats:
         """(…, 2): 95 % Wilson intervals of the accuracies."""
@@ -49,6 +50,7 @@ class LesionStudy:
             "baseline_accuracy": self.baseline_accuracy,
             "accuracy": listed(self.accuracy),
             "recalibrated": self.recalibrated,
+            "images": self.images,
         }
         if by_class and self.by_class is not None:
             value["by_class"] = self.by_class.to_json()
@@ -79,6 +81,7 @@ def _shared(value: dict[str, Any]) -> dict[str, Any]:
         "accuracy": np.asarray(value["accuracy"], dtype=np.float64),
         "recalibrated": int(value["recalibrated"]),
         "by_class": ByClass.from_json(value.get("by_class")),
+        "images": value.get("images", "test"),
     }
 
 

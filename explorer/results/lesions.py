@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from explorer.errors import NotApplicableError
-from explorer.results.common import Floats, floats, wilson_interval
+from explorer.results.common import Floats, Split, floats, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,6 +121,7 @@ class LesionCurve:
         recalibrated: Training images by which batch norm's statistics were measured anew for
             each deletion, and for the intact net; 0 leaves them as trained.
         by_class: The same class by class; None where it was not kept.
+        images: Whether they are test images, or training images as in SGS15.
     """
 
     net: str
@@ -131,6 +132,7 @@ class LesionCurve:
     accuracy: Floats
     recalibrated: int = 0
     by_class: ByClass | None = None
+    images: Split = "test"
 
     def intervals(self) -> Floats:
         """(units, 2): 95 % Wilson intervals."""
@@ -162,6 +164,7 @@ class LesionCurve:
                 for name, a in zip(self.units, self.accuracy, strict=True)
             ],
             "recalibrated": self.recalibrated,
+            "images": self.images,
         }
         if by_class and self.by_class is not None:
             value["by_class"] = self.by_class.to_json()
@@ -178,6 +181,7 @@ class LesionCurve:
             accuracy=np.asarray([row["accuracy"] for row in value["units"]], dtype=np.float64),
             recalibrated=int(value.get("recalibrated", 0)),
             by_class=ByClass.from_json(value.get("by_class")),
+            images=value.get("images", "test"),
         )
 
 

@@ -133,9 +133,11 @@ class Lesioning(OneNet):
     Attributes:
         recalibrate: Measure batch norm's statistics anew for each lesion, on so many training
             images; 0 leaves them as trained.
+        train: Accuracy on training images, not on test images.
     """
 
     recalibrate: int = Field(0, ge=0, le=10_000)
+    train: bool = False
 
 
 class LesionsRequest(Lesioning):

@@ -22,6 +22,7 @@ import plotly.graph_objects as go
 from explorer.charts import Theme
 from explorer.charts.room import room_for_legend
 from explorer.errors import SkipscopeError
+from explorer.results.common import IMAGES
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService, get_service
 from explorer.shipped import shipped
@@ -247,7 +248,8 @@ def _condition(shown: Scene, lane: Lane) -> str:
         words.append(f"{result['decision']['image']}, {net.info.title}")
     elif one.takes_images or isinstance(n, int):
         shape = "×".join(str(n) for n in net.info.input_shape)
-        images = f"{n:,} images of" if isinstance(n, int) else "images of"
+        kind = IMAGES.get(result.get("images", ""), "images")
+        images = f"{n:,} {kind} of" if isinstance(n, int) else "images of"
         of_class = str(result.get("data", "")).partition(", class ")[2]
         images += f" class {of_class} of" if of_class else ""
         words.append(f"{images} {net.info.title}, {shape}")

@@ -28,6 +28,7 @@ def lesions(command: Command) -> None:
   skipscope lesions digits_resnet_v2_56 --kind shuffle --moves neighbours --csv
   skipscope lesions digits_resnet_v2_56 --kind swap --stage 1
   skipscope lesions digits_densenet_40_k12 --kind stages --class 7
+  skipscope lesions digits_fc_highway_50 --train --html fig4.html
   skipscope lesions digits_fc_highway_50 --kind gates --hold 0,1,mean
   skipscope lesions resnet_v2_20 --data cifar10 --weights lane-1-resnet_v2_20.safetensors
   skipscope lesions runs/he15/lane-1-resnet_v1_20.safetensors --n 1000
@@ -80,7 +81,13 @@ def lesions(command: Command) -> None:
         default="float32",
         help="float32 (default), or bfloat16 for a quick look",
     )
-    lesions.add_argument("--n", type=values.whole, help="test images (default all)")
+    lesions.add_argument(
+        "--train",
+        action="store_true",
+        help="accuracy on training images, as Srivastava et al. 2015, Fig 4, have it (default: "
+        "test images)",
+    )
+    lesions.add_argument("--n", type=values.whole, help="so many images (default all)")
     options.data(lesions, "measure on this (default: what it was trained on, else digits)")
     options.weights(lesions)
     options.seed(lesions, "of what is drawn, and of fresh weights where there are no trained ones")

@@ -62,6 +62,7 @@ def _streamed(
         n_images=payload["n_images"],
         name=warm.name,
         recalibrate=payload.get("recalibrate", 0),
+        train=payload.get("train", False),
         on_progress=tell,
         cancelled=context.cancelled,
         **{option: payload[option] for option in options},

@@ -135,6 +135,7 @@ INSTRUMENT = Instrument(
             slider=True,
             help="Beside 0, 1 and the mean.",
         ),
+        lesioning.SPLIT,
         lesioning.RECALIBRATE,
         lesioning.CLASS,
     ),

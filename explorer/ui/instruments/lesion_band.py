@@ -114,6 +114,7 @@ INSTRUMENT = Instrument(
     options=(
         Whole("k", "Most blocks deleted", 20, 1, 1000, help="Fewer where a net has fewer."),
         Whole("trials", "Draws", 10, 1, 100),
+        lesioning.SPLIT,
         lesioning.RECALIBRATE,
         lesioning.CLASS,
     ),

@@ -15,17 +15,19 @@ from explorer.results import (
     SwapLesions,
     wilson_interval,
 )
+from explorer.results.common import IMAGES
 from explorer.results.lesions import of_class
 from explorer.ui.instruments.contract import Asking, Lane, Result, one_net
-from explorer.ui.instruments.options import ClassPick, Flag, Options, Present
+from explorer.ui.instruments.options import Choice, ClassPick, Flag, Options, Present
 from explorer.ui.instruments.words import percent, so_far
 
 Study = LesionCurve | LesionBand | ShuffleLesions | SwapLesions | StageLesions | GateLesions
-IMAGES = 512  # training images for a recalibration
+RECALIBRATED = 512  # training images for a recalibration
 RECALIBRATE = Flag(
     "recalibrate",
     "Measure batch norm's statistics anew",
-    help=f"For each lesion, on {IMAGES} training images; nothing is learned. It takes longer.",
+    help=f"For each lesion, on {RECALIBRATED} training images; nothing is learned. It takes "
+    "longer.",
 )
 INTERVAL = "95 % interval (Wilson): (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)"
 
@@ -37,14 +39,22 @@ class OneClass(ClassPick):
         return {"all": "all classes", **super().choices(present)}
 
 
+SPLIT = Choice(
+    "images",
+    "Accuracy on",
+    IMAGES,
+    help="Training images show what a net has learned of them; test images, what carries over.",
+)
 CLASS = OneClass("class", "Images of", help="Accuracy among the images of one class alone.")
 
 
 def payload(asking: Asking) -> dict[str, Any]:
-    """Of a job on one net; says ``recalibrate`` only where the result is not the usual one."""
+    """Of a job on one net; says ``recalibrate`` and ``train`` only where they are not usual."""
     asked = one_net(asking)
     if asking.options["recalibrate"] or asking.options["class"] != "all":
-        asked["recalibrate"] = IMAGES if asking.options["recalibrate"] else 0
+        asked["recalibrate"] = RECALIBRATED if asking.options["recalibrate"] else 0
+    if asking.options.get("images") == "train":
+        asked["train"] = True
     return asked
 
 
@@ -92,7 +102,7 @@ def intact(lane: Lane, result: LesionCurve | LesionStudy) -> str:
     of = f" of {where}" if where.startswith("class ") else ""
     return (
         f"{lane.name}: {percent(result.baseline_accuracy)} right intact "
-        f"({result.n_images:,} test images{of}{norms}{so_far(lane)})"
+        f"({result.n_images:,} {IMAGES[result.images]}{of}{norms}{so_far(lane)})"
     )
 
 

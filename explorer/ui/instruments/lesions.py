@@ -116,7 +116,7 @@ INSTRUMENT = Instrument(
     order=10,
     question="Which blocks can a trained net do without?",
     explains=(
-        "Each dot is the accuracy on test images after one block is deleted and the rest is left "
+        "Each dot is the accuracy after one block is deleted and the rest is left "
         "as it was trained; the line of their colour is the intact net. Look how far the dots lie "
         "below it, and whether the deep ones or the first of each stage are worst."
     ),
@@ -131,5 +131,5 @@ INSTRUMENT = Instrument(
     payload=lesioning.payload,
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
-    options=(lesioning.RECALIBRATE, lesioning.CLASS),
+    options=(lesioning.SPLIT, lesioning.RECALIBRATE, lesioning.CLASS),
 )

@@ -129,6 +129,7 @@ INSTRUMENT = Instrument(
         ),
         Whole("points", "Orders of each walk", 12, 1, 100),
         Whole("trials", "Walks", 8, 1, 100),
+        lesioning.SPLIT,
         lesioning.RECALIBRATE,
         lesioning.CLASS,
     ),

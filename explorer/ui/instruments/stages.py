@@ -110,5 +110,5 @@ INSTRUMENT = Instrument(
     payload=lesioning.payload,
     not_for=lesions.not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
-    options=(lesioning.RECALIBRATE, lesioning.CLASS),
+    options=(lesioning.SPLIT, lesioning.RECALIBRATE, lesioning.CLASS),
 )

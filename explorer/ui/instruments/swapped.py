@@ -121,5 +121,5 @@ INSTRUMENT = Instrument(
     payload=payload,
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
-    options=(STAGE, lesioning.RECALIBRATE, lesioning.CLASS),
+    options=(STAGE, lesioning.SPLIT, lesioning.RECALIBRATE, lesioning.CLASS),
 )
