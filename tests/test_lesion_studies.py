@@ -566,11 +566,12 @@ def test_a_picture_or_what_it_needs(
     drawn: list[dict[str, Any]] = []
 
     def draw(self: go.Figure, path: Path, **options: Any) -> None:
-        drawn.append({"ground": self.layout.paper_bgcolor, "path": path, **options})
+        drawn.append({"ground": self.layout.paper_bgcolor, **options})
+        Path(path).write_bytes(b"drawn")
 
     monkeypatch.setattr(go.Figure, "write_image", draw)
     assert run(capsys, *argv)[0] == 0
-    assert drawn[0]["path"] == file
+    assert file.read_bytes() == b"drawn"
     assert drawn[0]["ground"] == "#ffffff"
     assert drawn[0]["height"] >= 600
 
