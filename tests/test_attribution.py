@@ -298,7 +298,7 @@ def test_images_that_people_bring_have_names_of_their_content(
             pictures.picture_path(tmp_path, wrong)
     with pytest.raises(DataError, match="is empty: choose another"):
         pictures.keep_picture(tmp_path, b"")
-    with pytest.raises(DataError, match=r"has 32\.0 MB, more than the 32 MB that are read"):
+    with pytest.raises(DataError, match=r"has 64\.0 MB, more than the 64 MB that are read"):
         pictures.keep_picture(tmp_path, b"x" * (MAX_FILE_BYTES + 1))
     monkeypatch.setattr(pictures, "BYTES_KEPT", 10)
     other = pictures.keep_picture(tmp_path, b"another")

@@ -8,6 +8,7 @@ import resource
 import struct
 import time
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,13 +19,18 @@ from typing import Any
 import pytest
 import torch
 from fuzzing import mutated_bytes
+from PIL import Image
 from safetensors.torch import save, save_file
 from torch import nn
 
-from explorer.errors import WeightsError
+from explorer.data.catalog import list_folder
+from explorer.data.images import decode_image
+from explorer.errors import DataError, WeightsError
+from explorer.formats import IMAGE_FORMATS
 from explorer.nets.adapters import load_external
 from explorer.nets.adapters.load import read_state_dict
 from explorer.nets.weight_files import LARGEST_PICKLE, stored_tensors
+from explorer.probes.image import read_image
 
 MEGABYTE = 1 << 20
 TORCHVISION = "torchvision_resnet18"
@@ -264,3 +270,160 @@ def test_mutated_weights_are_read_or_refused(tmp_path: Path, n: int) -> None:
                 file.write_bytes(mutated_bytes(content, random))
                 with suppress(WeightsError):
                     read_state_dict(file)
+
+
+# -------------------------------------------------------------------------------------- images
+
+
+def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def both_doors(content: bytes, tmp_path: Path) -> list[str]:
+    """What is said at the door of a data set and at that of a person's own image."""
+    file = tmp_path / "x.png"
+    file.write_bytes(content)
+    said = []
+    for read in (lambda: decode_image(file, 8), lambda: read_image(content, (3, 8, 8))):
+        with within(megabytes=200, seconds=3), pytest.raises(DataError) as caught:
+            read()
+        said.append(str(caught.value))
+        assert said[-1].endswith(".")
+        assert "\n" not in said[-1]
+    return said
+
+
+@pytest.mark.parametrize("form", ["EPS", "ICO", "PPM", "PDF", "TGA", "PCX", "SGI"])
+def test_other_formats_are_not_opened_whatever_they_are_called(form: str, tmp_path: Path) -> None:
+    content = encoded(Image.new("RGB", (32, 32)), form)
+    for said in both_doors(content, tmp_path):
+        assert "only PNG, JPEG, WEBP, BMP, GIF and TIFF files are" in said
+
+
+@pytest.mark.parametrize("form", IMAGE_FORMATS)
+def test_every_format_is_read_at_both_doors(form: str, tmp_path: Path) -> None:
+    red = Image.new("RGB", (40, 40), (255, 0, 0))
+    content = encoded(red, form, **({"lossless": True} if form == "WEBP" else {}))
+    file = tmp_path / "a.png"  # by content, not by name
+    file.write_bytes(content)
+    for pixels in (decode_image(file, 8), read_image(content, (3, 8, 8)).numpy()):
+        assert pixels[:, 4, 4].tolist() == pytest.approx([255, 0, 0], abs=2)
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_sixteen_million_pixels_are_read_and_more_are_refused(form: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"lossless": True, "method": 0} if form == "WEBP" else {}
+    options |= {"compression": "tiff_deflate"} if form == "TIFF" else {}
+    side = 4100
+    content = encoded(Image.new("P", (side, side)), form, **options)
+    for said in both_doors(content, tmp_path):
+        assert f"has {side} × {side} pixels, more than the 16 million that are read" in said
+    if form == "WEBP":  # it takes long to write
+        return
+    fits = encoded(Image.new("L", (3900, 4000), 9), form, **options)
+    with within(megabytes=450, seconds=10):
+        assert read_image(fits, (1, 8, 8)).float().mean() == pytest.approx(9, abs=1)
+
+
+def test_a_photograph_of_48_million_pixels_is_shrunk_while_it_is_decoded(tmp_path: Path) -> None:
+    photo = Image.new("RGB", (8000, 6000), (200, 30, 40))
+    content = encoded(photo, "JPEG", quality=80)
+    del photo
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(content)
+    with within(megabytes=40, seconds=5):
+        assert decode_image(file, 32)[:, 16, 16].tolist() == pytest.approx([200, 30, 40], abs=3)
+    for said in both_doors(encoded(Image.new("L", (8100, 8000)), "JPEG"), tmp_path):
+        assert "more than the 64 million" in said
+
+
+def test_a_tile_that_is_larger_than_its_image_is_refused(tmp_path: Path) -> None:
+    """TIFF: 16×16 pixels in a tile of 400 million, which would be decoded whole."""
+
+    def entry(tag: int, kind: int, value: int) -> bytes:
+        return struct.pack("<HHII", tag, kind, 1, value)
+
+    body = zlib.compress(bytes(20_000 * 20_000 // 8))
+    tags = [(256, 16), (257, 16), (258, 8), (259, 8), (262, 1), (277, 1), (322, 20_000)]
+    tags += [(323, 20_000), (324, 8), (325, len(body))]
+    head = b"".join(entry(tag, 4, value) for tag, value in tags)
+    content = b"II*\0" + struct.pack("<I", 8 + len(body)) + body
+    content += struct.pack("<H", len(tags)) + head + bytes(4)
+    for said in both_doors(content, tmp_path):
+        assert "has 20000 × 20000 pixels" in said
+
+
+@pytest.mark.parametrize("chunk", [b"VP8X", b"VP8L", b"VP8 "])
+def test_a_webp_of_vast_claims_is_refused_before_its_decoder_is_called(
+    chunk: bytes, tmp_path: Path
+) -> None:
+    side = 16_383
+    body = {
+        b"VP8X": b"\0\0\0\0" + (side - 1).to_bytes(3, "little") * 2,
+        b"VP8L": b"\x2f" + ((side - 1) | (side - 1) << 14).to_bytes(4, "little"),
+        b"VP8 ": b"\x10\0\0\x9d\x01\x2a" + side.to_bytes(2, "little") * 2,
+    }[chunk]
+    inside = b"WEBP" + chunk + struct.pack("<I", len(body)) + body + bytes(40)
+    content = b"RIFF" + struct.pack("<I", len(inside)) + inside
+    for said in both_doors(content, tmp_path):
+        assert "has 16383 × 16383 pixels" in said
+
+
+@pytest.mark.parametrize(
+    "n", [40, pytest.param(5000, marks=(pytest.mark.fuzz, pytest.mark.timeout(1800)))]
+)
+def test_mutated_images_are_read_or_refused(tmp_path: Path, n: int) -> None:
+    random = Random(8)
+    noise = Image.effect_noise((40, 30), 60)
+    file = tmp_path / "x.png"
+    with within(megabytes=300, seconds=n * 0.6):
+        for form in IMAGE_FORMATS:
+            forms = (
+                [encoded(noise, form), encoded(noise.convert("P"), form)]
+                if form != "JPEG"
+                else [encoded(noise, form)]
+            )
+            if form == "TIFF":
+                forms += [encoded(noise, form, compression=c) for c in ("tiff_lzw", "jpeg")]
+            for content in forms:
+                for _ in range(n):
+                    broken = mutated_bytes(content, random)
+                    file.write_bytes(broken)
+                    with suppress(DataError):
+                        decode_image(file, 8)
+                    with suppress(DataError):
+                        read_image(broken, (1, 8, 8))
+
+
+# ------------------------------------------------------------------------------------- folders
+
+
+def paint(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8)).save(file)
+
+
+def test_links_that_lead_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "set", tmp_path / "elsewhere"
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            paint(root / split / name / "1.png")
+    paint(elsewhere / "fox" / "secret.png")
+    before = list_folder(root)
+    (root / "train" / "cat" / "2.png").symlink_to(elsewhere / "fox" / "secret.png")
+    (root / "train" / "fox").symlink_to(elsewhere / "fox")
+    (root / "train" / "cat" / "up.png").symlink_to("../../../elsewhere/fox/secret.png")
+    assert list_folder(root) == before
+    (root / "train" / "cat" / "3.png").symlink_to(root / "train" / "dog" / "1.png")  # stays inside
+    assert len(list_folder(root).train) == 3
+    linked = tmp_path / "linked"  # the folder itself may be named by a link
+    linked.symlink_to(root)
+    assert len(list_folder(linked).train) == 3
+    other = tmp_path / "other"
+    other.mkdir()
+    for split in ("train", "test"):
+        (other / split).symlink_to(root / split)
+    with pytest.raises(DataError, match="a link that leads out of the folder is not followed"):
+        list_folder(other)

@@ -17,12 +17,13 @@ from PIL import Image
 from torch import nn
 
 from explorer.data.dataset import Dataset
+from explorer.data.images import MAX_FILE_BYTES
 from explorer.data.load import load_data
 from explorer.errors import DataError, NotApplicableError
 from explorer.nets import Net, create_net
 from explorer.probes.gates import gate_means
 from explorer.probes.gradients import layer_gradients
-from explorer.probes.image import MAX_BYTES, read_image
+from explorer.probes.image import read_image
 from explorer.probes.select import some_images
 from explorer.probes.taps import batch_statistics, eval_mode, tap
 from explorer.specs import DataSpec
@@ -306,10 +307,10 @@ PICTURE = png(Image.effect_noise((64, 64), 50))
         (PICTURE[: len(PICTURE) // 2], "damaged or cut short"),
         (PICTURE[:30], "(damaged or cut short|not an image)"),
         (PICTURE[:200] + b"\xff" * 50 + PICTURE[250:], "damaged or cut short"),
-        (bomb(9000, 9000), "9000 × 9000 pixels, more than the 64 million"),
-        (bomb(10_000, 10_000), "64 million"),
-        (bomb(60_000, 60_000), "64 million"),
-        (b"\x89PNG" + b"\0" * MAX_BYTES, "larger than 32 MB"),
+        (bomb(9000, 9000), "9000 × 9000 pixels, more than the 16 million"),
+        (bomb(10_000, 10_000), "16 million"),
+        (bomb(60_000, 60_000), "16 million"),
+        (b"\x89PNG" + b"\0" * MAX_FILE_BYTES, "larger than 64 MB"),
     ],
     ids=["empty", "text", "svg", "half", "header", "damaged", "huge", "warned", "bomb", "large"],
 )

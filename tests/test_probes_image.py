@@ -109,7 +109,7 @@ def test_an_image_of_400_million_pixels_is_refused_before_it_is_decoded(form: st
         huge = small[:6] + size[:2] + size[:2] + small[10:]
     else:
         huge = small[:18] + size + size + small[26:]
-    with pytest.raises(DataError, match="64 million") as caught:
+    with pytest.raises(DataError, match="16 million") as caught:
         read_image(huge, (1, 8, 8))
     assert str(caught.value).endswith("save it smaller and try again.")
 
@@ -124,9 +124,9 @@ def test_a_file_cut_short_is_refused(form: str) -> None:
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("form", ["TIFF", "ICO", "PPM", "PDF", "EPS"])
+@pytest.mark.parametrize("form", ["ICO", "PPM", "PDF", "EPS"])
 def test_formats_with_a_history_of_surprises_are_not_read(form: str) -> None:
-    with pytest.raises(DataError, match="not an image that can be read; choose one of PNG, JPEG"):
+    with pytest.raises(DataError, match="not an image that can be read: only PNG, JPEG"):
         read_image(encoded(Image.new("RGB", (32, 32)), form), (3, 8, 8))
 
 
@@ -134,11 +134,11 @@ def test_formats_with_a_history_of_surprises_are_not_read(form: str) -> None:
 def test_devices_and_pipes_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for path in (Path("/dev/zero"), tmp_path / "pipe.png", tmp_path):
-        with pytest.raises(DataError, match="is no file; choose an image file"):
+        with pytest.raises(DataError, match="is no file; choose a PNG, JPEG"):
             read_image(path, (3, 8, 8))
-    with pytest.raises(DataError, match="zero byte"):
+    with pytest.raises(DataError, match="null byte"):
         read_image("a\0b.png", (3, 8, 8))
-    with pytest.raises(DataError, match="cannot be read: File name too long"):
+    with pytest.raises(DataError, match="File name too long"):
         read_image("a" * 5000, (3, 8, 8))
 
 

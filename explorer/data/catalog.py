@@ -14,10 +14,9 @@ from pathlib import Path
 
 from explorer.bounded import local_path
 from explorer.errors import DataError
+from explorer.formats import IMAGE_SUFFIXES, endings, listed
 from explorer.home import default_home
 from explorer.specs import DATASETS, DataInfo, DataSpec
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ def scan_folder(path: str | Path, image_size: int) -> DataInfo:
         DataError: One sentence; see :func:`list_folder`.
     """
     root = _root(path)
-    train = [folder.name for folder in _class_folders(root, "train") if _holds_images(folder)]
-    test = [folder.name for folder in _class_folders(root, "test") if _holds_images(folder)]
+    train = [folder.name for folder in _class_folders(root, "train") if _holds_images(root, folder)]
+    test = [folder.name for folder in _class_folders(root, "test") if _holds_images(root, folder)]
     _check_classes(root, train, test)
     return folder_info(root, tuple(train), image_size)
 
@@ -74,9 +73,10 @@ def folder_info(root: Path, classes: tuple[str, ...], image_size: int) -> DataIn
 
 
 def list_folder(path: str | Path) -> FolderListing:
-    """List ``train/CLASS/*.png`` and ``test/CLASS/*.png`` (png, jpg, jpeg) under ``path``.
+    """List ``train/CLASS/*.png`` and ``test/CLASS/*.png`` (or another format) under ``path``.
 
-    Classes are the folders of ``train`` that hold images, sorted by name.
+    Classes are the folders of ``train`` that hold images, sorted by name. Links that lead out of
+    the folder are passed over: who may choose a folder has not chosen what lies elsewhere.
 
     Raises:
         DataError: Not a folder, no train or test in it, no images, one class only, or a class
@@ -112,8 +112,9 @@ def _check_classes(root: Path, train: list[str], test: list[str]) -> None:
     for split, found in (("train", train), ("test", test)):
         if not found:
             raise DataError(
-                f"There are no images under {str(root / split)!r}: put png, jpg or jpeg files "
-                f"into one folder a class, such as {split}/cat/1.png."
+                f"There are no images under {str(root / split)!r}: put "
+                f"{listed(endings(IMAGE_SUFFIXES), 'or')} files into one folder a class, such as "
+                f"{split}/cat/1.png; links that lead out of the folder are not followed."
             )
     if len(train) == 1:
         raise DataError(
@@ -131,18 +132,29 @@ def _check_classes(root: Path, train: list[str], test: list[str]) -> None:
 def _class_folders(root: Path, split: str) -> list[Path]:
     """The folders in ``root/split``, sorted by name."""
     folder = root / split
-    if not os.path.isdir(folder):
+    if not os.path.isdir(folder) or _leads_out(root, folder):
         raise DataError(
             f"The folder {str(root)!r} has no {split!r} in it: images belong in "
-            "train/CLASS/*.png and test/CLASS/*.png."
+            "train/CLASS/*.png and test/CLASS/*.png; a link that leads out of the folder is not "
+            "followed."
         )
     with _readable(folder), os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+        return sorted(
+            Path(entry.path)
+            for entry in entries
+            if entry.is_dir() and not (entry.is_symlink() and _leads_out(root, entry.path))
+        )
 
 
-def _holds_images(folder: Path) -> bool:
+def _leads_out(root: Path, path: str | Path) -> bool:
+    """Whether what lies there is, all links followed, outside of the folder."""
+    inside = os.path.realpath(root)
+    return os.path.commonpath([inside, os.path.realpath(path)]) != inside
+
+
+def _holds_images(root: Path, folder: Path) -> bool:
     with _readable(folder), os.scandir(folder) as entries:
-        return any(_is_image(entry) for entry in entries)
+        return any(_is_image(root, entry) for entry in entries)
 
 
 def _list_split(root: Path, split: str, key: hashlib._Hash) -> dict[str, list[Path]]:
@@ -150,7 +162,7 @@ def _list_split(root: Path, split: str, key: hashlib._Hash) -> dict[str, list[Pa
     found: dict[str, list[Path]] = {}
     for folder in _class_folders(root, split):
         with _readable(folder), os.scandir(folder) as entries:
-            files = sorted((e for e in entries if _is_image(e)), key=lambda entry: entry.name)
+            files = sorted((e for e in entries if _is_image(root, e)), key=lambda entry: entry.name)
             for file in files:
                 state = file.stat()
                 line = f"{split}/{folder.name}/{file.name}\0{state.st_size}\0{state.st_mtime_ns}\n"
@@ -172,10 +184,11 @@ def _readable(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
+def _is_image(root: Path, entry: os.DirEntry[str]) -> bool:
     name = entry.name
     return (
         not name.startswith(".")
         and name.lower().endswith(IMAGE_SUFFIXES)
         and entry.is_file(follow_symlinks=True)
+        and not (entry.is_symlink() and _leads_out(root, entry.path))
     )

@@ -1,51 +1,41 @@
-"""Image files to pixels, whatever they are, and one sentence where they cannot be."""
+"""Image files to pixels: one opener for every door, within bounds, and one sentence where it fails.
+
+A few kilobytes can claim to be billions of pixels, and Pillow knows some forty formats. So a file
+is opened by the decoders of :data:`explorer.formats.IMAGES` alone, whatever its name says, and its
+size is read from its header before any of it is decoded.
+"""
 
 from __future__ import annotations
 
+import io
+import stat
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from explorer.errors import DataError
+from explorer.formats import IMAGE_FORMATS, listed
 
-MAX_FILE_BYTES = 32 << 20  # of one image that a person brings
-MAX_PIXELS = 64_000_000  # of one file; a bomb of a few kB can claim billions
+MAX_PIXELS = 16_000_000  # that are decoded of one image: 64 MB with four bytes a pixel
+MAX_JPEG_PIXELS = 64_000_000  # of a JPEG, which is shrunk while it is decoded
+MAX_FILE_BYTES = 64 << 20
 MAX_BYTES = 8 * 2**30  # of one decoded data set
+# What turns an image or makes it transparent, among what Pillow tells of a file.
+_TURNS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif", "transparency"}
 
 
 def decode_image(file: Path, image_size: int) -> NDArray[np.uint8]:
-    """(3, image_size, image_size) RGB pixels of one file.
-
-    The largest centred square is scaled; transparent pixels become white; 16-bit grey is scaled
-    to 8 bits; a photograph's orientation tag is obeyed.
+    """(3, image_size, image_size) RGB pixels of one file; see :func:`read_picture`.
 
     Raises:
         DataError: The file is damaged, no image, or too large; the sentence names it.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                _check_size(image, file)
-                if image.size == (image_size, image_size) and image.mode == "RGB":
-                    pixels = np.asarray(image)
-                else:
-                    pixels = np.asarray(fitted(image, (image_size, image_size)))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(_too_large(file)) from None
-    except DataError:
-        raise
-    # Decoders of damaged files raise OSError, SyntaxError, ValueError, struct.error, zlib.error…
-    except Exception as error:
-        raise DataError(
-            f"The image {str(file)!r} cannot be decoded ({error or type(error).__name__}): "
-            "replace it with an intact png or jpeg file, or remove it."
-        ) from None
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    picture = read_picture(file, f"The image {str(file)!r}", (image_size, image_size))
+    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
 
 
 def decode_images(
@@ -67,24 +57,114 @@ def decode_images(
     return images
 
 
-def _check_size(image: Image.Image, file: Path) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(_too_large(file, f"{image.width}×{image.height} pixels"))
+def read_picture(source: Path | bytes, name: str, size: tuple[int, int]) -> Image.Image:
+    """An image file as RGB of (width, height) ``size``.
+
+    Turned upright (EXIF); laid on white where it is transparent; 16-bit grey is scaled to 8 bits;
+    the largest centred rectangle of that shape is scaled. Of an animation the first frame.
+
+    Args:
+        source: A path, or the file's bytes.
+        name: What sentences call it.
+
+    Raises:
+        DataError: No such file, not an image, cut short, or too large.
+    """
+    content = _content(source, name)
+    kinds = listed(IMAGE_FORMATS)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of a decompression bomb above its own limit; ours is lower.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Its decoder of WebP takes memory for the whole picture when it opens one.
+            _check_size(_webp_size(content), MAX_PIXELS, name)
+            with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
+                is_jpeg = image.format in ("JPEG", "MPO")
+                _check_size(image.size, MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS, name)
+                _check_size(_tile_size(image), MAX_PIXELS, name)
+                image.draft("RGB", (2 * size[0], 2 * size[1]))  # JPEG: decoded at a coarser scale
+                _check_size(image.size, MAX_PIXELS, name)
+                return _fitted(image, size)
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError(_too_large(name, "far too many pixels", MAX_PIXELS)) from None
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{name} is not an image that can be read: only {kinds} files are."
+        ) from None
+    # Decoders of damaged files raise OSError, SyntaxError, ValueError, struct.error, zlib.error…
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise DataError(
+            f"{name} cannot be decoded: it is damaged or cut short ({reason}); replace it with an "
+            "intact one."
+        ) from None
 
 
-def _too_large(file: Path, size: str = "far too many pixels") -> str:
+def _content(source: Path | bytes, name: str) -> bytes:
+    if isinstance(source, bytes):
+        content = source
+    else:
+        try:
+            if not stat.S_ISREG(source.stat().st_mode):  # a device or pipe may never end
+                raise DataError(f"{name} is no file; choose a {listed(IMAGE_FORMATS, 'or')} file.")
+            with source.open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise DataError(f"{name} cannot be read: {error.strerror or error}.") from None
+        except ValueError:  # a path with a zero byte inside
+            raise DataError("The path of the image has a zero byte inside; check it.") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise DataError(
+            f"{name} is larger than {MAX_FILE_BYTES >> 20} MB; save it smaller and try again."
+        )
+    if not content:
+        raise DataError(f"{name} is empty; choose a {listed(IMAGE_FORMATS, 'or')} file.")
+    return content
+
+
+def _webp_size(content: bytes) -> tuple[int, int]:
+    """(width, height) that a WebP file claims; (0, 0) of every other."""
+    kind = content[12:16] if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else b""
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
+        return width, height
+    if kind == b"VP8L":
+        bits = int.from_bytes(content[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        width, height = (int.from_bytes(content[at : at + 2], "little") for at in (26, 28))
+        return width & 0x3FFF, height & 0x3FFF
+    return 0, 0
+
+
+def _tile_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) of a TIFF's tiles, each of which is decoded whole; (0, 0) of every other."""
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    return int(tags.get(322, 0)), int(tags.get(323, 0))
+
+
+def _check_size(size: tuple[int, int], most: int, name: str) -> None:
+    if size[0] * size[1] > most:
+        raise DataError(_too_large(name, f"{size[0]} × {size[1]} pixels", most))
+
+
+def _too_large(name: str, size: str, most: int) -> str:
     return (
-        f"The image {str(file)!r} has {size}, and {MAX_PIXELS // 10**6} million are allowed: "
-        "scale it down, or remove it."
+        f"{name} has {size}, more than the {most // 10**6} million that are read; save it smaller "
+        "and try again."
     )
 
 
-def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """RGB of (width, height) ``size``; what becomes of it, :func:`decode_image` says."""
-    image.draft("RGB", (2 * size[0], 2 * size[1]))  # JPEG: decode at a coarser scale
+def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if image.size == size and image.mode == "RGB" and image.format != "TIFF":
+        image.load()
+        if not image.info.keys() & _TURNS:  # as most of a data set's small images
+            return image.copy()
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16-bit grey
-        grey = np.asarray(image, dtype=np.int64) >> 8
+        grey = np.asarray(image) >> 8
         image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")

@@ -14,6 +14,7 @@ import streamlit as st
 
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError
+from explorer.formats import IMAGE_FORMATS, listed
 from explorer.specs import MAX_STEPS, RECIPES, SOURCES, DataSpec, TrainSpec, parse
 from explorer.ui import widgets
 from explorer.ui.say import warn
@@ -21,6 +22,7 @@ from explorer.ui.state import Control, PageState, to_query
 
 Become = Callable[[Callable[[PageState], PageState]], None]
 
+FOLDER_HELP = f"With train/CLASS/*.png and test/CLASS/*.png ({listed(IMAGE_FORMATS, 'or')})."
 DATA = {
     "digits": "Handwritten digits, 8×8 (built in)",
     "mnist": "MNIST, 28×28 (download)",
@@ -70,7 +72,7 @@ def data_settings(state: PageState, become: Become) -> None:
             "Folder on this machine",
             key="data.path",
             placeholder="/path/to/images",
-            help="With train/CLASS/*.png and test/CLASS/*.png (PNG or JPEG).",
+            help=FOLDER_HELP,
             on_change=folder,
         )
         problem = st.session_state.pop(_FOLDER_PROBLEM, None)

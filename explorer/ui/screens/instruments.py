@@ -13,7 +13,7 @@ import streamlit as st
 from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.external import TORCHVISION
-from explorer.formats import IMAGE_FORMATS, IMAGE_SUFFIXES, WEIGHTS_SUFFIXES, endings, listed
+from explorer.formats import IMAGE_SUFFIXES, WEIGHTS_SUFFIXES, endings
 from explorer.names import NETS
 from explorer.runs.service import RunService, get_service
 from explorer.specs import MAX_LANES, DataSpec, parse
@@ -34,7 +34,7 @@ from explorer.ui.instruments import (
 from explorer.ui.instruments.rearranged import HandPick
 from explorer.ui.look import CONTROLS, MOST_IMAGES, Look, Scene, from_query, scene, to_query
 from explorer.ui.say import plain, warn
-from explorer.ui.settings import DATA
+from explorer.ui.settings import DATA, FOLDER_HELP
 from explorer.ui.sources import WEIGHTS, SourceNet, offered, source_net
 
 _FOLDER_WANTED = "instruments.folder wanted"
@@ -293,7 +293,7 @@ def _folder(look: Look) -> None:
         "Folder on this machine",
         key="instruments.path",
         placeholder="/path/to/images",
-        help=f"With train/CLASS/*.png and test/CLASS/*.png ({listed(IMAGE_FORMATS, 'or')}).",
+        help=FOLDER_HELP,
         on_change=chosen,
     )
     data = look.data
