@@ -107,10 +107,14 @@ def test_a_net_that_learns_later_is_said_to_do_so() -> None:
     def reaching(name: str, at: int) -> Lane:
         steps = list(range(0, 101, 10))
         drawn = curves(steps, steps, 0.9)
-        return Lane(name, curves=replace(drawn, train_error=np.where(drawn.eval_step < at, 0.9, 0.1)))
+        return Lane(
+            name, curves=replace(drawn, train_error=np.where(drawn.eval_step < at, 0.9, 0.1))
+        )
 
     said = error_caption([reaching("Plain 8", 60), reaching("ResNet 8", 20), reaching("C", 30)])
-    assert said.endswith("Later below 50 % training error than ResNet 8 (at step 20): Plain 8 (60).")
+    assert said.endswith(
+        "Later below 50 % training error than ResNet 8 (at step 20): Plain 8 (60)."
+    )
     assert "Later" not in error_caption([reaching("Plain 8", 30), reaching("ResNet 8", 20)])
 
 

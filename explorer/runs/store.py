@@ -584,9 +584,7 @@ class Store:
 
         run, rows = self._read(steps)
         evals = self._rows(f"SELECT step, payload {where} ORDER BY step", (*key, "eval"))
-        begun = self._rows(
-            f"SELECT step, payload {where} ORDER BY step LIMIT 1", (*key, "layers")
-        )
+        begun = self._rows(f"SELECT step, payload {where} ORDER BY step LIMIT 1", (*key, "layers"))
         for step, payload in begun:
             values = self._values(payload)
             if values is not None:
