@@ -14,6 +14,7 @@ from itertools import count
 from types import ModuleType
 from typing import Any, Literal, cast
 
+from explorer.conventions import follow
 from explorer.external import ExternalSpec
 from explorer.specs import (
     FITNET_HIDDEN,
@@ -40,6 +41,7 @@ LayerKind = Literal[
     "max_pool",
     "average_pool",
     "flatten",
+    "pad",  # zeros around the maps, not as many on all sides
     "identity",
     "zero_pad",  # option A: subsample and pad channels with zeros
     "select",  # the last of the maps
@@ -178,9 +180,14 @@ def stem_activates(spec: ResidualSpec) -> bool:
     return spec.layout != "imagenet" or not ORDERS[spec.order].start
 
 
+def stem_has_norm(spec: NetSpec) -> bool:
+    """Whether a stem that activates normalises first."""
+    return spec.batch_norm and not (isinstance(spec, ResidualSpec) and spec.bare_frame)
+
+
 def lacks_opening(spec: ResidualSpec, first: bool) -> bool:
     """Whether a unit's opening activation stands in the stem already."""
-    return first and spec.layout in ("cifar", "small")
+    return first and spec.layout in ("cifar", "small") and not spec.bare_frame
 
 
 def residual_steps(spec: ResidualSpec, first: bool) -> tuple[str, ...]:
@@ -204,7 +211,7 @@ def shares_activation(spec: ResidualSpec, first: bool, shortcut: str) -> bool:
     activated input, an identity or option A the raw one.
     """
     opens = bool(ORDERS[spec.order].start) and not lacks_opening(spec, first)
-    return opens and shortcut == "projection"
+    return opens and shortcut == "projection" and not spec.bare_frame
 
 
 def projection_has_norm(spec: ResidualSpec) -> bool:
@@ -212,7 +219,14 @@ def projection_has_norm(spec: ResidualSpec) -> bool:
 
     ``conv1x1`` is the bare convolution of He16 Fig 2e.
     """
-    return spec.batch_norm and "bn" in ORDERS[spec.order].end and spec.shortcut != "conv1x1"
+    bare = spec.bare_frame or spec.shortcut == "conv1x1"
+    return spec.batch_norm and "bn" in ORDERS[spec.order].end and not bare
+
+
+def head_steps(spec: ResidualSpec) -> tuple[str, ...]:
+    """What follows the last addition: the activation that is still due."""
+    steps = ORDERS[spec.order].start
+    return tuple(step for step in steps if not (spec.bare_frame and step == "act"))
 
 
 def ends_in_conv(spec: NetSpec) -> bool:
@@ -235,12 +249,12 @@ def blueprint(spec: NetSpec) -> Blueprint:
     19, 49 or 99").
     """
     if spec.layout == "fc":
-        return _fully_connected(spec)
+        return follow(_fully_connected(spec))
     if spec.layout == "reference":
-        return _reference(spec)
+        return follow(_reference(spec))
     if isinstance(spec, DenseSpec):
-        return _dense(spec)
-    return _convolutional(spec)
+        return follow(_dense(spec))
+    return follow(_convolutional(spec))
 
 
 # ------------------------------------------------------------------------------ construction
@@ -394,12 +408,15 @@ class _Chain:
         self.max_pool("pool", 3, 2)
 
 
+_AROUND_ALIKE = {"padding": "zeros", "asymmetric_padding": "none"}
+
+
 def unmirrored(spec: NetSpec) -> Layer | None:
     """The first convolution whose input is too small to be mirrored around it, if any.
 
     To mirror p pixels at an edge takes maps of at least p + 1.
     """
-    for layer in blueprint(spec.model_copy(update={"padding": "zeros"})).weight_layers:
+    for layer in blueprint(spec.model_copy(update=_AROUND_ALIKE)).weight_layers:
         if layer.kind == "conv":
             kernel = int(layer.detail.partition("×")[0])
             if min(layer.input_shape[1:]) <= kernel // 2:
@@ -456,7 +473,8 @@ def _convolutional(spec: PlainSpec | ResidualSpec | HighwaySpec) -> Blueprint:
         stem.imagenet_stem(spec.width, activates=activates, activation=spec.activation)
     else:
         stem.conv("conv", spec.width)
-        stem.batch_norm("bn")
+        if stem_has_norm(spec):
+            stem.batch_norm("bn")
         stem.activation("act", spec.activation)
 
     units: list[UnitPlan] = []
@@ -480,8 +498,8 @@ def _convolutional(spec: PlainSpec | ResidualSpec | HighwaySpec) -> Blueprint:
             shape = unit.output_shape
 
     head = _Chain("head", shape, depth, norm=spec.batch_norm, padding=spec.padding)
-    if isinstance(spec, ResidualSpec):  # the activation after the last addition
-        head.steps(ORDERS[spec.order].start, spec.activation)
+    if isinstance(spec, ResidualSpec):
+        head.steps(head_steps(spec), spec.activation)
     if isinstance(spec, HighwaySpec) and spec.layout == "fitnet":
         _fitnet_head(head, spec)
     elif ends_in_conv(spec):

@@ -15,10 +15,12 @@ from typing import Any, Literal
 from explorer.errors import SpecError
 from explorer.external import ExternalSpec, is_external
 from explorer.specs import (
+    FAMILIES,
     FITNET_STAGES,
     DenseSpec,
     HighwaySpec,
     Layout,
+    NetBase,
     NetSpec,
     Order,
     PlainSpec,
@@ -34,7 +36,8 @@ PAPERS: dict[Paper, str] = {
     "SGS15": "Highway Networks; Training Very Deep Networks (arXiv 1505.00387, 1507.06228)",
     "Huang16": "Densely Connected Convolutional Networks (arXiv 1608.06993)",
     "SD16": "Deep Networks with Stochastic Depth (arXiv 1603.09382)",
-    "programs": "Programs that set the families side by side: 25 units each; the smallest ResNets",
+    "programs": "Programs: the families side by side, 25 units each; ImageNet's v2 nets; the "
+    "smallest ResNets",
     "beside": "Nets of the same kinds that are in none of these papers",
 }
 Statistic = Literal["best", "mean", "median"]
@@ -136,11 +139,32 @@ def _pattern(text: str, **fields: Any) -> Pattern:
 
 
 _FC = {"layout": "fc", "batch_norm": False}
-_IMAGENET_V2 = {  # as the reference program has it
+_PYTORCH = "_pytorch"  # ends the names of nets that are a program's but for these conventions
+_IMAGENET_V2 = {
+    "family": "residual",
     "layout": "imagenet",
     "order": "full_preact",
     "stride_unit": "last",
     "norm_decay": 0.997,
+}
+# As the programs have them. In slim a convolution with batch norm has no bias, others have one;
+# batch norm's scale is off by default, and its ε is 1e-3; "same" padding ends in the odd zero,
+# but for convolutions of stride 2 in the ImageNet program, which pads them itself.
+_IMAGENET_PROGRAM = {"conv_bias": "unnormalised", "asymmetric_padding": "pools"}
+_REFERENCE_PROGRAM = {
+    "layout": "reference",
+    "norm_scale": False,
+    "norm_eps": 1e-3,
+    "norm_decay": 0.999,
+    "asymmetric_padding": "all",
+    "init": "xavier_uniform",
+}
+_SMALL_PROGRAM = {  # Keras's defaults
+    "bare_frame": True,
+    "conv_bias": "all",
+    "norm_eps": 1e-3,
+    "norm_decay": 0.99,
+    "init": "xavier_uniform",
 }
 PATTERNS: tuple[Pattern, ...] = (
     _pattern("plain_N", family="plain"),
@@ -159,12 +183,17 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     _pattern("imagenet_plain_N", family="plain", layout="imagenet"),
     _pattern("imagenet_resnet_v1_N", family="residual", layout="imagenet", order="original"),
-    _pattern("imagenet_resnet_v2_N", family="residual", **_IMAGENET_V2),
+    _pattern("imagenet_resnet_v2_N", **_IMAGENET_V2, **_IMAGENET_PROGRAM),
+    _pattern(f"imagenet_resnet_v2_N{_PYTORCH}", **_IMAGENET_V2),
     _pattern("imagenet_densenet_N", family="dense", layout="imagenet"),
-    _pattern("reference_plain_N", family="plain", layout="reference"),
-    _pattern("reference_residual_N", family="residual", layout="reference"),
-    _pattern("reference_highway_N", family="highway", layout="reference"),
-    _pattern("reference_dense_N", family="dense", layout="reference"),
+    _pattern("reference_plain_N", family="plain", **_REFERENCE_PROGRAM),
+    _pattern("reference_residual_N", family="residual", **_REFERENCE_PROGRAM, conv_bias="units"),
+    _pattern("reference_highway_N", family="highway", **_REFERENCE_PROGRAM),
+    _pattern("reference_dense_N", family="dense", **_REFERENCE_PROGRAM),
+    *(
+        _pattern(f"reference_{family}_N{_PYTORCH}", family=family, layout="reference")
+        for family in ("plain", "residual", "highway", "dense")
+    ),
 )
 _PREFIXES: dict[Layout, str] = {
     "fc": "fc_",
@@ -453,17 +482,34 @@ for _depth, _percent in ((121, 25.02), (169, 23.80), (201, 22.58)):
         _crops(_percent, "Table 3", 1),
     )
 
-for _name, _units in (
-    ("plain", "one layer each"),
-    ("residual", "x + F(x), F two pre-activated layers"),
-    ("highway", "transform bias −1"),
-    ("dense", "each block's last maps go on"),
+_TESTS_BY_BATCH = "batch norm tests by running statistics here, in the program by the batch's own"
+for _name, _units, _note in (
+    (
+        "plain",
+        "one layer each",
+        "there is no such program: this is the residual one's frame with the dense one's layers "
+        "(convolution, batch norm, ReLU)",
+    ),
+    ("residual", "x + F(x), F two pre-activated layers", _TESTS_BY_BATCH),
+    ("highway", "transform bias −1", _TESTS_BY_BATCH),
+    ("dense", "each block's last maps go on", _TESTS_BY_BATCH),
 ):
-    _add("programs", f"reference_{_name}_25", f"25 units of 64 maps in five groups, {_units}")
+    _what = f"25 units of 64 maps in five groups, {_units}"
+    _add("programs", f"reference_{_name}_25", _what, note=_note)
 for _version in ("v1", "v2"):
     _small = {"family": "residual", "layout": "small", "order": _version}
     _what = "6 layers: one unit of 16 maps, one of 32, flattened"
-    register(NetRow(f"small_resnet_{_version}", parse_net(_small), "programs", _what))
+    register(
+        NetRow(
+            f"small_resnet_{_version}",
+            parse_net({**_small, **_SMALL_PROGRAM}),
+            "programs",
+            _what,
+            note="its classifier starts by Glorot's rule here, in the program by He's",
+        )
+    )
+    _what = f"6 layers: the same with PyTorch's conventions and the papers' frame ({_version})"
+    register(NetRow(f"small_resnet_{_version}{_PYTORCH}", parse_net(_small), "beside", _what))
 
 
 # ------------------------------------------------------------------------------------ tokens
@@ -592,6 +638,31 @@ _SHORTCUT_TITLES: dict[Shortcut, str] = {
     "conv1x1": "1×1 conv shortcut",
     "dropout": "dropout shortcut",
 }
+# By field of a spec: the words of its values, or a phrase that the value goes into.
+_CONVENTION_WORDS: dict[str, str | dict[Any, str]] = {
+    "norm_decay": "BN decay {:g}",
+    "norm_scale": {True: "BN with scale", False: "BN without scale"},
+    "norm_eps": "BN ε {:g}",
+    "conv_bias": {
+        "usual": "usual biases",
+        "unnormalised": "biases where no BN follows",
+        "units": "biases in units",
+        "all": "biases everywhere",
+    },
+    "asymmetric_padding": {
+        "none": "even padding",
+        "pools": "asymmetric pools",
+        "all": "asymmetric padding",
+    },
+    "bare_frame": {True: "bare frame", False: "BN in the frame"},
+    "init": {
+        "he": "He",
+        "xavier": "Xavier",
+        "xavier_uniform": "Xavier uniform",
+        "zero_last_scale": "last scale 0",
+        "branch_scaled": "F scaled",
+    },
+}
 
 
 def title_of(spec: NetSpec) -> str:
@@ -668,9 +739,53 @@ def _usual_name(spec: ResidualSpec) -> str:
     return name if spec.layout == "small" else f"{name}_{spec.depth}"
 
 
-def _usual_norm_decay(spec: NetSpec) -> float:
+def has_program(spec: NetSpec) -> bool:
+    """Whether a net of this layout and order is named for a program that settles conventions."""
     v2 = isinstance(spec, ResidualSpec) and spec.order == "full_preact"
-    return 0.997 if v2 and spec.layout == "imagenet" else 0.9
+    return spec.layout in ("reference", "small") or (spec.layout == "imagenet" and v2)
+
+
+def pytorch_conventions(layout: str, family: str) -> dict[str, Any]:
+    """What is usual in PyTorch, for the fields that :func:`usual_conventions` has."""
+    fields = FAMILIES[family].model_fields
+    usual = {name: fields[name].default for name in _CONVENTION_WORDS if name in fields}
+    if layout == "imagenet" and family == "residual":
+        usual["norm_decay"] = _IMAGENET_V2["norm_decay"]
+    return usual
+
+
+def usual_conventions(layout: str, family: str) -> dict[str, Any]:
+    """What the names of this layout's nets stand for: a program's choices, or what is usual."""
+    own: dict[str, Any] = {}
+    if layout == "reference":
+        own = {**_REFERENCE_PROGRAM, **({"conv_bias": "units"} if family == "residual" else {})}
+    elif layout == "small":
+        own = _SMALL_PROGRAM
+    elif layout == "imagenet" and family == "residual":
+        own = _IMAGENET_PROGRAM
+    elif layout == "fitnet":
+        own = {"init": "xavier"}
+    elif layout == "fc" and family == "residual":
+        own = {"init": "branch_scaled"}
+    usual = pytorch_conventions(layout, family)
+    return {name: own.get(name, value) for name, value in usual.items()}
+
+
+def _convention_extras(spec: NetSpec) -> list[str]:
+    """What of a net's conventions is not its name's; in one phrase where all are PyTorch's."""
+    pytorch = pytorch_conventions(spec.layout, spec.family)
+    usual = usual_conventions(spec.layout, spec.family)
+    if spec.layout == "imagenet" and not has_program(spec):
+        usual = pytorch = {**pytorch, "norm_decay": NetBase.model_fields["norm_decay"].default}
+    own = {name: getattr(spec, name) for name in usual}
+    if own != usual and own == pytorch and has_program(spec):
+        return ["PyTorch's conventions"]
+    words: list[str] = []
+    for name, value in own.items():
+        if value != usual[name]:
+            said = _CONVENTION_WORDS[name]
+            words.append(said.format(value) if isinstance(said, str) else said[value])
+    return words
 
 
 def _usual_width(spec: PlainSpec | ResidualSpec | HighwaySpec) -> int:
@@ -701,18 +816,7 @@ def _shared_extras(spec: NetSpec) -> list[str]:
         extras.append("batch norm")
     if not spec.batch_norm and not without_norm:
         extras.append("no batch norm")
-    if spec.norm_decay != _usual_norm_decay(spec):
-        extras.append(f"BN decay {spec.norm_decay:g}")
-    usual_init = "branch_scaled" if fully_connected and spec.family == "residual" else "he"
-    usual_init = "xavier" if spec.layout == "fitnet" else usual_init
-    if spec.init != usual_init:
-        words = {
-            "he": "He",
-            "xavier": "Xavier",
-            "zero_last_scale": "last scale 0",
-            "branch_scaled": "F scaled",
-        }
-        extras.append(words[spec.init])
+    extras += _convention_extras(spec)
     if spec.init_gain != 1:
         extras.append(f"init × {spec.init_gain:g}")
     if spec.padding != "zeros":
@@ -727,9 +831,12 @@ __all__ = [
     "NetRow",
     "Paper",
     "PaperError",
+    "has_program",
     "printed",
+    "pytorch_conventions",
     "register",
     "spec_of",
     "title_of",
     "token_of",
+    "usual_conventions",
 ]

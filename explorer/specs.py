@@ -27,9 +27,11 @@ from explorer.errors import SpecError
 
 Family = Literal["plain", "residual", "highway", "dense"]
 Layout = Literal["cifar", "fc", "fitnet", "imagenet", "reference", "small"]
-Initialisation = Literal["he", "xavier", "zero_last_scale", "branch_scaled"]
+Initialisation = Literal["he", "xavier", "xavier_uniform", "zero_last_scale", "branch_scaled"]
 Activation = Literal["relu", "tanh", "sigmoid"]
 Padding = Literal["zeros", "circular", "reflect"]
+ConvBias = Literal["usual", "unnormalised", "units", "all"]
+AsymmetricPadding = Literal["none", "pools", "all"]
 UnitKind = Literal["basic", "bottleneck"]
 Shortcut = Literal[
     "A",
@@ -114,7 +116,17 @@ class NetBase(Spec):
         classes: Number of answers.
         batch_norm: Batch normalisation after (or before) every convolution.
         norm_decay: Share of its running mean and variance that batch norm keeps at each step.
-        init: ``he`` (N(0, 2 / fan-in)), ``xavier`` (Glorot), and for residual nets He's with the
+        norm_scale: Whether batch norm has a learned scale γ beside its shift β.
+        norm_eps: ε in batch norm's 1 / √(σ² + ε).
+        conv_bias: Which convolutions (or fully connected layers) have a bias besides those that
+            nets usually give one (gates, classifiers, and all where there is no batch norm):
+            ``usual`` none, ``unnormalised`` those that no batch norm follows directly,
+            ``units`` all inside the units, ``all`` every one.
+        asymmetric_padding: Which layers of stride 2 pad as TensorFlow's "same" does, where an odd
+            number of zeros is one more after a map than before it (0 and 1 for a 3×3 on an even
+            size): ``none``, the max ``pools``, or ``all``, convolutions too.
+        init: ``he`` (N(0, 2 / fan-in)), ``xavier`` (Glorot's normal distribution) or
+            ``xavier_uniform`` (his uniform one), and for residual nets He's with the
             last layer of each F changed: ``zero_last_scale`` sets it to 0, so that units start as
             their shortcuts; ``branch_scaled`` divides it by the number of units, so that their
             sum keeps its size without batch norm, where He's rule alone doubles the variance
@@ -138,6 +150,10 @@ class NetBase(Spec):
     classes: int = Field(10, ge=2, le=100_000)
     batch_norm: bool = True
     norm_decay: float = Field(0.9, ge=0, lt=1)
+    norm_scale: bool = True
+    norm_eps: float = Field(1e-5, ge=1e-12, le=1)
+    conv_bias: ConvBias = "usual"
+    asymmetric_padding: AsymmetricPadding = "none"
     init: Initialisation = "he"
     init_gain: float = Field(1.0, ge=0.01, le=10)
     padding: Padding = "zeros"
@@ -191,6 +207,10 @@ class NetBase(Spec):
 
     @model_validator(mode="after")
     def _possible_padding(self) -> NetBase:
+        if self.layout == "fc" and self.asymmetric_padding != "none":
+            raise ValueError(
+                "a fully connected net has nothing to pad: leave asymmetric_padding at 'none'"
+            )
         if self.padding == "zeros":
             return self
         if self.layout == "fc":
@@ -308,6 +328,9 @@ class ResidualSpec(NetBase):
         residual_scale: Factor on F, for ``constant_scaling``.
         gate_bias: b_g of He16 §3.1, for the two gated shortcuts.
         shortcut_dropout: Drop rate, for ``dropout``.
+        bare_frame: For ``small`` nets, as in their programs: no batch norm in the stem (so that
+            a pre-activation net's first unit opens with one) nor on a projection, which takes the
+            unit's raw input; and no activation after the last batch norm.
         survival_prob: p_L of stochastic depth (SD16 §3); 1 keeps every unit.
         survival_decay: ``linear`` (p_l = 1 − l/L·(1 − p_L)) or ``uniform`` (p_l = p_L).
     """
@@ -324,6 +347,7 @@ class ResidualSpec(NetBase):
     residual_scale: float = Field(0.5, ge=0, le=2)
     gate_bias: float = Field(-6.0, ge=-20, le=20)
     shortcut_dropout: float = Field(0.5, ge=0, lt=1)
+    bare_frame: bool = False
     survival_prob: float = Field(1.0, gt=0, le=1)
     survival_decay: Literal["linear", "uniform"] = "linear"
     activation: Activation = "relu"
@@ -371,6 +395,17 @@ class ResidualSpec(NetBase):
                 "init 'zero_last_scale' cannot learn where F ends in an activation, as here: "
                 "choose 'he' or 'xavier'"
             )
+        if self.bare_frame and self.layout != "small":
+            raise ValueError(
+                "bare_frame is for small residual nets: leave it at false, or choose layout 'small'"
+            )
+        unscaled = self.batch_norm and not self.norm_scale and self.layout != "fc"
+        chosen = self.init in ("zero_last_scale", "branch_scaled")
+        if unscaled and chosen and self.order in _F_ENDS_IN_NORM:
+            raise ValueError(
+                f"init {self.init!r} sets the scale of the batch norm that ends F, which it does "
+                "not have with norm_scale false: choose 'he' or 'xavier', or set norm_scale to true"
+            )
         if not self.batch_norm and self.order == "bn_after_addition":
             raise ValueError(
                 "order 'bn_after_addition' without batch norm is the original order: "
@@ -379,6 +414,7 @@ class ResidualSpec(NetBase):
         return self
 
 
+_F_ENDS_IN_NORM: tuple[Order, ...] = ("original", "relu_before_addition", "relu_only_preact")
 _IDENTITY_UNITS = ("basic", "A", "full_preact", "first", "1x1")
 _REFERENCE_RULE = (REFERENCE_GROUPS, 0, REFERENCE_GROUPS)
 _UNIT_RULES: dict[UnitKind, tuple[int, int, int]] = {"basic": (6, 2, 8), "bottleneck": (9, 2, 11)}
@@ -606,6 +642,9 @@ class TrainSpec(Spec):
             ``milestones`` (÷10 at each given share of the steps); ``exponential``
             (× ``decay_rate`` every epoch).
         warmup_steps: Steps at a tenth of the rate (He15 §4.2, for 110 layers).
+        decay_on: What weight decay pulls towards 0: ``all`` parameters; the ``weights`` of
+            convolutions and fully connected layers, so neither biases nor batch norms; or those
+            of the ``convolutions`` alone.
         units_per_batch: Exactly so many units act in each batch, drawn anew, the same in all
             lanes; the others are passed by (Veit16 §4.3). None: all act. Evaluations use all n,
             at the scale of training where the net's survival_prob is k/n, uniform: then it is
@@ -624,6 +663,7 @@ class TrainSpec(Spec):
     learning_rate: float = Field(0.1, ge=1e-8, le=100)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0, le=1)
+    decay_on: Literal["all", "weights", "convolutions"] = "all"
     schedule: Literal["constant", "one_cycle", "milestones", "exponential"] = "one_cycle"
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
     decay_rate: float = Field(0.95, gt=0, le=1)
@@ -670,6 +710,9 @@ RECIPES: dict[str, TrainSpec] = {
         weight_decay=0.0,
         schedule="constant",
     ),
+    "imagenet_v2": _HE15.model_copy(
+        update={"recipe": "imagenet_v2", "warmup_steps": 400, "decay_on": "convolutions"}
+    ),
 }
 # What each recipe is taken from, and where it departs from that.
 SOURCES: dict[str, str] = {
@@ -689,6 +732,8 @@ SOURCES: dict[str, str] = {
     "the net.",
     "adam_25": "The 25-layer nets that set the families side by side: Adam, rate 0.001. Their "
     "programs do not fix the steps; these are ours.",
+    "imagenet_v2": "The ResNet-v2 program fixes the weight decay alone: 1e-4, on the weights of "
+    "convolutions only. The rest is he16's.",
 }
 
 
@@ -825,7 +870,7 @@ _MODELS: dict[str, type[Spec]] = {
     kind.__name__: kind for kind in (DataSpec, TrainSpec, ExperimentSpec, SweepSpec)
 }
 _FIELDS = {name: list(kind.model_fields) for name, kind in _MODELS.items()}
-_NETS: dict[str, type[NetBase]] = {
+FAMILIES: dict[str, type[NetBase]] = {
     "plain": PlainSpec,
     "residual": ResidualSpec,
     "highway": HighwaySpec,
@@ -844,9 +889,9 @@ def explain(error: ValidationError) -> str:
     context = problem.get("ctx") or {}
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
-        having = [family for family, spec in _NETS.items() if name in spec.model_fields]
+        having = [family for family, spec in FAMILIES.items() if name in spec.model_fields]
         own = str(problem["loc"][0]) if problem["loc"] else ""
-        if having and own in _NETS:
+        if having and own in FAMILIES:
             return (
                 f"A {own} net has no {name!r}: it is for {', '.join(having)} nets; choose one of "
                 "these, or leave it out."
@@ -877,7 +922,7 @@ _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 def _range_of(title: str, place: tuple[int | str, ...]) -> str | None:
     """The whole range of a number, where one end of it was passed: "from 1 to 16"."""
-    inner: dict[str, type[Spec]] = {"data": DataSpec, "training": TrainSpec, **_NETS}
+    inner: dict[str, type[Spec]] = {"data": DataSpec, "training": TrainSpec, **FAMILIES}
     models = [inner[str(part)] for part in place[:-1] if part in inner]
     model = models[-1] if models else _MODELS.get(title)
     if model is None or place[-1] not in model.model_fields:

@@ -103,6 +103,7 @@ def other_layouts(norm: bool) -> list[NetSpec]:
     reference: dict[str, Any] = {"layout": "reference", "depth": 10, **small}
     v1: dict[str, Any] = {"order": "original"}
     last: dict[str, Any] = {"stride_unit": "last"}
+    program: dict[str, Any] = {"asymmetric_padding": "all", "norm_scale": False, "norm_eps": 0.01}
     specs: list[NetSpec] = [
         PlainSpec(depth=18, **large),
         PlainSpec(depth=50, **large),
@@ -124,6 +125,16 @@ def other_layouts(norm: bool) -> list[NetSpec]:
         HighwaySpec(layout="fitnet", depth=32, width=2, **small),
         ResidualSpec(layout="small", width=4, **v1, **small),
         ResidualSpec(layout="small", width=4, shortcut="A", **small),
+        ResidualSpec(layout="small", width=4, bare_frame=True, **v1, **small),
+        ResidualSpec(layout="small", width=4, bare_frame=True, conv_bias="all", **small),
+        HighwaySpec(width=4, **reference, **program),
+        ResidualSpec(width=4, conv_bias="units", **reference, **program),
+        DenseSpec(growth_rate=4, **reference, **program),
+        PlainSpec(depth=20, width=4, conv_bias="all", **small, **program),
+        ResidualSpec(depth=8, width=4, conv_bias="unnormalised", **small, **program),
+        ResidualSpec(depth=50, conv_bias="unnormalised", **last, **large, **program),
+        ResidualSpec(depth=50, asymmetric_padding="pools", **large),
+        ResidualSpec(depth=8, width=4, padding="circular", **small, **program),
     ]
     # a stride in the last unit, outside ImageNet's frame
     specs += [small_with(norm, shortcut=shortcut, **last) for shortcut in ("A", "B", "C")]
@@ -151,7 +162,8 @@ def randomise_norms(net: Net) -> None:
             if isinstance(module, nn.BatchNorm2d):
                 assert module.running_mean is not None
                 assert module.running_var is not None
-                fill(module.weight, 0.5, 1.5)
+                if module.weight is not None:
+                    fill(module.weight, 0.5, 1.5)
                 fill(module.bias, -0.5, 0.5)
                 fill(module.running_mean, -0.5, 0.5)
                 fill(module.running_var, 0.5, 2.0)
@@ -204,7 +216,8 @@ def test_every_layer_of_the_blueprint_is_the_nets(spec: NetSpec) -> None:
 MODULE_OF = {
     "conv": ("Conv2d",),
     "linear": ("Linear",),
-    "batch_norm": ("BatchNorm1d", "BatchNorm2d"),
+    "batch_norm": ("BatchNorm1d", "BatchNorm2d", "ShiftNorm1d", "ShiftNorm2d"),
+    "pad": ("SamePad",),
     "activation": ("ReLU", "Tanh", "Sigmoid"),
     "max_pool": ("MaxPool2d", "AdaptiveMaxPool2d"),
     "average_pool": ("AvgPool2d", "AdaptiveAvgPool2d"),

@@ -128,7 +128,7 @@ def test_resnets_v2_are_timms_where_the_stride_is_in_a_stages_first_unit() -> No
         pytest.skip("timm is not installed: pip install 'skipscope[test]'")
     import timm
 
-    ours = create_net("imagenet_resnet_v2_50;stride_unit=first", seed=1)
+    ours = create_net("imagenet_resnet_v2_50_pytorch;stride_unit=first", seed=1)
     shared = {u.name for u in ours.blueprint.units if u.shortcut == "projection"}
 
     def opening(match: re.Match[str]) -> str:
@@ -190,9 +190,11 @@ def assert_equal(net: Net, x: Tensor, wanted: Tensor) -> None:
     ("depth", "counts"),
     [(50, (2, 3, 5)), (101, (2, 3, 22)), (152, (2, 7, 35)), (200, (2, 23, 35))],
 )
-def test_resnets_v2_are_the_reference_programs(depth: int, counts: tuple[int, ...]) -> None:
+def test_resnets_v2_are_the_programs_with_pytorchs_conventions(
+    depth: int, counts: tuple[int, ...]
+) -> None:
     """(output, bottleneck, stride) of every unit; the last of three stages has the stride."""
-    token = f"imagenet_resnet_v2_{depth};width=2"
+    token = f"imagenet_resnet_v2_{depth}_pytorch;width=2"
     net, p, x = net_and_weights(create_net(token, input_shape=(3, 41, 50), classes=7).spec)
     stages: list[list[tuple[int, int, int]]] = []
     for i, more in enumerate(counts):
@@ -231,7 +233,7 @@ REFERENCE: dict[str, Any] = {"layout": "reference", "depth": 15, "input_shape": 
 
 
 @pytest.mark.parametrize("family", ["plain", "residual", "highway", "dense"])
-def test_reference_nets_are_the_programs(family: str) -> None:
+def test_reference_nets_are_the_programs_with_pytorchs_conventions(family: str) -> None:
     """Five groups, here of three units; a layer of stride 2 after each; ten maps at the end."""
     specs: dict[str, NetSpec] = {
         "plain": PlainSpec(width=6, **REFERENCE),
@@ -300,7 +302,7 @@ def test_fitnets_with_highway_layers(depth: int) -> None:
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_small_nets_are_two_units_and_a_classifier(version: str) -> None:
-    net, p, x = net_and_weights(spec_of(f"small_resnet_{version}"))
+    net, p, x = net_and_weights(spec_of(f"small_resnet_{version}_pytorch"))
     y = F.relu(p.bn(p.conv(x, "stem.conv"), "stem.bn"))
 
     def branch(x: Tensor, name: str) -> Tensor:

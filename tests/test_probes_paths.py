@@ -57,7 +57,8 @@ def a_net(name: str, shape: tuple[int, int, int] = (1, 8, 8), *, double: bool = 
             assert module.running_var is not None
             module.running_mean.normal_(generator=random)
             module.running_var.uniform_(0.5, 2, generator=random)
-            module.weight.data.uniform_(0.5, 1.5, generator=random)
+            if module.weight is not None:
+                module.weight.data.uniform_(0.5, 1.5, generator=random)
     return net.eval()
 
 
@@ -136,6 +137,8 @@ NETS = [
     "densenet_10_k3",
     "densenet_bc_10_k3",
     "small_resnet_v2;width=3",
+    "reference_residual_5;width=3",
+    "resnet_v2_8;width=3;asymmetric_padding=all;norm_scale=false;conv_bias=unnormalised",
 ]
 
 

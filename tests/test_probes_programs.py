@@ -53,7 +53,12 @@ NETS = [
     "highway_13;width=4",
     "densenet_13_k4",
     "densenet_bc_16_k4",
-    "reference_dense_25;growth_rate=4",
+    "reference_dense_25_pytorch;growth_rate=4",
+    "reference_dense_10;growth_rate=8;init=he",
+    "reference_residual_10;width=4",
+    "reference_highway_10;width=4",
+    "small_resnet_v2;width=4",
+    "resnet_v1_14;width=4;asymmetric_padding=all;conv_bias=all",
     "fc_plain_6;width=9",
     "fc_residual_6;width=9;batch_norm=true",
     "fc_highway_6;width=9",
@@ -70,7 +75,8 @@ def a_net(name: str, *, dtype: torch.dtype = torch.float64, seed: int = 3) -> Ne
             module.running_mean = torch.randn(n, generator=draw) / 4
             module.running_var = torch.rand(n, generator=draw) + 0.5
             with torch.no_grad():
-                module.weight.copy_(torch.rand(n, generator=draw) + 0.5)
+                if module.weight is not None:
+                    module.weight.copy_(torch.rand(n, generator=draw) + 0.5)
                 module.bias.copy_(torch.randn(n, generator=draw) / 4)
     return net.to(dtype)
 

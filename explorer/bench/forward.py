@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from explorer.bench import conditions, in_turns, row
 from explorer.blueprint import blueprint
 from explorer.external import ExternalSpec
-from explorer.names import spec_of
+from explorer.names import pytorch_conventions, spec_of
 from explorer.nets import Net, create_net
 from explorer.nets.fast import FastNet
 from explorer.specs import DenseSpec, NetSpec, ResidualSpec, fit
@@ -184,12 +184,13 @@ def twin_of(spec: NetSpec) -> Twin | None:
     if isinstance(spec, DenseSpec):
         token, library, name = f"imagenet_densenet_{depth}", "torchvision", f"densenet{depth}"
     elif isinstance(spec, ResidualSpec) and spec.order == "full_preact":
-        token = f"imagenet_resnet_v2_{depth};stride_unit=first"
+        token = f"imagenet_resnet_v2_{depth}_pytorch;stride_unit=first"
         library, name = "timm", f"resnetv2_{depth}"
     else:
         token, library, name = f"imagenet_resnet_v1_{depth}", "torchvision", f"resnet{depth}"
     ours = fit(spec_of(token), spec.input_shape, spec.classes)
-    free = {"stride_unit", "norm_decay", "init"}  # ours is then built like the twin
+    # of these ours is then built like the twin
+    free = {"stride_unit", *pytorch_conventions(spec.layout, spec.family)}
     if spec.model_dump(exclude=free) != ours.model_dump(exclude=free) or not _has(library, name):
         return None
     return Twin(library, name, ours)

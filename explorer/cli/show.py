@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from explorer import names, shipped
+from explorer import conventions, names, shipped
 from explorer.blueprint import Blueprint, Layer, UnitPlan, blueprint
 from explorer.claims import says
 from explorer.cli import text
@@ -246,6 +246,7 @@ def describe(name: str, plan: Blueprint) -> dict[str, Any]:
         "parameters": plan.parameters,
         "multiply_adds": plan.multiply_adds,
         "spec": plan.spec.model_dump(mode="json"),
+        "conventions": list(_conventions(plan)),
         "stem": _part(plan.stem),
         "units": [
             {
@@ -305,7 +306,17 @@ def _page(name: str, plan: Blueprint) -> str:
     lines.append(text.table([*header, "deletable"], rows, "    rr"))
     lines.append("")
     lines.append("Numbers are of one unit. Deletable: the rest still computes without it.")
+    row = names.NETS.get(name)
+    if row is not None and row.note:
+        lines.append(f"Note: {row.note}.")
+    if own := _conventions(plan):
+        lines += ["", "Otherwise than in PyTorch's and the papers' nets here:"]
+        lines += [f"  {sentence}" for sentence in own]
     return "\n".join(lines)
+
+
+def _conventions(plan: Blueprint) -> tuple[str, ...]:
+    return () if is_external(names.token_of(plan.spec)) else conventions.sentences(plan.spec)
 
 
 def _likeness(unit: UnitPlan) -> tuple[object, ...]:

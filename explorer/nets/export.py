@@ -25,7 +25,16 @@ from explorer.graph import shape_text
 from explorer.names import title_of, token_of
 from explorer.nets.dense import DenseUnit
 from explorer.nets.highway import HighwayUnit
-from explorer.nets.layers import Gate, LastMaps, Scale, Survival, ZeroPad
+from explorer.nets.layers import (
+    Gate,
+    LastMaps,
+    SamePad,
+    Scale,
+    ShiftNorm1d,
+    ShiftNorm2d,
+    Survival,
+    ZeroPad,
+)
 from explorer.nets.net import Net, Stage
 from explorer.nets.residual import ResidualUnit
 from explorer.nets.source import Call, Code, Part, call, docstring, lines, listed, one_line
@@ -134,6 +143,12 @@ class _Kind:
             return self._expressed(values, rows, [])
         return self._expressed(values, rows, [("stride", self.columns["stride"])])
 
+    def padding(self, values: Sequence[Number], rows: Sequence[int]) -> str:
+        """What a convolution pads itself: nothing where a layer before it pads for its stride."""
+        whole = next((n for n in values if n), 0)
+        column = [whole if stride == 1 else 0 for stride in self.columns.get("stride", [])]
+        return self._expressed(values, rows, [(f"{whole} if stride == 1 else 0", column)])
+
     def kernel(self) -> str:
         """The side of a kernel that is not the same in all units."""
         self._use("kernel")
@@ -156,7 +171,7 @@ class _Kind:
         forms: Iterable[tuple[str, Sequence[Number]]],
     ) -> str:
         for text, column in forms:
-            if [column[row] for row in rows] == list(values):
+            if len(column) and [column[row] for row in rows] == list(values):
                 self._use(text)
                 return text
         if len(set(values)) != 1:
@@ -212,7 +227,7 @@ class _Constants(_Kind):
     def maps(self, values: Sequence[Number], rows: Sequence[int]) -> str:
         return _literal(values[0])
 
-    step = maps
+    step = padding = maps
 
 
 def _literal(value: Number) -> str:
@@ -240,6 +255,8 @@ def _form(module: nn.Module | None, kind: _Kind) -> object:
     if isinstance(module, nn.Conv2d):
         kernel = None if "kernel" in kind.columns else module.kernel_size
         return nn.Conv2d, kernel, module.bias is None
+    if isinstance(module, SamePad):
+        return SamePad, module.kernel, module.stride
     return type(module)
 
 
@@ -263,7 +280,8 @@ def _written(modules: Sequence[nn.Module], rows: Sequence[int], kind: _Kind) -> 
         if len(set(kernels)) > 1:
             keywords["padding"] = "kernel // 2"
         elif set(padding := column("padding")) != {0}:
-            keywords["padding"] = _literal(padding[0])
+            one = len(set(padding)) == 1
+            keywords["padding"] = _literal(padding[0]) if one else kind.padding(padding, rows)
         padded = [conv for conv in modules if isinstance(conv, nn.Conv2d) and any(conv.padding)]
         if padded and padded[0].padding_mode != "zeros":
             keywords["padding_mode"] = _quoted(padded[0].padding_mode)
@@ -276,10 +294,15 @@ def _written(modules: Sequence[nn.Module], rows: Sequence[int], kind: _Kind) -> 
         return call("nn.Linear", *ends, **({} if some.bias is not None else {"bias": "False"}))
     if isinstance(some, (nn.BatchNorm1d, nn.BatchNorm2d)):
         assert some.momentum is not None
-        usual = math.isclose(some.momentum, 0.1)
-        momentum: dict[str, Code] = {} if usual else {"momentum": _literal(some.momentum)}
-        name = f"nn.{type(some).__name__}"
-        return call(name, maps(column("num_features"), rows), **momentum)
+        keywords = {} if math.isclose(some.eps, 1e-5) else {"eps": _literal(some.eps)}
+        if not math.isclose(some.momentum, 0.1):
+            keywords["momentum"] = _literal(some.momentum)
+        name = type(some).__name__
+        name = name if isinstance(some, (ShiftNorm1d, ShiftNorm2d)) else f"nn.{name}"
+        return call(name, maps(column("num_features"), rows), **keywords)
+    if isinstance(some, SamePad):
+        own = [] if some.padding == "zeros" else [_quoted(some.padding)]
+        return call("SamePad", _literal(some.kernel), _literal(some.stride), *own)
     if isinstance(some, ZeroPad):
         return call("ZeroPad", kind.more(column("extra"), rows), step(column("stride"), rows))
     if isinstance(some, LastMaps):
@@ -291,7 +314,7 @@ def _written(modules: Sequence[nn.Module], rows: Sequence[int], kind: _Kind) -> 
     if isinstance(some, nn.Dropout):
         return call("nn.Dropout", _literal(some.p))
     if isinstance(some, nn.MaxPool2d):
-        pads: dict[str, Code] = {"padding": _literal(column("padding")[0])}
+        pads: dict[str, Code] = {"padding": str(some.padding)}
         keywords = {"stride": step(column("stride"), rows)}
         keywords |= pads if some.padding else {}
         keywords |= {"ceil_mode": "True"} if some.ceil_mode else {}
@@ -337,7 +360,7 @@ def _attributes(columns: dict[str, list[nn.Module | None]], kind: _Kind) -> list
         if not parts:
             for name, modules in members.items():
                 chains = [module for module in modules if isinstance(module, nn.Sequential)]
-                written += _grown(name, chains, kind)
+                written += _grown(f"self.{name} = nn.Sequential({{}})", chains, kind)
             continue
         if len(parts) == 1:
             for name, modules in members.items():
@@ -359,8 +382,8 @@ def _value(modules: Sequence[nn.Module | None], rows: Sequence[int], kind: _Kind
     return "None" if modules[rows[0]] is None else "nn.Identity()"
 
 
-def _grown(name: str, chains: Sequence[nn.Sequential], kind: _Kind) -> list[str]:
-    """A chain of which some units lack some layers, layer by layer."""
+def _grown(end: str, chains: Sequence[nn.Sequential], kind: _Kind) -> list[str]:
+    """A chain of which some units lack some layers, layer by layer; ``end`` takes them."""
     names = [[child for child, _ in chain.named_children()] for chain in chains]
     longest = max(names, key=len)
     written = ["        layers: OrderedDict[str, nn.Module] = OrderedDict()"]
@@ -376,7 +399,7 @@ def _grown(name: str, chains: Sequence[nn.Sequential], kind: _Kind) -> list[str]
         open_condition = condition
         indent = 12 if condition else 8
         written += lines(_written(members, rows, kind), indent, f'layers["{layer}"] = ')
-    return [*written, f"        self.{name} = nn.Sequential(layers)"]
+    return [*written, f"        {end.format('layers')}"]
 
 
 # -------------------------------------------------------------------------------- whole file
@@ -394,6 +417,40 @@ class ZeroPad(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x[:, :, :: self.stride, :: self.stride]
         return F.pad(x, (0, 0, 0, 0, 0, self.extra))
+''',
+    "SamePad": '''
+class SamePad(nn.Module):
+    """A margin around the maps as TensorFlow's "same" puts it: an odd pixel goes after."""
+
+    def __init__(self, kernel: int, stride: int, mode: str = "constant") -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.stride = stride
+        self.mode = mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        around = []
+        for size in (x.shape[3], x.shape[2]):
+            steps = -(-size // self.stride) - 1
+            total = max(steps * self.stride + self.kernel - size, 0)
+            around += [total // 2, total - total // 2]
+        return F.pad(x, around, self.mode)
+''',
+    "ShiftNorm1d": '''
+class ShiftNorm1d(nn.BatchNorm1d):
+    """Batch norm that shifts and does not scale."""
+
+    def __init__(self, maps: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__(maps, eps, momentum)
+        self.weight = None
+''',
+    "ShiftNorm2d": '''
+class ShiftNorm2d(nn.BatchNorm2d):
+    """Batch norm that shifts and does not scale."""
+
+    def __init__(self, maps: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__(maps, eps, momentum)
+        self.weight = None
 ''',
     "LastMaps": '''
 class LastMaps(nn.Module):
@@ -431,7 +488,10 @@ class Survival(nn.Module):
         return (torch.rand((), device=x.device) < self.prob).to(x.dtype) * x
 ''',
 }
-_HELPER_TYPES = {ZeroPad: "ZeroPad", LastMaps: "LastMaps", Scale: "Scale", Survival: "Survival"}
+_HELPER_TYPES: dict[type[nn.Module], str] = {
+    kind: kind.__name__
+    for kind in (ZeroPad, SamePad, ShiftNorm1d, ShiftNorm2d, LastMaps, Scale, Survival)
+}
 _TAKEN = {"OrderedDict", "torch", "Tensor", "nn", "F", "Stage", *_HELPERS}
 _ORDER_WORDS = {
     "original": "Each convolution is followed by batch norm, the addition by ReLU (He et al. "
@@ -618,12 +678,16 @@ class _File:
 
     def _chain(self, kind: _Kind) -> tuple[str, tuple[str, str], list[str], list[str]]:
         """A plain unit or a transition: a sequence of layers."""
-        layers = call("super().__init__", _children(kind.modules, kind.rows(), kind))
         if kind.name == "Transition":
             summary = "Between stages: half the resolution."
         else:
             summary = "Layer upon layer: nothing passes by."
-        return "nn.Sequential", (summary, ""), [*_narrow(kind), *lines(layers, 8)], []
+        if len({_form(module, kind) for module in kind.modules}) > 1:
+            chains = [module for module in kind.modules if isinstance(module, nn.Sequential)]
+            set_up = _grown("super().__init__({})", chains, kind)
+        else:
+            set_up = lines(call("super().__init__", _children(kind.modules, kind.rows(), kind)), 8)
+        return "nn.Sequential", (summary, ""), [*_narrow(kind), *set_up], []
 
     # ------------------------------------------------------------------------------- net
 
@@ -725,12 +789,8 @@ class _File:
         layers = [m for m in self.net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
         types = sorted({f"nn.{type(layer).__name__}" for layer in layers})
         tested = types[0] if len(types) == 1 else f"({', '.join(types)})"
-        he, gain = self.spec.init != "xavier", self.spec.init_gain
-        summary = (
-            "Weights from N(0, 2 / fan-in), biases 0 (He et al. 2015)."
-            if he
-            else "Weights from N(0, 2 / (fan-in + fan-out)), biases 0 (Glorot 2010)."
-        )
+        summary, draw = _DRAWN.get(self.spec.init, _DRAWN["he"])
+        gain = self.spec.init_gain
         if gain != 1:
             summary = summary.replace(", biases", f" × {_literal(gain)}, biases")
         written = [
@@ -738,9 +798,7 @@ class _File:
             *docstring(summary, indent=8),
             "        for module in self.modules():",
             f"            if isinstance(module, {tested}):",
-            '                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")'
-            if he
-            else "                nn.init.xavier_normal_(module.weight)",
+            f"                {draw}",
         ]
         if gain != 1:
             written.append("                with torch.no_grad():")
@@ -767,13 +825,15 @@ class _File:
             return []
         layer = next(name for name, _ in found[0].named_children())
         test = f"isinstance(module, {kind})"
+        uniform = self.spec.init == "xavier_uniform"
+        drawn = f"nn.init.xavier_{'uniform' if uniform else 'normal'}_"
         if len(found) < len(gates):
             test += f" and module.{gate} is not None"
         return [
             "        for module in self.modules():",
             f"            if {test}:",
             f"                gate = module.{gate}.{layer}",
-            "                nn.init.xavier_normal_(gate.weight)",
+            f"                {drawn}(gate.weight)",
             f"                nn.init.constant_(gate.bias, {_literal(bias)})",
         ]
 
@@ -797,6 +857,22 @@ class _File:
             "                with torch.no_grad():",
             f"                    {last}.div_({len(self.plan.units)})",
         ]
+
+
+_DRAWN: dict[str, tuple[str, str]] = {
+    "he": (
+        "Weights from N(0, 2 / fan-in), biases 0 (He et al. 2015).",
+        'nn.init.kaiming_normal_(module.weight, nonlinearity="relu")',
+    ),
+    "xavier": (
+        "Weights from N(0, 2 / (fan-in + fan-out)), biases 0 (Glorot 2010).",
+        "nn.init.xavier_normal_(module.weight)",
+    ),
+    "xavier_uniform": (
+        "Weights from ±√(6 / (fan-in + fan-out)) uniformly, biases 0 (Glorot 2010).",
+        "nn.init.xavier_uniform_(module.weight)",
+    ),
+}
 
 
 def _quoted(text: str) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from explorer.blueprint import Blueprint, Layer, LayerKind
+from explorer.nets.layers import scale_of
 from explorer.nets.net import Net
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -127,6 +128,7 @@ def fold_batch_norms(net: Net) -> int:
             continue
         weight, norm = net.get_submodule(before.name), net.get_submodule(after.name)
         assert isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d))
+        norm.weight = nn.Parameter(scale_of(norm))  # which torch's functions need
         if isinstance(weight, nn.Conv2d):
             net.set_submodule(before.name, fuse_conv_bn_eval(weight, norm))
         elif isinstance(weight, nn.Linear):

@@ -31,7 +31,8 @@ def initialise(net: Net, seed: int) -> None:
             position = layer.name if layer.depth_index is None else str(layer.depth_index)
             kind, gain = net.spec.init, net.spec.init_gain
             if module in gates:
-                kind, gain = "xavier", 1.0
+                gain = 1.0
+                kind = kind if kind.startswith("xavier") else "xavier"
             _draw(module.weight, kind, gain, _generator(seed, position))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -75,6 +76,8 @@ def _draw(
     """
     if kind == "xavier":
         nn.init.xavier_normal_(weight, generator=generator)
+    elif kind == "xavier_uniform":
+        nn.init.xavier_uniform_(weight, generator=generator)
     else:
         nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
     if gain != 1:

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from explorer.specs import Activation
+from explorer.conventions import same_padding
+from explorer.specs import Activation, Padding
 
 
 def conv(inputs: int, maps: int, kernel: int, *, stride: int = 1, bias: bool) -> nn.Conv2d:
@@ -73,6 +75,57 @@ def imagenet_stem(
     layers = conv_step(channels, maps, kind, kernel=7, stride=2, batch_norm=batch_norm)
     kept = layers if activates else layers[:1]
     return named([*kept, ("pool", nn.MaxPool2d(3, stride=2, padding=1))])
+
+
+class SamePad(nn.Module):
+    """A margin around the maps as TensorFlow's "same" puts it: an odd pixel goes after.
+
+    (N, C, H, W) → what a convolution of ``kernel`` and ``stride`` without padding makes
+    (⌈H / stride⌉, ⌈W / stride⌉) of.
+    """
+
+    def __init__(self, kernel: int, stride: int, padding: Padding = "zeros") -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.stride = stride
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, self.around(x), "constant" if self.padding == "zeros" else self.padding)
+
+    def around(self, x: Tensor) -> tuple[int, int, int, int]:
+        """Pixels to the left, to the right, above and below."""
+        rows, columns = (same_padding(size, self.kernel, self.stride) for size in x.shape[2:])
+        return (*columns, *rows)
+
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel}, stride={self.stride}"
+
+
+class _ShiftNorm(_BatchNorm):
+    """Batch norm that shifts and does not scale (γ = 1): (x − mean) / √(var + ε) + β."""
+
+    def __init__(self, maps: int, *, device: torch.device | None = None) -> None:
+        super().__init__(maps, device=device)
+        self.register_parameter("weight", None)
+
+    def reset_parameters(self) -> None:
+        self.reset_running_stats()
+        nn.init.zeros_(self.bias)
+
+
+class ShiftNorm1d(_ShiftNorm, nn.BatchNorm1d):
+    """Of (N, features)."""
+
+
+class ShiftNorm2d(_ShiftNorm, nn.BatchNorm2d):
+    """Of (N, C, H, W)."""
+
+
+def scale_of(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
+    """γ, one value a channel; ones where the norm does not scale."""
+    weight: Tensor | None = norm.weight
+    return torch.ones_like(norm.bias) if weight is None else weight
 
 
 class ZeroPad(nn.Module):

@@ -7,14 +7,15 @@ from typing import Protocol, cast
 from torch import Tensor, nn
 
 from explorer.blueprint import (
-    ORDERS,
     Blueprint,
     UnitPlan,
     ends_in_conv,
     has_conv_head,
+    head_steps,
     stem_activates,
+    stem_has_norm,
 )
-from explorer.nets import dense, highway, plain, residual
+from explorer.nets import conventions, dense, highway, plain, residual
 from explorer.nets.layers import (
     activation,
     conv,
@@ -25,6 +26,7 @@ from explorer.nets.layers import (
 )
 from explorer.specs import (
     FITNET_HIDDEN,
+    Activation,
     DenseSpec,
     HighwaySpec,
     NetSpec,
@@ -78,10 +80,9 @@ class Net(nn.Module):
             ends = [_unit(plan.spec, unit) for unit in inside if unit.kind == "transition"]
             self.stages.append(Stage(units, ends[0] if ends else None))
         self.head = _head(plan)
+        conventions.follow(self, plan)
         for module in self.modules():
-            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-                module.momentum = 1 - plan.spec.norm_decay  # torch counts what is replaced
-            elif isinstance(module, nn.Conv2d) and any(module.padding):
+            if isinstance(module, nn.Conv2d) and any(module.padding):
                 module.padding_mode = plan.spec.padding
 
     def forward(self, x: Tensor) -> Tensor:
@@ -134,7 +135,14 @@ def _stem(plan: Blueprint) -> nn.Sequential:
         )
     if isinstance(spec, DenseSpec) and spec.layout == "cifar":
         return named([("conv", conv(channels, maps, 3, bias=not norm))])
-    return named(conv_step(channels, maps, kind, batch_norm=norm))
+    return named(_stem_step(spec, channels, maps, kind))
+
+
+def _stem_step(
+    spec: NetSpec, channels: int, maps: int, kind: Activation
+) -> list[tuple[str, nn.Module]]:
+    steps = conv_step(channels, maps, kind, batch_norm=spec.batch_norm)
+    return [(name, step) for name, step in steps if name != "bn" or stem_has_norm(spec)]
 
 
 def _head(plan: Blueprint) -> nn.Sequential:
@@ -149,7 +157,7 @@ def _head(plan: Blueprint) -> nn.Sequential:
         return _fitnet_head(spec, features)
 
     layers: list[tuple[str, nn.Module]] = []
-    due = ORDERS[spec.order].start if isinstance(spec, ResidualSpec) else ()
+    due = head_steps(spec) if isinstance(spec, ResidualSpec) else ()
     due = ("bn", "act") if isinstance(spec, DenseSpec) else due
     if "bn" in due and spec.batch_norm:
         layers.append(("bn", nn.BatchNorm2d(features)))

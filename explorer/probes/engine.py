@@ -24,6 +24,7 @@ from explorer.errors import Cancelled
 from explorer.nets import Net, Unit
 from explorer.nets.dense import DenseUnit
 from explorer.nets.fast import activate_in_place, copied, fold_batch_norms
+from explorer.nets.layers import scale_of
 from explorer.nets.net import passed_by
 
 Precision = Literal["float32", "bfloat16"]
@@ -355,12 +356,12 @@ class _Affine(nn.Module):
         ending = (1, 1) if isinstance(norm, nn.BatchNorm2d) else ()
         weight, bias, mean, var = (  # in double precision, which not every device has
             value.detach().cpu().double()
-            for value in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+            for value in (scale_of(norm), norm.bias, norm.running_mean, norm.running_var)
         )
         scale = weight / (var + norm.eps).sqrt()
         shift = bias - mean * scale
-        self.register_buffer("scale", scale.view(-1, *ending).to(norm.weight))
-        self.register_buffer("shift", shift.view(-1, *ending).to(norm.weight))
+        self.register_buffer("scale", scale.view(-1, *ending).to(norm.bias))
+        self.register_buffer("shift", shift.view(-1, *ending).to(norm.bias))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.addcmul(self.shift, x, self.scale)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from explorer.data.dataset import Dataset
 from explorer.errors import NotApplicableError
 from explorer.nets import Net
+from explorer.nets.layers import scale_of
 from explorer.probes.engine import Engine, Precision, Step, Where, schedule
 from explorer.probes.select import some_images
 
@@ -109,7 +110,7 @@ class _StateNorm(nn.Module):
 
     def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d, where: Where) -> None:
         super().__init__()
-        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.weight, self.bias, self.eps = scale_of(norm), norm.bias, norm.eps
         self.where = where
         self.statistics: _Statistics = {}
         self.batches = 0

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from explorer.blueprint import Layer, UnitPlan
 from explorer.errors import NotApplicableError
 from explorer.nets import Net
+from explorer.nets.layers import scale_of
 from explorer.probes.select import net_name
 from explorer.results import FeatureReuse, ReuseBlock
 
@@ -90,5 +91,7 @@ def _strength_by_map(net: Net, layers: Sequence[Layer], *, scaled: bool) -> Tens
     strength = weight.transpose(0, 1).flatten(1).mean(1)
     norms = [layer for layer in layers[:place] if layer.kind == "batch_norm"]
     if scaled and norms:
-        strength = strength * net.get_parameter(f"{norms[-1].name}.weight").detach().cpu().abs()
+        norm = net.get_submodule(norms[-1].name)
+        assert isinstance(norm, nn.BatchNorm2d)
+        strength = strength * scale_of(norm).detach().cpu().abs()
     return strength

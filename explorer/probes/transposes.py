@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
-from explorer.nets.layers import Scale, Survival
+from explorer.nets.layers import SamePad, Scale, Survival
 
 Transpose = Callable[[Tensor], Tensor]
 """Vectors (V, N, …) at the output, for the same N examples each → (V, N, …) at the input."""
@@ -124,6 +124,10 @@ def transposed(module: nn.Module, x: Tensor) -> tuple[Tensor, Transpose]:
         case nn.Flatten():
             shape = x.shape
             return module(x), lambda vectors: vectors.reshape(-1, *shape)
+        case SamePad(padding="zeros"):
+            left, _, above, _ = module.around(x)
+            rows, columns = slice(above, above + x.shape[2]), slice(left, left + x.shape[3])
+            return module(x), lambda vectors: vectors[..., rows, columns]
         case Scale(factor=factor) | Survival(prob=factor):
             return module(x), lambda vectors: factor * vectors
         case _ if isinstance(module, _ELEMENTWISE):

@@ -276,12 +276,14 @@ def _one_optimizer(
 
     They share their momenta: the lane's own holds views, and can take over at any time.
     """
-    wholes = []
-    for whole, gradient, _ in rows:
+    wholes, free = [], set()
+    for whole, gradient, members in rows:
         parameter = nn.Parameter(whole)
         parameter.grad = gradient
         wholes.append(parameter)
-    optimizer = make_optimizer(lane.spec, wholes, lane.device)
+        if not lane.free.isdisjoint(members):  # weights and biases are stacked apart
+            free.add(parameter)
+    optimizer = make_optimizer(lane.spec, wholes, lane.device, free)
     own = lane.optimizer.state
     for parameter, (_, _, members) in zip(wholes, rows, strict=True):
         for name in moments(lane.spec):

@@ -63,8 +63,12 @@ def carry_over(source: Net, target: Net) -> Carried:
     }
     for name, old in names.items():
         state[name].copy_(values[old])
-    layers = [x.name for x in target.blueprint.layers if f"{x.name}.weight" in state]
-    fresh = tuple(layer for layer in layers if f"{layer}.weight" not in names)
+    held = {  # by its weight; a batch norm without scale has a shift alone
+        layer.name: next((n for p in ("weight", "bias") if (n := f"{layer.name}.{p}") in state), "")
+        for layer in target.blueprint.layers
+    }
+    layers = [layer for layer, tensor in held.items() if tensor]
+    fresh = tuple(layer for layer in layers if held[layer] not in names)
     return Carried(names, fresh, len(layers))
 
 

@@ -19,7 +19,7 @@ from explorer.probes.taps import Taps, tap
 from explorer.results import Record
 from explorer.specs import ResidualSpec, TrainSpec
 from explorer.training import units
-from explorer.training.schedule import make_optimizer
+from explorer.training.schedule import decayed, make_optimizer
 
 _STOCHASTIC = 4  # stream of random numbers for dropped units and dropout
 DIGITS = 6  # significant, of a recorded profile
@@ -65,7 +65,8 @@ class Lane:
         self.channels_last = net.spec.layout != "fc"
         if self.channels_last:
             net.to(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(spec, net.parameters(), device)
+        self.free = frozenset(net.parameters()) - decayed(spec, net)
+        self.optimizer = make_optimizer(spec, net.parameters(), device, self.free)
         self._in_place = _activations_to_overwrite(net) if self.channels_last else []
         self.whole: torch.optim.Optimizer | None = None
         self.total_norm: Tensor | None = None  # of the latest gradient, before it was clipped

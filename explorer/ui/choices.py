@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from explorer import names
 from explorer.specs import (
     DenseSpec,
     HighwaySpec,
@@ -52,7 +53,7 @@ SHORTCUTS = {
     "conv1x1": "1×1 convolution",
     "dropout": "Dropout",
 }
-_ANY_INIT = {"he": "He", "xavier": "Glorot"}
+_ANY_INIT = {"he": "He", "xavier": "Glorot, normal", "xavier_uniform": "Glorot, uniform"}
 INITS = {
     "plain": _ANY_INIT,
     "highway": _ANY_INIT,
@@ -91,7 +92,9 @@ LAYOUTS = {
 _OF_THE_LAYOUT = (
     *("width", "growth_rate", "bottleneck", "compression", "transform_bias", "batch_norm"),
     *("norm_decay", "unit", "shortcut", "stride_unit", "stride_conv", "init"),
+    *("norm_scale", "norm_eps", "conv_bias", "asymmetric_padding", "bare_frame"),
 )
+CONVENTIONS = {"program": "its program's", "pytorch": "PyTorch's", "own": "as in the link"}
 
 
 def layouts_of(family: str) -> tuple[str, ...]:
@@ -128,6 +131,8 @@ def changed(net: NetSpec, **fields: Any) -> NetSpec:
     if values["layout"] != net.layout:
         kept = {n: v for n, v in values.items() if n in fields or n not in _OF_THE_LAYOUT}
         values = {**kept, **_own_values(values["family"], values["layout"]), **fields}
+    elif values["family"] != net.family and conventions(net) == "program":
+        values |= _own_values(values["family"], values["layout"])
     if values["layout"] == "fc":
         values["padding"] = "zeros"  # nothing is padded there
     if values["family"] != "residual" and values.get("init") not in INITS["plain"]:
@@ -155,7 +160,31 @@ def _own_values(family: str, layout: str) -> dict[str, Any]:
         values["order"] = "full_preact"
     if layout == "fc" and family == "residual":
         values["init"] = "branch_scaled"
+    if layout in ("reference", "small"):
+        values |= names.usual_conventions(layout, family)
     return values
+
+
+def conventions(net: NetSpec) -> str | None:
+    """A key of ``CONVENTIONS``; None where no program stands behind a net of this layout."""
+    if not names.has_program(net):
+        return None
+    settled = _settled(net)
+    return next(
+        (which for which, fields in settled.items() if _has(net, fields)),
+        "own",
+    )
+
+
+def _settled(net: NetSpec) -> dict[str, dict[str, Any]]:
+    return {
+        "program": names.usual_conventions(net.layout, net.family),
+        "pytorch": names.pytorch_conventions(net.layout, net.family),
+    }
+
+
+def _has(net: NetSpec, fields: dict[str, Any]) -> bool:
+    return all(getattr(net, name) == value for name, value in fields.items())
 
 
 def _nearest_depth(net: NetSpec) -> int:
@@ -347,6 +376,19 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             most=1.0,
             step=0.05,
             help="Below 1: stochastic depth, the last block survives with this probability.",
+        )
+    chosen = conventions(net)
+    if chosen is not None:
+        others = _settled(net)
+        widgets.select(
+            "Conventions",
+            key("conventions"),
+            [*others, *(["own"] if chosen == "own" else [])],
+            chosen,
+            lambda which: on_change(others.get(which, {})),
+            words=CONVENTIONS,
+            help="Biases, batch norm's scale, ε and decay, padding and initial weights: as in the "
+            "program that this net is from, or as is usual in PyTorch.",
         )
     widgets.toggle(
         "Batch norm",

@@ -38,6 +38,11 @@ RECIPE_WORDS = {
     "sgs15": "Srivastava et al. 2015: decaying rate",
     "adam_25": "Adam, 0.001",
 }
+DECAYS = {
+    "all": "all parameters",
+    "weights": "weights: no biases, no batch norms",
+    "convolutions": "weights of convolutions alone",
+}
 _FOLDER_WANTED = "data.folder wanted"
 _FOLDER_PROBLEM = "data.folder problem"
 
@@ -150,6 +155,15 @@ def training_settings(state: PageState, become: Become) -> None:
         format="%g",
         help="A longer gradient, over all weights together, is shortened to this length. It acts "
         "where gradients explode, above all on deep plain nets: the gradient chart says how much.",
+    )
+    widgets.select(
+        "Decay of",
+        "train.decay_on",
+        list(DECAYS),
+        training.decay_on,
+        field("decay_on"),
+        words=DECAYS,
+        help="What weight decay pulls towards 0.",
     )
     widgets.select(
         "Optimiser",

@@ -11,6 +11,7 @@ import streamlit as st
 
 from explorer.blueprint import Blueprint
 from explorer.charts.palette import ink, muted
+from explorer.conventions import sentences
 from explorer.errors import SkipscopeError
 from explorer.formats import WEIGHTS_SUFFIXES, endings
 from explorer.graph import (
@@ -169,6 +170,8 @@ def _facts(net: ShownNet) -> None:
         note(f"{line}.")
     if net.weights is not None:
         note(net.weights)
+    if net.spec is not None and (own := sentences(net.spec)):
+        _say(f"Otherwise than in PyTorch's and the papers' nets here: {' '.join(own)}")
 
 
 def _themed(dot: str) -> str:
