@@ -424,7 +424,7 @@ def layer_responses(
 def branch_responses(
     net: Net, data: Data = "digits", *, n_images: int | None = 256, name: str | None = None
 ) -> BranchResponses:
-    """Size and direction of each unit's F (Jastrzebski18), and what the last ReLU cuts (He16 §4.1).
+    """Size and direction of each unit's F (Jastrzebski18), and what the last ReLU cuts (He16 §4.2).
 
     See :func:`explorer.probes.responses.branch_responses`.
     """

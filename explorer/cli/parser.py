@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import textwrap
 
 from explorer.cli.commands import at_init, images, instruments, nets, training
 from explorer.cli.commands.options import Parser, UsageError
+
+WIDTH = 92
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -55,7 +58,7 @@ Every command explains itself: skipscope train --help""",
         made[name] = commands.add_parser(
             name,
             help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.\n\n{about}",
+            description=f"{summary[0].upper()}{summary[1:]}.\n\n{_wrapped(about)}",
             epilog=f"examples:\n{examples}",
         )
         made[name].set_defaults(run=run)
@@ -79,3 +82,8 @@ Every command explains itself: skipscope train --help""",
     training.publish_and_bench(command)
     nets.claims(command)
     return parser, made
+
+
+def _wrapped(about: str) -> str:
+    """Lines of a terminal's width; what has lines already keeps them."""
+    return about if "\n" in about else textwrap.fill(about, WIDTH)

@@ -113,7 +113,7 @@ def branch_responses(
     """Size and direction of each unit's F, and what the ReLU after the addition cuts.
 
     ‖F(h)‖ / ‖h‖ and cos(F(h), ∂ℓ/∂h) for each test image, then their means (Jastrzebski18); in
-    nets of the original order the share of negative values before the last ReLU (He16 §4.1).
+    nets of the original order the share of negative values before the last ReLU (He16 §4.2).
 
     Raises:
         NotApplicableError: The net has no shortcuts that a branch is added to.

@@ -1,8 +1,9 @@
 """Residual branches as differential amplifiers: the worked example, measured in a net.
 
-Purpose: a unit that changes its input a little (5 → 5.1) has a small F, as He15 Fig 7 finds. So a
-small change of what it should give (5.2) is a large change of F: what a plain unit would hardly
-notice is loud for F (:class:`explorer.results.WorkedExample`). Cost: two forward passes.
+Purpose: a unit that changes its input a little (5 → 5.1) has a small F. So a small change of what
+it should give (5.2) is a large change of F relative to F
+(:class:`explorer.results.WorkedExample`). That is loudness, not learning: as H = x + F,
+∂L/∂F = ∂L/∂H, and a gradient step is no larger for it. Cost: two forward passes.
 """
 
 from __future__ import annotations

@@ -287,7 +287,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             least=-20.0,
             most=20.0,
             step=0.5,
-            help="Below 0 the gates start nearly shut, so that blocks pass their input on.",
+            help="The lower, the more the gates start shut, so that blocks pass their input on.",
         )
     if isinstance(net, PlainSpec | ResidualSpec) and net.layout in ("cifar", "imagenet"):
         widgets.select(

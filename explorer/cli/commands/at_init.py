@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from explorer.claims import says
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command
 from explorer.cli.outputs import add_outputs
@@ -39,8 +40,9 @@ def before_training(command: Command) -> None:
         "sensitivity",
         "explorer.cli.sensitivity:run_sensitivity",
         "show how much louder a change is for a residual branch than for a plain map",
-        "A unit that maps 5 to 5.1 and is to map it to 5.2 changes its output by 2 %, but its\n"
-        "residual F = output − input by 100 %. In a net: ‖output‖ / ‖F‖, unit by unit.",
+        says("amplifier.example")
+        + " In a net: ‖output‖ / ‖F‖, unit by unit. "
+        + says("amplifier.same_gradient"),
         """\
   skipscope sensitivity                               the worked example
   skipscope sensitivity --example 10 10.5 11          with other numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from explorer.claims import says
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command
 from explorer.cli.outputs import add_outputs
@@ -12,13 +13,13 @@ def lesions(command: Command) -> None:
         "lesions",
         "explorer.cli.lesions:run_lesions",
         "delete, move or swap units of a trained net and measure the accuracy",
-        "one: delete each unit in turn. Deleting leaves what goes round the unit: the shortcut of\n"
-        "a residual unit, the carried input of a highway unit, the earlier features of a dense\n"
-        "unit. A plain net falls to chance, a residual net hardly notices (Veit et al. 2016,\n"
-        "Fig 3). random: delete 1 to K units drawn at random (Fig 5a). shuffle: reorder units of\n"
-        "one shape more and more, against Kendall's τ (Fig 5b). swap: every two units of one\n"
-        "shape. stages: all of a stage that can be deleted. gates: hold the gate of each highway\n"
-        "unit, or gated shortcut, at a value instead of letting it look at its input.",
+        "one: delete each unit in turn. Deleting leaves what goes round the unit: the shortcut of "
+        "a residual unit, the carried input of a highway unit, the earlier features of a dense "
+        "unit. random: delete 1 to K units drawn at random. shuffle: reorder units of one shape "
+        "more and more, against Kendall's τ. swap: every two units of one shape. stages: all of a "
+        "stage that can be deleted. gates: hold the gate of each highway unit, or gated shortcut, "
+        "at a value instead of letting it look at its input. "
+        + says("lesions.residual", "lesions.plain", "veit16.delete_one", "sgs15.delete_one"),
         """\
   skipscope lesions digits_resnet_v2_56
   skipscope lesions digits_plain_56 digits_resnet_v2_56 --html fig3.html
@@ -84,8 +85,7 @@ def lesions(command: Command) -> None:
     lesions.add_argument(
         "--train",
         action="store_true",
-        help="accuracy on training images, as Srivastava et al. 2015, Fig 4, have it (default: "
-        "test images)",
+        help="accuracy on training images, as in the highway papers (default: test images)",
     )
     lesions.add_argument("--n", type=values.whole, help="so many images (default all)")
     options.data(lesions, "measure on this (default: what it was trained on, else digits)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from explorer.claims import says
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command, Parser
 from explorer.cli.outputs import add_outputs
@@ -118,12 +119,11 @@ def sweep(command: Command) -> None:
         "sweep",
         "explorer.cli.sweep:run_sweep",
         "train families of nets at several depths, and draw error against depth",
-        "The deeper the plain net, the higher its error, on training images too; residual nets\n"
-        "do not degrade (He et al. 2015, Fig 1 and 6). Every net is trained with one recipe, each\n"
-        "seed on the same batches, one process a core (or GPU). N in a name stands for the depth;\n"
-        "where a family has no net of just this depth, the nearest is taken.\n"
-        "All is kept in a folder: Ctrl-C saves what is under way, and --resume goes on from\n"
-        "there, to the same numbers as if nothing had happened.",
+        "Every net is trained with one recipe, each seed on the same batches, one process a core "
+        "(or GPU). N in a name stands for the depth; where a family has no net of just this depth, "
+        "the nearest is taken. All is kept in a folder: Ctrl-C saves what is under way, and "
+        "--resume goes on from there, to the same numbers as if nothing had happened. "
+        + says("he15.degradation"),
         """\
   skipscope sweep --preset degradation --html degradation.html
   skipscope sweep --preset sgs15 --seeds 5 --out runs/sgs15

@@ -80,7 +80,7 @@ INSTRUMENT = Instrument(
     title="Worked example",
     group="start",
     order=60,
-    question="Why is a residual easier to learn?",
+    question="How loud is a small change for a residual, and for a plain map?",
     explains=(
         "A block maps x to one number and is then asked for another, close by. Look by which share "
         "of itself a plain map's output changes, and by which share F, which only gives the "
