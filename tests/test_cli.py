@@ -58,7 +58,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     _, commands = build()
     assert set(commands) == {
         *("app", "list", "show", "train", "lesions", "gradients", "gates", "responses", "export"),
-        *("publish", "bench", "sweep", "report"),
+        *("publish", "bench", "sweep", "report", "claims"),
         *("reuse", "propagation", "sensitivity", "surface", "shattering", "vanishing"),
         *("attribute", "activations", "paths"),
     }
