@@ -2,8 +2,12 @@
 
 import streamlit as st
 
-from explorer.ui.server import lifespan, on_script_error, routes
+from explorer.ui.server import lifespan, middleware, on_script_error, routes
 
 app = st.App(
-    "explorer/ui/main.py", lifespan=lifespan, routes=routes(), on_script_error=on_script_error
+    "explorer/ui/main.py",
+    lifespan=lifespan,
+    routes=routes(),
+    middleware=middleware(),
+    on_script_error=on_script_error,
 )

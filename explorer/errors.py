@@ -30,6 +30,10 @@ class RunError(SkipscopeError):
     """A run or job that is unknown, over, or was cut short."""
 
 
+class NotAllowedError(RunError):
+    """Something that the network may not do at this server."""
+
+
 class DamagedError(RunError):
     """A checkpoint that holds something else than was written."""
 

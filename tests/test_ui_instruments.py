@@ -312,7 +312,7 @@ def test_a_failed_measurement_is_its_sentence_and_not_asked_again() -> None:
 
 
 def test_what_nobody_looks_at_is_given_up() -> None:
-    measurements, desk = Measurements(lease_seconds=0.2), Desk()
+    measurements, desk = Measurements(held=lambda viewer: 0.2), Desk()
     look(measurements, desk)
     deadline = time.monotonic() + 5
     while not desk.jobs[0].cancelled and time.monotonic() < deadline:

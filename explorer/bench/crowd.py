@@ -132,7 +132,7 @@ def _viewer(server: Server, run: str, begun: float, seconds: int, took: list[flo
         time.sleep(max(0.0, begun + tick - time.monotonic()))
         asked = time.monotonic()
         query = {"run": run, "charts": _CHARTS, "theme": "light", "have": have, "image": "0"}
-        line.request("GET", f"/skipscope/feed?{urlencode(query)}")
+        line.request("GET", f"/skipscope/feed?{urlencode(query)}", headers={"X-Skipscope": "1"})
         have = json.loads(line.getresponse().read())["version"]
         took.append((time.monotonic() - asked) * 1000)
     line.close()

@@ -67,6 +67,11 @@ class JobHandle:
         return self._job.state
 
     @property
+    def shared(self) -> object:
+        """The same for all who hold one job."""
+        return self._job
+
+    @property
     def progress(self) -> tuple[float, str]:
         """The share done, in [0, 1], and what is being done."""
         return self._job.share, self._job.text

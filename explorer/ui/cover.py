@@ -69,8 +69,14 @@ def plain_page() -> str:
 
 
 @cache
+def streamlit_page() -> str:
+    """Streamlit's index page, which it answers to every address that it does not know."""
+    return (Path(file_util.get_static_dir()) / "index.html").read_text("utf-8")
+
+
+@cache
 def _index() -> str:
-    text = (Path(file_util.get_static_dir()) / "index.html").read_text("utf-8")
+    text = streamlit_page()
     text = text.replace("<title>Streamlit</title>", "<title>Skipscope</title>")
     script = f'<script type="module" src="{_address("repairs.js")}"></script>'
     return text.replace("</head>", f"{script}</head>", 1)

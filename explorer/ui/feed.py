@@ -15,6 +15,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,15 +26,17 @@ from explorer.charts import Theme
 from explorer.errors import RunError, SkipscopeError
 from explorer.runs.desk import JobHandle
 from explorer.runs.pictures import is_picture
-from explorer.runs.service import Action, RunService, get_service
+from explorer.runs.service import Action, RunService
 from explorer.specs import MAX_STEPS, DataSpec, NetSpec
 from explorer.ui.figures import CHARTS, Situation, caption, figure, words_when_empty
+from explorer.ui.leases import leases, this_viewer
 from explorer.ui.plans import plan_of
 from explorer.ui.predictions import Predictions, Seen
 from explorer.ui.restview import fresh_source, rest_views, shipped_card, shipped_origin
 from explorer.ui.runview import lane_views, moment_views, transport, watched_programs
 from explorer.ui.state import PageState, from_query, read_cuts
 from explorer.ui.views import LaneView, unit_quantities
+from explorer.ui.visitors import get_service
 from explorer.ui.words import program_sentence
 
 POLL_LIVE_MS = 1000
@@ -106,7 +109,9 @@ class _Answers:
             if found is not None and (found.version == version or age < seconds):
                 return found
             if key not in self._building:
-                self._building[key] = self._builders.submit(self._build, key, version, build)
+                # The builder builds for the same asker.
+                run = copy_context().run
+                self._building[key] = self._builders.submit(run, self._build, key, version, build)
             coming = self._building[key]
         patient = found is None or age > 4 * seconds  # as it is where it must be this version
         try:
@@ -438,7 +443,7 @@ def cut_answer(
         "deleted": list(cut),
     }
     try:
-        job = service.submit("evaluate", payload)
+        job = leases.hold(service.submit("evaluate", payload), this_viewer())
     except SkipscopeError as error:
         return {"key": ".".join(cut), "text": str(error)}
     answer = {"key": ".".join(cut), "job": job.id}
@@ -457,7 +462,7 @@ def sentence(job: JobHandle) -> str | None:
 def job_answer(job_id: str) -> dict[str, str]:
     """The route's answer: ``text`` as soon as there is something to say."""
     try:
-        job = get_service().job(job_id)
+        job = leases.hold(get_service().job(job_id))
         if job.kind != "evaluate":
             raise RunError(f"The job {job_id[:40]!r} measures no accuracy: delete a block again.")
         said = sentence(job)

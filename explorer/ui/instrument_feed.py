@@ -24,12 +24,13 @@ from explorer.charts.room import room_for_legend
 from explorer.errors import SkipscopeError
 from explorer.results.common import IMAGES
 from explorer.runs.requests import JobKind
-from explorer.runs.service import RunService, get_service
+from explorer.runs.service import RunService
 from explorer.shipped import shipped
 from explorer.ui.instruments import Asking, Choice, Flag, Instrument, Lane, Row
 from explorer.ui.look import Look, Scene, from_query, scene, to_query
 from explorer.ui.measurements import Measured, Measurements
 from explorer.ui.sources import SourceNet
+from explorer.ui.visitors import get_service
 
 POLL_MS = 400
 POLL_REST_MS = 5000  # newer weights of a run, or none
@@ -46,7 +47,7 @@ def answer(query: Mapping[str, str]) -> bytes:
     service = get_service()
     theme: Theme = "dark" if query.get("theme") == "dark" else "light"
     shown, _ = scene(service, from_query(query)[0], narrow=query.get("narrow") == "1")
-    measured = look_at(service, shown)
+    measured = look_at(service, shown, query.get("viewer", ""))
     waiting = any(not m.done and m.error is None for m in measured.values())
     poll = POLL_MS if waiting else POLL_REST_MS
     link = json.dumps([to_query(shown.look), shown.options["narrow"]], sort_keys=True)
@@ -90,20 +91,26 @@ def question(shown: Scene, index: int) -> tuple[JobKind, dict[str, Any]]:
     return shown.instrument.kind(shown.options), shown.instrument.payload(asking(shown, index))
 
 
-def look_at(service: RunService, shown: Scene) -> dict[int, Measured]:
-    """How the scene's measurements stand, by the net's position."""
+def look_at(service: RunService, shown: Scene, viewer: str = "") -> dict[int, Measured]:
+    """How the scene's measurements stand, by the net's position; asks for what is new.
+
+    Args:
+        viewer: Who looks (:mod:`explorer.ui.leases`).
+    """
     found = {}
     for index, net in enumerate(shown.subjects):
         if index in shown.refused:
             continue
         try:
-            found[index] = _look_at(service, shown, index, net)
+            found[index] = _look_at(service, shown, index, net, viewer)
         except SkipscopeError as error:
             found[index] = Measured(0, None, False, 0.0, "", str(error))
     return found
 
 
-def _look_at(service: RunService, shown: Scene, index: int, net: SourceNet) -> Measured:
+def _look_at(
+    service: RunService, shown: Scene, index: int, net: SourceNet, viewer: str
+) -> Measured:
     recorded = shown.instrument.recorded
     if recorded is not None:
         result = recorded(service, asking(shown, index))
@@ -113,7 +120,7 @@ def _look_at(service: RunService, shown: Scene, index: int, net: SourceNet) -> M
     kept = _of_card(kind, payload, net)
     if kept is not None:
         return Measured(0, kept, True, 1.0, "", None)
-    return measurements.look(service, kind, payload, net.stamp)
+    return measurements.look(service, kind, payload, net.stamp, viewer)
 
 
 def _of_card(kind: str, payload: Mapping[str, Any], net: SourceNet) -> dict[str, Any] | None:
@@ -124,6 +131,13 @@ def _of_card(kind: str, payload: Mapping[str, Any], net: SourceNet) -> dict[str,
     usual = {"net": net.source, "data": card.data.model_dump(mode="json"), "n_images": None}
     result: dict[str, Any] | None = card.results.get(kind) if payload == usual else None
     return result
+
+
+def left(query: Mapping[str, str]) -> None:
+    """A page's figure is gone, with the page or without it."""
+    viewer = query.get("viewer", "")
+    if viewer:
+        measurements.left(viewer)
 
 
 def leave(service: RunService, look: Look) -> None:

@@ -11,10 +11,10 @@ from html import escape
 
 from explorer.charts.config import PLOT_CONFIG
 from explorer.errors import RunError
-from explorer.runs.service import get_service
 from explorer.ui.instrument_feed import conditions, lanes_of, look_at
 from explorer.ui.instruments import Instrument, Lane
 from explorer.ui.look import Scene, from_query, scene, to_query
+from explorer.ui.visitors import get_service
 
 
 def download(query: Mapping[str, str]) -> tuple[bytes, str, str]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from explorer.ui.door import KEY
+from explorer.ui.leases import this_viewer
 from explorer.ui.style import ASSETS, asset_version
 
 _LOADER = """
@@ -63,7 +65,8 @@ def instrument_view(key: str, *, query: str, title: str, papers: str) -> None:
         title: Begins what a screen reader says of the figure.
         papers: Which paper's figure it is, with the paper's numbers.
     """
-    part("instrument", _HTML)(key=key, data={"query": query, "title": title, "papers": papers})
+    data = {"query": query, "title": title, "papers": papers, "viewer": this_viewer(), "key": KEY}
+    part("instrument", _HTML)(key=key, data=data)
 
 
 def part(name: str, html: str) -> Any:

@@ -12,11 +12,12 @@ from explorer.errors import SkipscopeError
 from explorer.fairness import what_differs
 from explorer.graph import count_text, to_svg
 from explorer.memory import training_memory
-from explorer.runs.service import RunService, get_service
+from explorer.runs.service import RunService
 from explorer.specs import NetSpec
 from explorer.ui import feed
 from explorer.ui.plans import plan_of
 from explorer.ui.state import PageState, to_query
+from explorer.ui.visitors import get_service
 from explorer.ui.words import size_text
 
 TITLE = "Why do very deep nets fail, and what does a shortcut change?"

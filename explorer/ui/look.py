@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from explorer.bounded import parameters, whole_number
-from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.runs.service import RunService
 from explorer.specs import MAX_LANES, DataSpec
@@ -19,6 +18,7 @@ from explorer.ui.instruments import DEFAULT, Instrument, Present, instrument
 from explorer.ui.plans import plan_of
 from explorer.ui.sources import SourceNet, no_net, source_net, token_of_lane, told_apart
 from explorer.ui.state import PageState, data_token, parse_data
+from explorer.ui.visitors import data_info
 
 DEFAULT_NETS = ("digits_plain_56", "digits_resnet_v2_56")
 SEED = 7

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from explorer.errors import SkipscopeError
+from explorer.errors import NotAllowedError, SkipscopeError
 from explorer.runs.desk import JobHandle
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService
+from explorer.ui.leases import seconds_for
 
-LEASE_SECONDS = 90.0  # a hidden tab may look only once a minute
 LEFT_SECONDS = 3.0  # after its viewer chose something else; another one's next look renews it
 _KEPT = 128
 
@@ -49,14 +50,19 @@ class _Asked:
     share: float = 0.0
     text: str = "waiting"
     number: int = 0
-    expires: float = 0.0
+    viewers: dict[str, float] = field(default_factory=dict)  # when each looked last
+    leaving: float = math.inf  # given up then, unless somebody looks again
 
 
 class Measurements:
-    """All that anybody looks at now."""
+    """All that anybody looks at now.
 
-    def __init__(self, lease_seconds: float = LEASE_SECONDS) -> None:
-        self._lease = lease_seconds
+    Args:
+        held: Seconds for which a look of a viewer holds a measurement.
+    """
+
+    def __init__(self, held: Callable[[str], float] = seconds_for) -> None:
+        self._held = held
         self._lock = threading.Lock()
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
         self._reaper: threading.Thread | None = None
@@ -67,16 +73,18 @@ class Measurements:
         kind: JobKind,
         payload: Mapping[str, Any],
         stamp: object = None,
+        viewer: str = "",
     ) -> Measured:
         """How it stands; asks for it at the first look, and again when ``stamp`` has moved.
 
         Args:
             stamp: Changes with the weights. Newer ones are measured when the last answer is there.
+            viewer: Who looks (:mod:`explorer.ui.leases`).
         """
         with self._lock:
             asked = self._asked.setdefault(_key(kind, payload), _Asked())
             self._asked.move_to_end(_key(kind, payload))
-            asked.expires = time.monotonic() + self._lease
+            asked.viewers[viewer], asked.leaving = time.monotonic(), math.inf
             self._collect(asked)
             fresh = asked.answer is None and asked.error is None
             if asked.job is None and (fresh or asked.stamp != stamp):
@@ -85,6 +93,9 @@ class Measurements:
                     asked.job = service.submit(kind, payload)
                     self._watch()
                     self._collect(asked)  # it may have been answered before
+                except NotAllowedError as error:  # this viewer's own, and only now
+                    asked.stamp = None
+                    return Measured(asked.number, None, False, 0.0, "", str(error))
                 except SkipscopeError as error:
                     asked.error = str(error)
                     asked.number += 1
@@ -103,7 +114,13 @@ class Measurements:
         with self._lock:
             asked = self._asked.get(_key(kind, payload))
             if asked is not None:
-                asked.expires = min(asked.expires, time.monotonic() + LEFT_SECONDS)
+                asked.leaving = time.monotonic() + LEFT_SECONDS
+
+    def left(self, viewer: str) -> None:
+        """This viewer's page is closed, or shows none of it any more."""
+        with self._lock:
+            for asked in self._asked.values():
+                asked.viewers.pop(viewer, None)
 
     @property
     def under_way(self) -> int:
@@ -131,6 +148,11 @@ class Measurements:
             asked.job, asked.partial = None, None
             asked.number += 1
 
+    def _looked_at(self, asked: _Asked, now: float) -> bool:
+        return now < asked.leaving and any(
+            now - looked < self._held(viewer) for viewer, looked in asked.viewers.items()
+        )
+
     def _forget(self) -> None:
         while len(self._asked) > _KEPT:
             _, oldest = self._asked.popitem(last=False)
@@ -147,11 +169,11 @@ class Measurements:
     def _reap(self) -> None:
         """Gives up what nobody looks at, once a second, until nothing is under way."""
         while True:
-            time.sleep(min(1.0, self._lease / 4))
+            time.sleep(min(1.0, self._held("") / 4))
             with self._lock:
                 now = time.monotonic()
                 for key, asked in list(self._asked.items()):
-                    if asked.job is not None and asked.expires < now:
+                    if asked.job is not None and not self._looked_at(asked, now):
                         self._collect(asked)
                         if asked.job is not None:
                             asked.job.cancel()

@@ -10,11 +10,11 @@ import streamlit as st
 
 from explorer.errors import SkipscopeError
 from explorer.formats import IMAGE_SUFFIXES, endings
-from explorer.runs.service import get_service
 from explorer.ui import widgets
 from explorer.ui.look import look_at_image
 from explorer.ui.plans import has_gates
 from explorer.ui.state import PageState
+from explorer.ui.visitors import get_service
 
 Change = Callable[[Callable[[PageState], PageState]], None]
 # Instruments that look at one image, in words.

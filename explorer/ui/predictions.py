@@ -15,6 +15,7 @@ from explorer.errors import SkipscopeError
 from explorer.results import Prediction
 from explorer.runs.desk import JobHandle
 from explorer.runs.service import RunService
+from explorer.ui.leases import leases
 
 _KEPT = 64
 
@@ -96,6 +97,7 @@ class Predictions:
                 asked.stamp = stamp
                 try:
                     asked.job = service.submit("predict", payload)
+                    leases.hold(asked.job)
                 except SkipscopeError as error:
                     asked.problem = str(error)
                     asked.number += 1
@@ -104,8 +106,12 @@ class Predictions:
     def _collect(self, asked: _Asked) -> None:
         if asked.job is None:
             return
+        if asked.job.state == "cancelled":  # nobody looked for a while: somebody does now
+            asked.job = asked.stamp = None
+            return
         answer, problem = asked.job.wait(0), asked.job.error
         if answer is None and problem is None:
+            leases.hold(asked.job)
             return
         asked.answer, asked.problem, asked.job = answer or asked.answer, problem, None
         asked.number += 1

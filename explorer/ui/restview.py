@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,17 +10,14 @@ import numpy as np
 
 from explorer.names import title_of
 from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
-from explorer.runs.desk import JobHandle
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService
 from explorer.shipped import Card, longer_trial, shipped_for
 from explorer.specs import NetSpec
+from explorer.ui.measurements import Measurements
 from explorer.ui.plans import has_gates, plan_of
 from explorer.ui.state import PageState
 from explorer.ui.views import LaneView
-
-_JOBS_KEPT = 256
-_jobs_lock = threading.Lock()
 
 
 def rest_views(service: RunService, state: PageState) -> tuple[list[LaneView], bool]:
@@ -77,22 +71,16 @@ def fresh_source(net: NetSpec, seed: int) -> dict[str, Any]:
     return {"source": "fresh", "spec": net.model_dump(mode="json"), "seed": seed}
 
 
-_fresh_jobs: OrderedDict[str, JobHandle] = OrderedDict()
+_fresh = Measurements()
 
 
 def _measured(
     service: RunService, kind: JobKind, view: LaneView, state: PageState
 ) -> dict[str, Any] | None:
-    """A fresh net's measurement; None until it is there (asked for once, then remembered)."""
+    """A fresh net's measurement; None until it is there, or while nobody looks."""
     payload = {"net": view.source, "data": state.data.model_dump(mode="json")}
-    key = kind + json.dumps(payload, sort_keys=True)
-    with _jobs_lock:
-        job = _fresh_jobs.get(key)
-        if job is None:
-            job = _fresh_jobs[key] = service.submit(kind, payload)
-            while len(_fresh_jobs) > _JOBS_KEPT:
-                _fresh_jobs.popitem(last=False)
-    return job.wait(0)
+    looked = _fresh.look(service, kind, payload)
+    return looked.result if looked.done else None
 
 
 def _shipped_view(lane: int, net: NetSpec, card: Card) -> LaneView:

@@ -16,8 +16,9 @@ from explorer.report.figures import parts
 from explorer.report.material import LaneTold, of_runs
 from explorer.report.page import report_html
 from explorer.report.tables import csv_text, json_text
-from explorer.runs.service import RunService, get_service
+from explorer.runs.service import RunService
 from explorer.ui.run_list import Lane, from_query
+from explorer.ui.visitors import get_service
 
 CODE_SECONDS = 60.0  # for a worker to write a net's code
 # By kind: what the link to it says.
@@ -105,6 +106,7 @@ def _code(service: RunService, lanes: Sequence[Lane]) -> bytes:
         weights = f"{own}.safetensors"
         job = service.submit("code", {"spec": spec, "weights": weights})
         answer = job.wait(CODE_SECONDS)
+        job.cancel()
         if answer is None:
             raise RunError(job.error or "The code is not written yet: try again in a moment.")
         content[f"{own}.py"] = answer["code"].encode()

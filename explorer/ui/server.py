@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import plotly
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
-    HTMLResponse,
     JSONResponse,
     Response,
     StreamingResponse,
 )
 from starlette.routing import BaseRoute, Route
+from streamlit import config
 
-from explorer.runs.service import get_service
 from explorer.trouble import in_a_sentence
 from explorer.ui import feed, instrument_feed, instrument_files, run_files
-from explorer.ui.cover import index_page, other_page, plain_page
+from explorer.ui.cover import index_page, other_page, plain_page, streamlit_page
+from explorer.ui.door import LOOPBACK, Door, Guests, page
+from explorer.ui.rights import ALLOW, GRANTS, allowed, open_words, unknown_grants
 from explorer.ui.say import warn
 from explorer.ui.style import ASSETS
+from explorer.ui.visitors import get_service
 from explorer.ui.words import PAGES
 
 log = logging.getLogger("skipscope.server")
@@ -47,11 +52,42 @@ _SERVED = {
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Warm workers from the server's start to its end; nothing is left running after it."""
+    _tell_who_may()
     service = await run_in_threadpool(get_service)
     try:
         yield
     finally:
         await run_in_threadpool(service.close)
+
+
+@cache
+def guests() -> Guests:
+    """Streamlit's own options: ``server.allowedHosts``, ``.corsAllowedOrigins``, ``.baseUrlPath``."""
+    base = str(config.get_option("server.baseUrlPath") or "").strip("/")
+    return Guests(
+        hosts=tuple(h for h in config.get_option("server.allowedHosts") if h not in LOOPBACK),
+        origins=tuple(o.strip() for o in config.get_option("server.corsAllowedOrigins")),
+        base=f"/{base}" if base else "",
+    )
+
+
+def middleware() -> list[Middleware]:
+    """The door, around everything: Streamlit's own addresses too."""
+    return [Middleware(Door, guests=guests(), index=streamlit_page())]
+
+
+def _tell_who_may() -> None:
+    """Opens Streamlit's own socket to whom the door lets in, and says what an open server means."""
+    known, address = guests(), str(config.get_option("server.address") or "")
+    wide = address not in LOOPBACK
+    # Streamlit's list knows names alone: where plain addresses may be typed, the door decides.
+    hosts = ["*"] if wide else [*LOOPBACK, *(host.partition(":")[0] for host in known.hosts)]
+    config.set_option("server.allowedHosts", hosts)
+    for word in unknown_grants(os.environ.get(ALLOW, "")):
+        print(f"{ALLOW} has {word!r}, which means nothing: choose of {', '.join(GRANTS)}.")
+    if wide or known.behind_proxy:
+        where = ", ".join([*([address or "all addresses"] if wide else []), *known.hosts])
+        print(open_words(where, allowed()), flush=True)
 
 
 async def _caught(work: Callable[[], T], otherwise: Callable[[str], F]) -> T | F:
@@ -79,11 +115,11 @@ async def _index(request: Request) -> Response:
     query = dict(request.query_params)
     # Where the cover cannot be drawn, the page beneath it says what is wrong.
     text = await _caught(lambda: index_page(get_service(), query), lambda _: plain_page())
-    return HTMLResponse(text, headers={"Cache-Control": "no-cache"})
+    return page(text, guests())
 
 
 async def _other_page(request: Request) -> Response:
-    return HTMLResponse(other_page(), headers={"Cache-Control": "no-cache"})
+    return page(other_page(), guests())
 
 
 async def _asset(request: Request) -> Response:
@@ -114,6 +150,11 @@ async def _instrument(request: Request) -> Response:
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
+async def _instrument_left(request: Request) -> Response:
+    await run_in_threadpool(instrument_feed.left, dict(request.query_params))
+    return Response(status_code=204)
+
+
 async def _instrument_file(request: Request) -> Response:
     query = dict(request.query_params)
     file = await _caught(lambda: instrument_files.download(query), str)
@@ -128,7 +169,7 @@ async def _run_file(request: Request) -> Response:
     query = dict(request.query_params)
     file = await _caught(lambda: run_files.download(query), str)
     if isinstance(file, str):
-        return HTMLResponse(run_files.dead_end(file), 409)
+        return page(run_files.dead_end(file), guests(), 409)
     saved = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
     return StreamingResponse(
         file.pieces, media_type=file.media_type, headers={"Cache-Control": "no-store", **saved}
@@ -136,14 +177,19 @@ async def _run_file(request: Request) -> Response:
 
 
 def routes() -> list[BaseRoute]:
-    """Everything that the page's live parts ask for; reading only, nothing here changes a run."""
+    """Everything that the page's live parts ask for; nothing here changes a run."""
+    base = guests().base
     return [
-        Route("/", _index),
-        *(Route(f"/{name}", _other_page) for name in PAGES),
-        Route("/skipscope/assets/{name}", _asset),
-        Route("/skipscope/feed", _feed),
-        Route("/skipscope/job", _job),
-        Route("/skipscope/instrument", _instrument),
-        Route("/skipscope/instrument/file", _instrument_file),
-        Route("/skipscope/run/file", _run_file),
+        Route(base + path, answer, methods=[method])
+        for path, answer, method in (
+            ("/", _index, "GET"),
+            *((f"/{name}", _other_page, "GET") for name in PAGES),
+            ("/skipscope/assets/{name}", _asset, "GET"),
+            ("/skipscope/feed", _feed, "GET"),
+            ("/skipscope/job", _job, "GET"),
+            ("/skipscope/instrument", _instrument, "GET"),
+            ("/skipscope/instrument/left", _instrument_left, "POST"),
+            ("/skipscope/instrument/file", _instrument_file, "GET"),
+            ("/skipscope/run/file", _run_file, "GET"),
+        )
     ]

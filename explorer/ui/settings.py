@@ -12,13 +12,13 @@ from typing import Any
 
 import streamlit as st
 
-from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError
 from explorer.formats import IMAGE_FORMATS, listed
 from explorer.specs import MAX_STEPS, RECIPES, SOURCES, DataSpec, TrainSpec, parse
 from explorer.ui import widgets
 from explorer.ui.say import warn
 from explorer.ui.state import Control, PageState, to_query
+from explorer.ui.visitors import data_info
 
 Become = Callable[[Callable[[PageState], PageState]], None]
 

@@ -19,6 +19,7 @@ from explorer.runs.service import RunService
 from explorer.runs.uploads import is_upload
 from explorer.shipped import shipped
 from explorer.specs import NetSpec
+from explorer.ui.leases import leases, this_viewer
 from explorer.ui.plans import plan_of
 from explorer.ui.sources import WEIGHTS
 
@@ -84,7 +85,7 @@ def _with(name: str, weights: str | None) -> str:
 
 def _asked(service: RunService, source: Mapping[str, object]) -> tuple[Blueprint, str | None]:
     """The blueprint that a worker read, and what it found in a file of weights."""
-    job = service.submit("blueprint", {"net": source})
+    job = leases.hold(service.submit("blueprint", {"net": source}), this_viewer())
     answer = job.wait(PATIENCE)
     if job.error is not None:
         raise SpecError(job.error)

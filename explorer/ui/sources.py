@@ -15,18 +15,19 @@ from typing import Any
 
 from explorer.blueprint import Blueprint, from_json
 from explorer.bounded import whole_number
-from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.external import is_external, read_token
 from explorer.names import spec_of, title_of, token_of
 from explorer.runs.desk import JobHandle
-from explorer.runs.service import RunService, get_service
+from explorer.runs.service import RunService
 from explorer.runs.uploads import is_upload
 from explorer.shipped import shipped
 from explorer.specs import MAX_LANES, MAX_STEPS, DataInfo, DataSpec, fit
+from explorer.ui.leases import leases, this_viewer
 from explorer.ui.plans import plan_of
 from explorer.ui.restview import fresh_source, shipped_card
 from explorer.ui.state import PageState
+from explorer.ui.visitors import data_info, get_service
 
 RUN = "run:"  # run:ID.LANE or run:ID.LANE@STEP, lanes counted from 0
 WEIGHTS = ";weights="
@@ -217,7 +218,7 @@ def _external_plan(service: RunService, name: str, patience: float) -> Blueprint
             _plans[name] = known
             while len(_plans) > _PLANS_KEPT:
                 _plans.popitem(last=False)
-    answer = known.wait(patience)
+    answer = leases.hold(known, this_viewer()).wait(patience)
     if known.error is not None:
         raise SpecError(known.error)
     if answer is None:

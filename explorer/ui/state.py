@@ -15,7 +15,6 @@ from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
 
 from explorer.bounded import MOST_INDEX, json_or_text, parameters, whole_number
-from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.names import spec_of, title_of, token_of
 from explorer.runs.pictures import is_picture
@@ -33,6 +32,7 @@ from explorer.specs import (
     parse,
 )
 from explorer.ui.plans import plan_of
+from explorer.ui.visitors import check_folder, data_info
 
 Colour = Literal["gradient", "gate", "lesion"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -149,8 +149,15 @@ def data_token(data: DataSpec) -> str:
 
 
 def parse_data(token: str) -> DataSpec:
+    """The images of a token.
+
+    Raises:
+        SkipscopeError: There are none such, or it is a folder that this asker may not choose.
+    """
     name, changes = _changes(token)
-    return parse(DataSpec, {**changes, "name": name})
+    data = parse(DataSpec, {**changes, "name": name})
+    check_folder(data)
+    return data
 
 
 def training_token(training: TrainSpec) -> str:

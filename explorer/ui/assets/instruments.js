@@ -6,7 +6,7 @@
 const BASE = new URL("./", import.meta.url);
 // The very module that the other live parts use: by the address that they load it by.
 const parts = new URL(import.meta.url).searchParams.get("parts");
-const { loadPlotly, text, themeOf } = await import(new URL(`skipscope.js?v=${parts}`, BASE));
+const { OURS, loadPlotly, text, themeOf } = await import(new URL(`skipscope.js?v=${parts}`, BASE));
 
 export function instrument(component) {
   const root = component.parentElement;
@@ -47,6 +47,8 @@ class Follower {
     this.size.observe(this.box);
     this.seen = () => document.hidden || this.again(0);
     document.addEventListener("visibilitychange", this.seen);
+    this.gone = () => this.leave();
+    addEventListener("pagehide", this.gone);
   }
 
   find(name) {
@@ -55,6 +57,9 @@ class Follower {
 
   choose(data) {
     this.title = data.title;
+    this.key = data.key; // for the files' links
+    if (this.viewer !== data.viewer) this.leave();
+    this.viewer = data.viewer;
     text(this.box.querySelector(".sk-papers p"), data.papers);
     if (data.query === this.query) return;
     this.query = data.query;
@@ -79,11 +84,12 @@ class Follower {
       ...new URLSearchParams(this.query),
       ["theme", theme],
       ["narrow", this.narrow() ? "1" : "0"],
+      ["viewer", this.viewer],
       ["have", this.version],
     ]);
     let wait;
     try {
-      const answer = await fetch(url, { cache: "no-store" });
+      const answer = await fetch(url, { cache: "no-store", headers: OURS });
       if (!answer.ok) throw new Error(String(answer.status));
       const news = await answer.json();
       if (turn !== this.turn) return;
@@ -123,7 +129,7 @@ class Follower {
     gallery(this.find("sk-pictures"), news.pictures);
     for (const kind of ["csv", "json", "html"]) {
       const file = new URL("../instrument/file", BASE);
-      file.search = new URLSearchParams([...new URLSearchParams(this.query), ["as", kind]]);
+      file.search = new URLSearchParams([...new URLSearchParams(this.query), ["as", kind], ["key", this.key]]);
       this.find(`sk-${kind}`).href = file;
     }
     this.find("sk-formula").hidden = news.formula.length === 0;
@@ -168,7 +174,17 @@ class Follower {
     );
   }
 
+  // What was asked for here need not be measured to its end.
+  leave() {
+    if (!this.viewer) return;
+    const url = new URL("../instrument/left", BASE);
+    url.search = new URLSearchParams({ viewer: this.viewer });
+    fetch(url, { method: "POST", headers: OURS, keepalive: true }).catch(() => {});
+  }
+
   end() {
+    this.leave();
+    removeEventListener("pagehide", this.gone);
     this.turn += 1;
     clearTimeout(this.timer);
     clearInterval(this.watch);

@@ -11,7 +11,7 @@ import streamlit as st
 
 from explorer.errors import SkipscopeError
 from explorer.names import title_of
-from explorer.runs.service import Action, RunService, get_service
+from explorer.runs.service import Action, RunService
 from explorer.specs import MAX_LANES, NetSpec, TrainSpec, parse
 from explorer.ui import choices, feed, settings, train_on, widgets
 from explorer.ui.components import lane_graph, live_chart, picture, transport_bar
@@ -32,6 +32,7 @@ from explorer.ui.presets import PRESETS, preset_nets, preset_of
 from explorer.ui.runview import run_shape
 from explorer.ui.say import note, warn
 from explorer.ui.state import PageState, from_query, to_query
+from explorer.ui.visitors import get_service
 
 CURVES = {"error": "Error", "loss": "Loss"}
 ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}

@@ -10,12 +10,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from explorer.data.catalog import data_info
 from explorer.errors import SkipscopeError, SpecError
 from explorer.external import TORCHVISION
 from explorer.formats import IMAGE_SUFFIXES, WEIGHTS_SUFFIXES, endings
 from explorer.names import NETS
-from explorer.runs.service import RunService, get_service
+from explorer.runs.service import RunService
 from explorer.specs import MAX_LANES, DataSpec, parse
 from explorer.ui import instrument_feed, widgets
 from explorer.ui.hand_view import hand_editor
@@ -36,6 +35,7 @@ from explorer.ui.look import CONTROLS, MOST_IMAGES, Look, Scene, from_query, sce
 from explorer.ui.say import plain, warn
 from explorer.ui.settings import DATA, FOLDER_HELP
 from explorer.ui.sources import WEIGHTS, SourceNet, offered, source_net
+from explorer.ui.visitors import data_info, get_service
 
 _FOLDER_WANTED = "instruments.folder wanted"
 LIBRARY_NETS = {

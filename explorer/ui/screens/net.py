@@ -28,13 +28,14 @@ from explorer.graph import (
     to_svg,
 )
 from explorer.names import printed
-from explorer.runs.service import get_service
 from explorer.specs import NetSpec
 from explorer.ui import widgets
+from explorer.ui.leases import leases, this_viewer
 from explorer.ui.say import note, warn
 from explorer.ui.shown import ShownNet, file_name, offered, shown_net
 from explorer.ui.sources import WEIGHTS
 from explorer.ui.style import theme
+from explorer.ui.visitors import get_service
 
 DEFAULT = "resnet_v2_56"
 MOST_MEGABYTES = 600  # of weights: torchvision's largest net has 550
@@ -218,7 +219,8 @@ def _of_ours(spec: NetSpec, name: str) -> str | None:
         "Spec, JSON", spec.model_dump_json(indent=1), f"{name}.json", "application/json"
     )
     try:
-        job = get_service().submit("code", {"spec": spec.model_dump(mode="json")})
+        asked = get_service().submit("code", {"spec": spec.model_dump(mode="json")})
+        job = leases.hold(asked, this_viewer())
     except SkipscopeError as error:
         warn(str(error))
         return None

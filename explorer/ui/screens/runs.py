@@ -17,10 +17,11 @@ from explorer.charts.config import PLOT_CONFIG
 from explorer.errors import SkipscopeError
 from explorer.report.figures import part, titles
 from explorer.report.material import of_runs
-from explorer.runs.service import LONGEST_NOTE, RunService, get_service
+from explorer.runs.service import LONGEST_NOTE, RunService
 from explorer.runs.views import ExperimentView
 from explorer.specs import MAX_LANES
 from explorer.ui import look, widgets
+from explorer.ui.door import keyed
 from explorer.ui.kept_text import kept_text
 from explorer.ui.run_files import FILES
 from explorer.ui.run_list import (
@@ -43,6 +44,7 @@ from explorer.ui.sources import RUN
 from explorer.ui.state import default_state
 from explorer.ui.state import to_query as compare_query
 from explorer.ui.style import theme
+from explorer.ui.visitors import get_service
 
 REFRESH_SECONDS = 3.0  # of what is shown of a run that trains
 _DELETED = "runs.deleted"  # ids that this visitor deleted last
@@ -303,9 +305,9 @@ def _look_inside(lanes: Sequence[Lane]) -> None:
 def _save(lanes: Sequence[Lane]) -> None:
     """Links to the files; a drawer whose content is there before it is opened."""
     with widgets.drawer("Save", "runs.save.open"):
+        which = {kind: keyed({"as": kind, "lanes": lanes_text(lanes)}) for kind in FILES}
         links = "".join(
-            f'<li><a href="skipscope/run/file?'
-            f'{escape(urlencode({"as": kind, "lanes": lanes_text(lanes)}))}">{words}</a></li>'
+            f'<li><a href="skipscope/run/file?{escape(urlencode(which[kind]))}">{words}</a></li>'
             for kind, words in FILES.items()
         )
         st.html(f'<ul class="sk-downloads">{links}</ul>')

@@ -15,7 +15,6 @@ from explorer.charts import depth_figure, sweep_curves_figure
 from explorer.charts.config import PLOT_CONFIG
 from explorer.errors import SkipscopeError
 from explorer.results import SweepResult
-from explorer.runs.service import get_service
 from explorer.runs.sweep import differences, plan
 from explorer.runs.sweep_desk import SweepView
 from explorer.runs.sweep_presets import SWEEP_PRESETS
@@ -31,6 +30,7 @@ from explorer.specs import (
 from explorer.ui.say import note, plain, warn
 from explorer.ui.state import data_token, parse_data, parse_training, training_token
 from explorer.ui.style import theme
+from explorer.ui.visitors import get_service
 from explorer.ui.words import duration
 
 USUAL = SWEEP_PRESETS["degradation"].spec

@@ -16,9 +16,10 @@ from explorer.errors import SkipscopeError
 from explorer.external import is_external, read_token
 from explorer.names import spec_of
 from explorer.results import ForwardTiming
-from explorer.runs.service import get_service
+from explorer.ui.leases import leases, this_viewer
 from explorer.ui.say import plain, warn
 from explorer.ui.shown import offered
+from explorer.ui.visitors import get_service
 
 DEFAULT = "resnet_v2_56"
 
@@ -120,7 +121,8 @@ def _start(asked: Asked) -> None:
             "burn_in": asked.burn_in,
             "fast": asked.fast,
         }
-        st.session_state["timing.job"] = get_service().submit("timing", payload)
+        job = get_service().submit("timing", payload)
+        st.session_state["timing.job"] = leases.hold(job, this_viewer())
     except SkipscopeError as error:
         warn(str(error))
 
@@ -137,6 +139,7 @@ def _follow() -> None:
     job = st.session_state.get("timing.job")
     if job is None:
         return
+    leases.hold(job, this_viewer())
     if job.error:
         warn(job.error)
         return
