@@ -18,6 +18,10 @@ class DataError(SkipscopeError):
     """A data set, folder or image that cannot be used."""
 
 
+class MissingError(DataError):
+    """Images or weights that are not on this machine, and that nobody asked to download."""
+
+
 class WeightsError(SkipscopeError):
     """Weights that are missing, damaged, or not this net's."""
 

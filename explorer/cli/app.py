@@ -7,9 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from explorer.errors import RunError
+from explorer.ui.rights import ALLOW
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,15 +32,24 @@ def run_app(args: argparse.Namespace) -> None:
                 f"Port {args.port} at {args.address} cannot be used ({error.strerror}): choose "
                 f"another one, such as `skipscope app --port {args.port + 1}`."
             ) from None
-    command = server_command(args.address, args.port, headless=args.no_browser)
+    command = server_command(args.address, args.port, headless=args.no_browser, hosts=args.host)
+    if args.allow:
+        os.environ[ALLOW] = ",".join(args.allow)
     os.chdir(ROOT)  # where .streamlit/config.toml lies
     if os.name == "nt":  # there exec would return to the prompt at once
         raise SystemExit(subprocess.call(command))
     os.execv(command[0], command)
 
 
-def server_command(address: str, port: int, *, headless: bool) -> list[str]:
-    """The command line of the server."""
+def server_command(
+    address: str, port: int, *, headless: bool, hosts: Sequence[str] = ()
+) -> list[str]:
+    """The command line of the server.
+
+    Args:
+        hosts: Names beyond this machine's own by which it is opened.
+    """
     command = [sys.executable, "-m", "streamlit", "run", "app.py"]
     command += [f"--server.address={address}", f"--server.port={port}"]
+    command += [f"--server.allowedHosts={host}" for host in hosts]
     return [*command, "--server.headless=true"] if headless else command

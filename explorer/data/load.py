@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial as partial_call
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from explorer.data.catalog import FolderListing, data_home, folder_info, list_folder
 from explorer.data.dataset import Dataset, Progress, build
+from explorer.data.downloads import SOURCES, Source, missing
 from explorer.data.images import decode_images
 from explorer.data.order import permutation
 from explorer.errors import DataError
@@ -35,11 +35,14 @@ DIGITS_TEST_PER_CLASS = 36
 STALL_SECONDS = 30.0  # without a byte, a download counts as failed
 
 
-def load_data(spec: DataSpec, progress: Progress | None = None) -> Dataset:
+def load_data(
+    spec: DataSpec, progress: Progress | None = None, *, download: bool = True
+) -> Dataset:
     """Load a data set onto the CPU.
 
     Args:
         progress: Called with what is being done and the share done, in [0, 1].
+        download: Whether what is not on this machine may be fetched; else that is an error.
 
     Raises:
         DataError: One sentence: what is missing or damaged, and what to do.
@@ -50,7 +53,7 @@ def load_data(spec: DataSpec, progress: Progress | None = None) -> Dataset:
     if spec.name == "digits":
         train, test = _digits()
         return build(spec, DATASETS["digits"], train, test)
-    return _downloaded(spec, tell)
+    return _downloaded(spec, tell, download)
 
 
 # ----------------------------------------------------------------------------------- digits
@@ -148,45 +151,16 @@ def _write_cache(cache: Path, key: str, splits: tuple[Split, Split]) -> None:
 # ------------------------------------------------------------------------------ torchvision
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where torchvision keeps a data set under its root, and how much it downloads."""
-
-    loader: str  # class in torchvision.datasets
-    folder: str
-    archives: tuple[str, ...]  # relative to the root; used when a person placed them there
-    megabytes: float
-
-
-_MNIST_FILES = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
-_SOURCES = {
-    "mnist": _Source(
-        "MNIST", "MNIST/raw", tuple(f"MNIST/raw/{name}" for name in _MNIST_FILES), 11.6
-    ),
-    "fashion_mnist": _Source(
-        "FashionMNIST",
-        "FashionMNIST/raw",
-        tuple(f"FashionMNIST/raw/{name}" for name in _MNIST_FILES),
-        30.9,
-    ),
-    "cifar10": _Source("CIFAR10", "cifar-10-batches-py", ("cifar-10-python.tar.gz",), 170.5),
-    "cifar100": _Source("CIFAR100", "cifar-100-python", ("cifar-100-python.tar.gz",), 169.0),
-}
-
-
-def _downloaded(spec: DataSpec, tell: Progress) -> Dataset:
+def _downloaded(spec: DataSpec, tell: Progress, download: bool) -> Dataset:
     import torchvision.datasets
 
-    source, info, home = _SOURCES[spec.name], DATASETS[spec.name], data_home()
+    source, info, home = SOURCES[spec.name], DATASETS[spec.name], data_home()
     loader = getattr(torchvision.datasets, source.loader)
     try:
         train, test = _open(loader, home), _open(loader, home, train=False)
     except (RuntimeError, OSError, ValueError, EOFError):  # absent, or cut short
+        if not download:
+            raise missing(info.title, source.megabytes) from None
         _download(loader, source, info, home, tell)
         train, test = _open(loader, home), _open(loader, home, train=False)
     if len(train.classes) == len(info.classes) and spec.name == "cifar100":
@@ -206,7 +180,7 @@ def _tensors(split: Any) -> Split:
     return pixels.contiguous(), labels
 
 
-def _download(loader: Any, source: _Source, info: DataInfo, home: Path, tell: Progress) -> None:
+def _download(loader: Any, source: Source, info: DataInfo, home: Path, tell: Progress) -> None:
     """Let torchvision fetch and check the files in a folder of their own, then move them home.
 
     So a download that was cut short, or another process that does the same, leaves no halves.

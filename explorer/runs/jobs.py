@@ -94,12 +94,14 @@ class Shelf:
         self._nets: OrderedDict[str, WarmNet] = OrderedDict()
         self._data: OrderedDict[str, Dataset] = OrderedDict()
 
-    def dataset(self, value: Payload, tell: Callable[[str, float], None]) -> Dataset:
-        """The data set of a spec's JSON, on the device."""
+    def dataset(
+        self, value: Payload, tell: Callable[[str, float], None], *, download: bool = False
+    ) -> Dataset:
+        """The data set of a spec's JSON, on the device; it is fetched where that was asked for."""
         key = json.dumps(value, sort_keys=True)
         if key not in self._data:
             spec = parse(DataSpec, value)
-            self._data[key] = load_data(spec, tell).to(self.device)
+            self._data[key] = load_data(spec, tell, download=download).to(self.device)
         self._data.move_to_end(key)
         _shrink(self._data, DATA_KEPT, DATA_BYTES, _data_bytes)
         return self._data[key]
@@ -159,13 +161,13 @@ class Context:
 
     def dataset(self, payload: Payload) -> Dataset:
         """The payload's data, normalised as its net wants it, where that is another library's."""
-        dataset = self.shelf.dataset(payload["data"], self._tell)
+        dataset = self.shelf.dataset(payload["data"], self.tell)
         net = payload.get("net")
         if net is None or net["source"] != "external":
             return dataset
         return normalised_for(self.net(net).net, dataset)
 
-    def _tell(self, text: str, share: float) -> None:
+    def tell(self, text: str, share: float) -> None:
         self.progress(share, text)
         self.cancelled()
 
@@ -241,7 +243,7 @@ def predictions(context: Context, payload: Payload) -> Payload:
 
 def prepare_data(context: Context, payload: Payload) -> Payload:
     context.shelf.forget_data(payload["data"])
-    dataset = context.dataset(payload)
+    dataset = context.shelf.dataset(payload["data"], context.tell, download=True)
     return {
         "title": dataset.info.title,
         "input_shape": list(dataset.info.input_shape),
@@ -249,6 +251,12 @@ def prepare_data(context: Context, payload: Payload) -> Payload:
         "n_train": len(dataset.train_labels),
         "n_test": len(dataset.test_labels),
     }
+
+
+def prepare_weights(context: Context, payload: Payload) -> Payload:
+    context.tell(f"Downloading the weights of {payload['name']}", 0.0)
+    load_external(payload["name"], weights="default")
+    return {"name": payload["name"]}
 
 
 def timing(context: Context, payload: Payload) -> Payload:
@@ -308,6 +316,7 @@ JOBS: dict[str, Callable[[Context, Payload], Payload]] = {
     "gates": gates,
     "predict": predictions,
     "prepare_data": prepare_data,
+    "prepare_weights": prepare_weights,
     "timing": timing,
     "code": code,
     "blueprint": blueprint,
@@ -350,6 +359,7 @@ def _external(source: Payload) -> Net:
         input_shape=None if shape is None else (shape[0], shape[1], shape[2]),
         classes=len(names) if fresh and names is not None else None,
         seed=source["seed"],
+        download=False,
     )
     return net if names is None else telling_apart(net, names, source["data"])
 

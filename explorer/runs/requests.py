@@ -26,6 +26,7 @@ JobKind = Literal[
     "gates",
     "predict",
     "prepare_data",
+    "prepare_weights",
     "timing",
     "code",
     "blueprint",
@@ -483,6 +484,16 @@ class PrepareDataRequest(Spec):
         return ()
 
 
+class PrepareWeightsRequest(Spec):
+    """Download the weights that another library has for a net; ``name`` as in its token."""
+
+    name: str
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return ()
+
+
 class TimingRequest(Spec):
     """Seconds of forward passes of a fresh net, streamed: a ForwardTiming.
 
@@ -610,6 +621,7 @@ Request = (
     | GatesRequest
     | PredictRequest
     | PrepareDataRequest
+    | PrepareWeightsRequest
     | TimingRequest
     | CodeRequest
     | BlueprintRequest
@@ -649,6 +661,7 @@ REQUESTS: dict[JobKind, type[Request]] = {
     "gates": GatesRequest,
     "predict": PredictRequest,
     "prepare_data": PrepareDataRequest,
+    "prepare_weights": PrepareWeightsRequest,
     "timing": TimingRequest,
     "code": CodeRequest,
     "blueprint": BlueprintRequest,
@@ -689,6 +702,7 @@ PRIORITIES: dict[JobKind, Priority] = {
     "gates": "click",
     "predict": "click",
     "prepare_data": "sweep",
+    "prepare_weights": "sweep",
     "timing": "sweep",
     "code": "click",
     "blueprint": "click",

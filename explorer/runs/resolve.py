@@ -28,6 +28,7 @@ from explorer.runs.requests import (
     OneNet,
     PredictRequest,
     PrepareDataRequest,
+    PrepareWeightsRequest,
     Request,
     RunSource,
     ShatteringRequest,
@@ -85,7 +86,14 @@ class Resolver:
         payload = request.model_dump(mode="json")
         data = None
         if not isinstance(
-            request, (TimingRequest, CodeRequest, BlueprintRequest, ShatteringRequest)
+            request,
+            (
+                TimingRequest,
+                CodeRequest,
+                BlueprintRequest,
+                ShatteringRequest,
+                PrepareWeightsRequest,
+            ),
         ):
             data = self._data_of(request)
             payload["data"] = data.model_dump(mode="json")
@@ -102,7 +110,9 @@ class Resolver:
         return Question(
             key=json.dumps([kind, payload, stamps], sort_keys=True),
             message={"kind": kind, "payload": payload},
-            remember=not isinstance(request, (PrepareDataRequest, TimingRequest))
+            remember=not isinstance(
+                request, (PrepareDataRequest, PrepareWeightsRequest, TimingRequest)
+            )
             and (data is None or data.name != "folder"),
         )
 

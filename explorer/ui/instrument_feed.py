@@ -21,11 +21,13 @@ import plotly.graph_objects as go
 
 from explorer.charts import Theme
 from explorer.charts.room import room_for_legend
+from explorer.data.downloads import is_missing
 from explorer.errors import SkipscopeError
 from explorer.results.common import IMAGES
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService
 from explorer.shipped import shipped
+from explorer.ui.downloading import downloads, wanted, words
 from explorer.ui.instruments import Asking, Choice, Flag, Instrument, Lane, Row
 from explorer.ui.look import Look, Scene, from_query, scene, to_query
 from explorer.ui.measurements import Measured, Measurements
@@ -120,7 +122,11 @@ def _look_at(
     kept = _of_card(kind, payload, net)
     if kept is not None:
         return Measured(0, kept, True, 1.0, "", None)
-    return measurements.look(service, kind, payload, net.stamp, viewer)
+    what = wanted(net)
+    coming = downloads.under_way(what)
+    if coming is not None:
+        return coming
+    return measurements.look(service, kind, payload, downloads.stamp(what, net.stamp), viewer)
 
 
 def _of_card(kind: str, payload: Mapping[str, Any], net: SourceNet) -> dict[str, Any] | None:
@@ -229,7 +235,26 @@ def _lane(net: SourceNet, index: int, m: Measured) -> dict[str, Any]:
         "share": round(m.share, 4) if under_way else 1.0,
         "text": m.text if under_way else "",
         "error": m.error,
+        "download": _download(net, m.error),
     }
+
+
+def _download(net: SourceNet, error: str | None) -> dict[str, str] | None:
+    """The button that fetches what a measurement lacks."""
+    what = wanted(net)
+    failed = what and downloads.under_way(what) is not None
+    if not what or error is None or not (failed or is_missing(error)):
+        return None
+    return {"what": what, "words": words(what)}
+
+
+def download(query: Mapping[str, str]) -> str | None:
+    """Fetches what a person asked for; a sentence where that is not possible."""
+    try:
+        downloads.begin(get_service(), query.get("what", ""))
+    except SkipscopeError as error:
+        return str(error)
+    return None
 
 
 def _empty(shown: Scene, measured: Mapping[int, Measured]) -> str:

@@ -35,6 +35,7 @@ _HTML = """
     <p class="sk-empty" hidden></p>
   </div>
   <div class="sk-errors"></div>
+  <div class="sk-downloads-wanted"></div>
   <div class="sk-said"></div>
   <ul class="sk-pictures" aria-label="Images whose answer changed" hidden></ul>
   <div class="sk-conditions"></div>

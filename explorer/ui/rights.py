@@ -82,7 +82,6 @@ class ActionRow:
 
 ROUTES = (
     RouteRow("/", "the page Compare", opens=True),
-    RouteRow("/{page}", "the other pages, and any address that is none", opens=True),
     RouteRow("/skipscope/assets/{name}", "scripts and styles"),
     RouteRow(
         "/skipscope/feed",
@@ -101,6 +100,12 @@ ROUTES = (
         "/skipscope/instrument/left",
         "its page was closed: what nobody else looks at is given up",
         ("stop",),
+        proof=True,
+    ),
+    RouteRow(
+        "/skipscope/download",
+        "a person pressed Download: a data set, or another library's weights",
+        ("fill",),
         proof=True,
     ),
     RouteRow("/skipscope/instrument/file", "what was measured, as a file", proof=True),
@@ -128,8 +133,8 @@ ROUTES = (
     RouteRow("/static/…", "Streamlit's scripts, styles and fonts", theirs=True),
     RouteRow("/auth/…", "Streamlit's log-in: not used", theirs=True),
     RouteRow("/oauth2callback", "Streamlit's log-in: not used", theirs=True),
+    RouteRow("/…", "the other pages; Streamlit says where there is none", opens=True),
 )
-_ANY_OTHER = RouteRow("/…", "Streamlit's page, which says that there is none", opens=True)
 
 ACTIONS = (
     ActionRow("experiment", "how a run stands", ("read",)),
@@ -182,8 +187,8 @@ _ACTIONS = {row.name: row for row in ACTIONS}
 
 
 def route_of(path: str) -> RouteRow:
-    """The row of an address."""
-    return next((row for row in ROUTES if row.holds(path)), _ANY_OTHER)
+    """The first row that holds an address."""
+    return next(row for row in ROUTES if row.holds(path))
 
 
 def action(name: str) -> ActionRow:
@@ -248,7 +253,7 @@ def as_markdown() -> str:
         "| Address | What it does | This machine | The network | Another site's page |",
         "|---|---|---|---|---|",
     ]
-    for row in (*ROUTES, _ANY_OTHER):
+    for row in ROUTES:
         foreign = "may link to it" if row.opens else "no"
         proven = "from our pages" if row.proof else "yes"
         what = f"{row.what} ({', '.join(row.deeds)})"

@@ -62,7 +62,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 @cache
 def guests() -> Guests:
-    """Streamlit's own options: ``server.allowedHosts``, ``.corsAllowedOrigins``, ``.baseUrlPath``."""
+    """Streamlit's ``server.allowedHosts``, ``.corsAllowedOrigins`` and ``.baseUrlPath``."""
     base = str(config.get_option("server.baseUrlPath") or "").strip("/")
     return Guests(
         hosts=tuple(h for h in config.get_option("server.allowedHosts") if h not in LOOPBACK),
@@ -155,6 +155,12 @@ async def _instrument_left(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def _download(request: Request) -> Response:
+    query = dict(request.query_params)
+    problem = await _caught(lambda: instrument_feed.download(query), str)
+    return JSONResponse({"problem": problem}, headers={"Cache-Control": "no-store"})
+
+
 async def _instrument_file(request: Request) -> Response:
     query = dict(request.query_params)
     file = await _caught(lambda: instrument_files.download(query), str)
@@ -189,6 +195,7 @@ def routes() -> list[BaseRoute]:
             ("/skipscope/job", _job, "GET"),
             ("/skipscope/instrument", _instrument, "GET"),
             ("/skipscope/instrument/left", _instrument_left, "POST"),
+            ("/skipscope/download", _download, "POST"),
             ("/skipscope/instrument/file", _instrument_file, "GET"),
             ("/skipscope/run/file", _run_file, "GET"),
         )

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, cast
 
 from explorer.data import catalog
+from explorer.data.downloads import is_here
 from explorer.errors import NotAllowedError, RunError
 from explorer.runs import service as runs
 from explorer.runs.desk import JobHandle
@@ -187,15 +188,24 @@ class _Visited:
     def _bounded(self, row: ActionRow, first: Any, second: Any) -> None:
         match row.name:
             case "create":
-                check_folder(first.data, self._now)
+                self._images(first.data)
                 self._room()
             case "sweeps.start":
-                check_folder(first.data, self._now)
+                self._images(first.data)
                 self._room_for_sweep()
             case "submit":
+                if first in ("prepare_data", "prepare_weights") and "downloads" not in allowed():
+                    raise refuse("downloads", "Nothing is downloaded from here")
                 check_folder(_data_of(second), self._now)
                 own, whole = _began.jobs(self._now.visitor)
                 self._within("measurements", own, OWN_JOBS, whole, ALL_JOBS)
+
+    def _images(self, data: DataSpec) -> None:
+        """Refuses what a training would read or fetch, and somebody on the network may not."""
+        check_folder(data, self._now)
+        if "downloads" not in allowed() and not is_here(data):
+            title = catalog.data_info(data).title
+            raise refuse("downloads", f"{title} is not on the server, and is not downloaded")
 
     def _room(self, but: str = "") -> None:
         """Refuses one more training where there are enough of the network's."""

@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from explorer.ui.say import plain
+
 Control = TypeVar("Control", bound=str)  # a page's names for what a link can leave out
 
 
@@ -111,7 +113,7 @@ def segmented(
         label,
         list(options),
         key=key,
-        format_func=lambda option: options[option],
+        format_func=lambda option: plain(options[option]),  # names of people's: no Markdown
         label_visibility=label_visibility,
         on_change=lambda: on_change(st.session_state[key] or value),
     )
@@ -133,7 +135,7 @@ def pills(
         list(options),
         key=key,
         selection_mode="multi",
-        format_func=lambda option: options[option],
+        format_func=lambda option: plain(options[option]),
         help=help,
         on_change=lambda: on_change(st.session_state[key]),
     )

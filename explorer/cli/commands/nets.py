@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command
+from explorer.ui.rights import GRANTS
 
 
 def app(command: Command) -> None:
@@ -15,11 +16,30 @@ def app(command: Command) -> None:
         """\
   skipscope app
   skipscope app --port 8600
-  skipscope app --address 0.0.0.0      let others on the network in""",
+  skipscope app --address 0.0.0.0      let others on the network in
+  skipscope app --host lab.example.org      behind a proxy of this name""",
     )
     app.add_argument("--port", type=values.port, default=8501, help="port (default 8501)")
     app.add_argument(
         "--address", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine)"
+    )
+    app.add_argument(
+        "--host",
+        action="append",
+        type=values.host,
+        default=[],
+        metavar="NAME",
+        help="answer to this name too, such as a proxy's: lab.example.org, *.example.org, "
+        "lab.example.org:8443; repeat",
+    )
+    app.add_argument(
+        "--allow",
+        action="append",
+        choices=list(GRANTS),
+        default=[],
+        help="switch on for everybody on the network: "
+        + "; ".join(f"{grant}: {words}" for grant, words in GRANTS.items())
+        + "; repeat",
     )
     app.add_argument("--no-browser", action="store_true", help="do not open a browser")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def path(value: str) -> Path:
         return local_path(value)
     except SkipscopeError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(:[0-9]{1,5})?")
+
+
+def host(value: str) -> str:
+    """A name by which a server is opened; ``*.`` before it for all beneath, ``*`` for any."""
+    if _HOST.fullmatch(value):
+        return value.lower()
+    raise argparse.ArgumentTypeError(
+        f"give a name as it stands in the address, such as lab.example.org or "
+        f"lab.example.org:8443, not {value!r}"
+    )
 
 
 def whole(value: str) -> int:

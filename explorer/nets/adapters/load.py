@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from explorer.blueprint import Blueprint
 from explorer.bounded import local_path
+from explorer.data.downloads import missing
 from explorer.errors import SpecError, WeightsError
 from explorer.external import TORCHVISION, check_name, unknown
 from explorer.nets.adapters.net import AdaptedNet, adapt
@@ -35,6 +36,7 @@ def load_external(
     input_shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
     seed: int | None = None,
+    download: bool = True,
 ) -> AdaptedNet:
     """Another library's net, ready for the instruments, in training mode.
 
@@ -46,6 +48,7 @@ def load_external(
         input_shape: (channels, height, width); None is what the library's weights were made for.
         classes: Number of answers; None is what the weights have, else ImageNet's 1000.
         seed: Decides fresh weights; None draws them from torch's global generator.
+        download: Whether weights that are not on this machine may be fetched.
 
     Raises:
         SpecError: The name or the images are not possible.
@@ -61,6 +64,8 @@ def load_external(
             f"The library's weights of {name} are for ImageNet's {IMAGENET_CLASSES} classes, not "
             f"for {classes}; leave the number of classes out, or start from fresh weights."
         )
+    if weights == "default" and not download and not source.is_here():
+        raise missing(f"The library's weights of {name}")
     answers = classes or _answers(stored, source.classifier) or IMAGENET_CLASSES
     shape = input_shape or source.input_shape
     with torch.device("meta"):  # before any memory is taken: whether it is possible
@@ -129,12 +134,14 @@ class _Source:
     Attributes:
         build: (classes, channels) → the library's module with fresh weights.
         download: The library's own weights.
+        is_here: Whether these need no download.
         renamed: An older file's name of a tensor → today's.
         classifier: Name of the last layer's weight, whose rows are the classes.
     """
 
     build: Callable[[int, int], nn.Module]
     download: Callable[[], dict[str, Tensor]]
+    is_here: Callable[[], bool]
     classifier: str
     input_shape: tuple[int, int, int]
     mean: tuple[float, ...]
@@ -168,6 +175,7 @@ def _torchvision(name: str, inner: str) -> _Source:
     return _Source(
         build,
         download,
+        lambda: (Path(torch.hub.get_dir()) / "checkpoints" / weights.url.split("/")[-1]).is_file(),
         last,
         (3, preset.crop_size[0], preset.crop_size[0]),
         tuple(preset.mean),
@@ -214,12 +222,21 @@ def _timm(name: str, inner: str) -> _Source:
     return _Source(
         build,
         download,
+        lambda: _in_hub(config.hf_hub_id),
         f"{config.classifier}.weight",
         config.input_size,
         tuple(config.mean),
         tuple(config.std),
         _imagenet_names() if config.num_classes == IMAGENET_CLASSES else None,
     )
+
+
+def _in_hub(repository: str | None) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("model.safetensors", "pytorch_model.bin")
+    found = (try_to_load_from_cache(repository, name) for name in names if repository)
+    return any(isinstance(file, str) for file in found)
 
 
 def _imagenet_names() -> tuple[str, ...]:

@@ -172,6 +172,40 @@ class Follower {
       this.find("sk-errors"),
       lanes.filter((lane) => lane.error).map((lane) => `${lane.name}: ${lane.error}`),
     );
+    this.downloads(lanes.map((lane) => lane.download).filter(Boolean));
+  }
+
+  // Looking fetches nothing: what a measurement lacks is downloaded when a person says so.
+  downloads(lacking) {
+    const box = this.find("sk-downloads-wanted");
+    const now = JSON.stringify(lacking);
+    if (box.dataset.now === now) return;
+    box.dataset.now = now;
+    const byName = new Map(lacking.map((one) => [one.what, one.words]));
+    box.replaceChildren(
+      ...[...byName].map(([what, words]) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.className = "sk-button";
+        button.textContent = words;
+        button.addEventListener("click", () => this.download(what, button));
+        return button;
+      }),
+    );
+  }
+
+  async download(what, button) {
+    button.disabled = true;
+    const url = new URL("../download", BASE);
+    url.search = new URLSearchParams({ what });
+    try {
+      const answer = await (await fetch(url, { method: "POST", headers: OURS })).json();
+      this.status(answer.problem ?? "");
+    } catch {
+      this.status("The server does not answer; press again in a moment.");
+    }
+    button.disabled = false;
+    this.again(0);
   }
 
   // What was asked for here need not be measured to its end.

@@ -44,7 +44,7 @@ from explorer.ui.sources import RUN
 from explorer.ui.state import default_state
 from explorer.ui.state import to_query as compare_query
 from explorer.ui.style import theme
-from explorer.ui.visitors import get_service
+from explorer.ui.visitors import get_service, may
 
 REFRESH_SECONDS = 3.0  # of what is shown of a run that trains
 _DELETED = "runs.deleted"  # ids that this visitor deleted last
@@ -249,7 +249,12 @@ def _do(service: RunService, run: ExperimentView) -> None:
             lambda value: _try(service.control, run.id, "keep", float(value)),
             help="Others are paused when nobody has looked at them for a while.",
         )
-        st.button("Delete", key="runs.delete", on_click=lambda: _delete(service, [run.id]))
+        st.button(
+            "Delete",
+            key="runs.delete",
+            disabled=not may("delete", run.id),
+            on_click=lambda: _delete(service, [run.id]),
+        )
 
 
 # ------------------------------------------------------------------------------------ together
@@ -275,6 +280,7 @@ def _together(service: RunService, choice: Choice, chosen: Sequence[ExperimentVi
                 st.button(
                     f"Delete these {len(chosen)} runs",
                     key="runs.delete",
+                    disabled=not all(may("delete", run.id) for run in chosen),
                     on_click=lambda: _delete(service, [run.id for run in chosen]),
                 )
         if lanes:
@@ -366,10 +372,12 @@ def _deleted_lately(service: RunService) -> None:
                 st.button(
                     "Bring back",
                     key=f"runs.back.{view.id}",
+                    disabled=not may("restore", view.id),
                     on_click=lambda run=view.id: _restore(service, [run]),
                 )
                 st.button(
                     "Remove for good",
                     key=f"runs.purge.{view.id}",
-                    on_click=lambda run=view.id: service.purge(run),
+                    disabled=not may("purge", view.id),
+                    on_click=lambda run=view.id: _try(service.purge, run),
                 )

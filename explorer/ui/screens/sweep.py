@@ -30,7 +30,7 @@ from explorer.specs import (
 from explorer.ui.say import note, plain, warn
 from explorer.ui.state import data_token, parse_data, parse_training, training_token
 from explorer.ui.style import theme
-from explorer.ui.visitors import get_service
+from explorer.ui.visitors import get_service, may
 from explorer.ui.words import duration
 
 USUAL = SWEEP_PRESETS["degradation"].spec
@@ -379,7 +379,7 @@ def _table(view: SweepView) -> None:
                 "application/json",
                 on_click="ignore",
             )
-        if view.status not in MOVING:
+        if view.status not in MOVING and may("sweeps.delete", view.id):
             _delete(view.id)
 
 
