@@ -69,14 +69,14 @@ def asker() -> Asker:
     if isinstance(told, str):
         st.session_state[_SESSION] = Asker.read(told)
     found = st.session_state.get(_SESSION)
-    return found if isinstance(found, Asker) else HERE if not door.passed else STRANGER
+    return found if isinstance(found, Asker) else STRANGER if server.runs else HERE
 
 
 @dataclass
-class _Door:
-    """Whether requests pass a door: then a page that no header names is nobody's here."""
+class _Server:
+    """Whether this process serves pages: then one that no header names is nobody's here."""
 
-    passed: bool = False
+    runs: bool = False
 
 
-door = _Door()
+server = _Server()

@@ -26,6 +26,7 @@ from streamlit import config
 
 from explorer.trouble import in_a_sentence
 from explorer.ui import feed, instrument_feed, instrument_files, run_files
+from explorer.ui.askers import server
 from explorer.ui.cover import index_page, other_page, plain_page, streamlit_page
 from explorer.ui.door import LOOPBACK, Door, Guests, page
 from explorer.ui.rights import ALLOW, GRANTS, allowed, open_words, unknown_grants
@@ -53,6 +54,7 @@ _SERVED = {
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Warm workers from the server's start to its end; nothing is left running after it."""
     _tell_who_may()
+    server.runs = True
     service = await run_in_threadpool(get_service)
     try:
         yield
