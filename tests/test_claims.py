@@ -8,13 +8,18 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from explorer.blueprint import blueprint
 from explorer.claims import HERE, SOURCES, Claim, claims, says
 from explorer.claims.check import Verdict, check, measure_of
 from explorer.cli import main
 from explorer.cli.parser import build
-from explorer.ui.instruments import instruments
+from explorer.names import spec_of
+from explorer.results import ClassifierByUnit
+from explorer.specs import DATASETS, fit
+from explorer.ui.instruments import Lane, instrument, instruments
 
 ROOT = Path(__file__).parent.parent
 MEASURED = [key for key, row in claims().items() if not row.quotes]
@@ -176,3 +181,14 @@ def test_it_still_holds(key: str) -> None:
     """Slow: `pytest -m claims`."""
     verdict = check(claims()[key])
     assert verdict.holds, f"{claims()[key].says} Measured: {verdict.measured}"
+
+
+def test_within_a_point_from_a_block_on_means_all_after_it() -> None:
+    """An accuracy that is met, lost and met again counts from the last time."""
+    plan = blueprint(fit(spec_of("resnet_v2_26"), (1, 8, 8), 10))
+    last = tuple(unit.name for unit in plan.units if unit.stage == 2)
+    accuracy = np.asarray([0.9, 0.5, 0.96, 0.9])[: len(last)]
+    found = ClassifierByUnit("a", "digits", 100, "running", last, accuracy, accuracy)
+    lane = Lane(0, "A net", plan, DATASETS["digits"], found.to_json())
+    told = instrument("classifier").formula([lane], {})
+    assert told[-1] == f"A net: within a point of its accuracy from {last[-1]} on"

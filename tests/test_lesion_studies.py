@@ -684,6 +684,16 @@ def test_the_page_asks_for_training_images_and_says_so(key: str) -> None:
     assert one.payload(replace(asked, options={**usual, "images": "train"}))["train"] is True
 
 
+@pytest.mark.parametrize("baseline", [0.12, 0.9])
+def test_a_net_that_only_guesses_has_nothing_to_lose(baseline: float, digits: Dataset) -> None:
+    """An untrained net at 10 % is not said to do without its blocks."""
+    net = net_of(RESIDUAL)
+    result = replace(lesion_curve(net, digits), baseline_accuracy=baseline, by_class=None)
+    lane = Lane(0, "A net", net.blueprint, DATASETS["digits"], result.to_json(), True)
+    (said,) = instrument("lesions").caption([lane], {"class": "all"})
+    assert ("no better than guessing (10.0 %)" in said) is (baseline == 0.12)
+
+
 def test_the_page_says_which_images(digits: Dataset) -> None:
     net = net_of(HIGHWAY)
     result = lesion_curve(net, digits, train=True).to_json()

@@ -70,8 +70,7 @@ ROWS = (
     Claim(
         key="paths.half_as_long",
         says="Every block with a shortcut doubles the number of paths from input to output; "
-        "counted by the blocks that they go through, they are half as long on average as the net "
-        "is deep.",
+        "on average they go through half of these blocks.",
         source="counted",
         bears="paths:mean_share",
         given={"nets": ("resnet_v2_20", "resnet_v2_110", "fc_highway_50", "densenet_40_k12")},

@@ -19,6 +19,52 @@ ROWS = (
         source="He15 §3.4 and Fig 7",
     ),
     Claim(
+        key="responses.fresh",
+        says="A batch norm's response is as large as its scale, which starts at 1: in untrained "
+        "nets of the original order, and in plain ones, every point is at 1.",
+        source=HERE,
+        bears="responses:ends_of_fresh",
+        given={"nets": ("resnet_v1_20", "plain_20", "plain_56")},
+        holds=(0.97, 1.03),
+        unit="sd of a layer's response, least and greatest",
+        conditions="untrained, normalised by the batch, all test images of digits, seeds 7, 11, 12",
+    ),
+    Claim(
+        key="responses.short",
+        says="The nets that ship with the program do not show it: they trained for a few hundred "
+        "steps, after which the median response is within a tenth of 1 in plain and residual ones "
+        "alike.",
+        source=HERE,
+        bears="responses:medians",
+        given={"families": ("plain", "residual")},
+        holds=(0.9, 1.1),
+        unit="median sd of the layers' responses, net by net",
+        conditions="plain and residual nets that ship with the program, all test images of digits",
+    ),
+    Claim(
+        key="estimation.untrained",
+        says="But in untrained residual nets the band narrows from block to block, too, because "
+        "each output is a part of the sum that the stage ends with: that alone is no refinement.",
+        source=HERE,
+        bears="responses:narrowing_of_fresh",
+        given={"nets": ("resnet_v2_20", "resnet_v1_20")},
+        holds=(1.0, 1.0),
+        unit="share of stages in which the spread shrinks at every block",
+        conditions="untrained, normalised by the batch, 256 test images of digits, seeds 7, 11, 12",
+    ),
+    Claim(
+        key="reuse.shipped",
+        says="The dense net that ships with the program has trained too briefly for that: a source "
+        "in the middle still has about as much weight as its layer's strongest one, as it had "
+        "before training.",
+        source=HERE,
+        bears="responses:reuse_medians",
+        given={"family": "dense"},
+        holds=(93.0, 100.0),
+        unit="% of the mean weight of the strongest source, median: trained, untrained",
+        conditions="dense nets that ship with the program; the same nets at their first step",
+    ),
+    Claim(
         key="he16.relu_cuts",
         says="He et al. 2016, section 4.2: a ReLU after the addition lets no negative signal pass.",
         source="He16 §4.2",

@@ -87,7 +87,7 @@ INSTRUMENT = Instrument(
         "difference from x: the closer the first answer is to x, the louder the change is for F. "
         + says("amplifier.same_gradient")
     ),
-    figure_of=says("amplifier.example", "amplifier.not_he15", "he15.perturbations"),
+    figure_of=says("he15.perturbations", "amplifier.not_he15", "amplifier.example"),
     job=None,
     recorded=worked_out,
     figure=figure,

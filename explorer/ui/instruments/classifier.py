@@ -46,8 +46,8 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     lines = ["answer after block i = head(x_i), the head as trained on the last x_L"]
     for lane in lanes:
         found = _measured(lane)
-        near = found.accuracy >= found.accuracy[-1] - 0.01
-        first = found.units[int(np.argmax(near))]
+        far = np.flatnonzero(np.abs(found.accuracy - found.accuracy[-1]) > 0.01)
+        first = found.units[int(far[-1]) + 1 if len(far) else 0]
         lines.append(f"{lane.name}: within a point of its accuracy from {first} on")
     return lines
 

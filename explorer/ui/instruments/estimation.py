@@ -95,10 +95,11 @@ INSTRUMENT = Instrument(
     question="Does each block refine what its stage will end with?",
     explains=(
         "Each point is the mean of a block's output less its stage's last output, the band one "
-        "standard deviation, in units of that output's size. Look for bands that narrow evenly: "
-        "there the blocks improve one estimate, instead of each computing something new."
+        "standard deviation, in units of that output's size. Look for bands that narrow evenly, "
+        "more so than in the untrained net: there the blocks improve one estimate, instead of each "
+        "computing something new."
     ),
-    figure_of=says("greff17.estimates"),
+    figure_of=says("greff17.estimates", "estimation.untrained"),
     job="estimation_error",
     figure=figure,
     caption=caption,

@@ -46,7 +46,10 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
             f"median), {percent(float(shares[-1]))} with all"
             for value, shares in zip(gates.values, gates.accuracy, strict=True)
         ]
-        said.append(f"{lesioning.intact(lane, gates)}. Gates held {'; '.join(each)}.")
+        said.append(
+            f"{lesioning.intact(lane, gates)}. Gates held {'; '.join(each)}."
+            + lesioning.guessing(lane, gates)
+        )
     return said
 
 

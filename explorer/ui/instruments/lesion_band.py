@@ -55,7 +55,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
             if len(lost)
             else "; it never is more than 10 points below intact."
         )
-        said.append(words)
+        said.append(words + lesioning.guessing(lane, band))
     return said
 
 

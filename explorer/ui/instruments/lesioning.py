@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from explorer.results import (
     GateLesions,
     LesionBand,
@@ -103,6 +105,20 @@ def intact(lane: Lane, result: LesionCurve | LesionStudy) -> str:
     return (
         f"{lane.name}: {percent(result.baseline_accuracy)} right intact "
         f"({result.n_images:,} {IMAGES[result.images]}{of}{norms}{so_far(lane)})"
+    )
+
+
+def guessing(lane: Lane, result: LesionCurve | LesionStudy) -> str:
+    """A sentence where the intact net does no better than guessing: there is nothing to lose."""
+    if ", class " in result.data or not np.isfinite(result.baseline_accuracy):
+        return ""
+    chance = 1 / len(lane.info.classes)
+    low, _ = wilson_interval(result.baseline_accuracy, result.n_images)
+    if low > chance:
+        return ""
+    return (
+        f" Intact it does no better than guessing ({percent(chance)}), so that what is changed "
+        "costs nothing here: look at a trained net."
     )
 
 

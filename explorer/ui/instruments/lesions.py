@@ -55,6 +55,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
             f"{count(len(units), 'block')} cost less than 1 point; the median cost is "
             f"{float(np.median(cost)):.1f} points. "
             + _worst(lane, units[worst], float(accuracy[worst]), curve.baseline_accuracy)
+            + lesioning.guessing(lane, curve)
         )
     return said
 

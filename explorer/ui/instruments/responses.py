@@ -70,9 +70,10 @@ INSTRUMENT = Instrument(
     explains=(
         "Each point is the standard deviation of one layer's response, after batch norm and before "
         "the activation and the addition, over all images. Look whether the residual net's "
-        "layers answer less than the plain net's, and the deeper of two residual nets less still."
+        "layers answer less than the plain net's, and the deeper of two residual nets less still. "
+        + says("responses.fresh")
     ),
-    figure_of=says("he15.fig7", "he15.fig7_order"),
+    figure_of=says("he15.fig7", "he15.fig7_order", "responses.short"),
     job="responses",
     figure=figure,
     caption=caption,

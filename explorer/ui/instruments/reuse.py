@@ -116,7 +116,7 @@ INSTRUMENT = Instrument(
         "block. Look how far up the colours reach: early features that stay in use late, and "
         "whether the classifier leans on the last ones."
     ),
-    figure_of=says("huang16.reuse"),
+    figure_of=says("huang16.reuse", "reuse.shipped"),
     job="reuse",
     figure=figure,
     caption=caption,

@@ -50,6 +50,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
             words += f" and {percent(float(middle[-1]))} at τ = {tau[-1]:.2f}"
         said.append(
             f"{words}. Blocks of other shapes stay, so τ is never below {shuffled.lowest_tau:.2f}."
+            + lesioning.guessing(lane, shuffled)
         )
     return said
 

@@ -45,7 +45,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
                 f" {count(kept, 'block')} had to stay, because "
                 f"{'it changes' if kept == 1 else 'they change'} the shape."
             )
-        said.append(words)
+        said.append(words + lesioning.guessing(lane, stages))
     return said
 
 

@@ -64,7 +64,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
                 f". Worst are blocks {swaps.first[worst] + 1} and {swaps.second[worst] + 1}: "
                 f"{lesioning.with_interval(float(swaps.accuracy[worst]), swaps.n_images)}"
             )
-        said.append(f"{words}.")
+        said.append(f"{words}.{lesioning.guessing(lane, swaps)}")
     return said
 
 
