@@ -43,6 +43,7 @@ from explorer.probes import sensitivity as amplifying
 from explorer.probes import vanishing as vanishes
 from explorer.probes.match import matched
 from explorer.probes.picture import Image
+from explorer.probes.statistics import measuring
 from explorer.results import (
     ActivationMaps,
     Attribution,
@@ -653,7 +654,8 @@ def predict(
 ) -> Floats:
     """Class probabilities (N, classes) of uint8 images (N, C, H, W), normalised as ``data`` is."""
     net, dataset = matched(net, load_data(data))
-    return prediction.predict(net, dataset.normalise(images), program=program)
+    with measuring(net, dataset, images):
+        return prediction.predict(net, dataset.normalise(images), program=program)
 
 
 def train(

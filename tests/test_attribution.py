@@ -69,7 +69,7 @@ def test_maps_in_the_terminal(run: Run) -> None:
     assert (code, err) == (0, "")
     assert "plain_8;width=2 (untrained, seed 7), test image 3 of digits" in out
     assert "Explained: the logit of 8" in out
-    assert "true class 8." in out
+    assert "true class 8, untrained, so batch norm by the statistics of a batch" in out
     assert "x′ black (error" in out
     assert "after 8 steps)" in out
     maps = [line.strip() for line in out.splitlines() if set(line.strip()) & set("·")]

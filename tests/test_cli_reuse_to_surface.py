@@ -118,7 +118,7 @@ def test_surfaces_side_by_side(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         assert "plain_8;width=4" in page.read_text("utf-8")
     code, out, _ = run(capsys, "surface", NET, *few, "--line", "--norm", "batch")
     assert code == 0
-    assert "these images, at each point anew" in out
+    assert "batch norm by the batch itself, at each point anew" in out
     code, _, err = run(capsys, "surface", NET, *few, "--line", "--view", "surface")
     assert (code, err) == (2, "A line has no surface view: leave --line or --view out.\n")
 

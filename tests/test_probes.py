@@ -25,7 +25,8 @@ from explorer.probes.gates import gate_means
 from explorer.probes.gradients import layer_gradients
 from explorer.probes.image import read_image
 from explorer.probes.select import some_images
-from explorer.probes.taps import batch_statistics, eval_mode, tap
+from explorer.probes.statistics import batch_statistics
+from explorer.probes.taps import eval_mode, tap
 from explorer.specs import DataSpec
 
 
@@ -220,6 +221,8 @@ def test_zero_gate_weights_leave_the_bias(name: str, digits: Dataset) -> None:
 
 def test_gates_are_means_over_images_and_entries(digits: Dataset) -> None:
     net = a_net("highway_13;width=4")
+    with torch.no_grad():
+        net.train()(digits.normalise(digits.train_images[:200]))
     result = gate_means(net, digits, n_images=None)
     assert result.n_images == 360
     net.eval()

@@ -29,7 +29,7 @@ from explorer.probes.gradient_terms import gradient_terms, shortcut_scaling, wit
 from explorer.probes.gradients import layer_gradients
 from explorer.probes.gradients_at_init import family_of, gradients_at_init, nearest_depth
 from explorer.probes.select import some_images
-from explorer.probes.taps import batch_statistics
+from explorer.probes.statistics import batch_statistics
 from explorer.results import (
     GradientsAtInit,
     GradientTerms,

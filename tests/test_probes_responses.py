@@ -27,7 +27,7 @@ from explorer.probes.responses import (
     response_modules,
 )
 from explorer.probes.select import some_images
-from explorer.probes.taps import batch_statistics, has_fresh_norms
+from explorer.probes.statistics import batch_statistics, statistics_of
 from explorer.results import (
     BranchResponses,
     ClassifierByUnit,
@@ -118,7 +118,10 @@ def test_the_response_is_after_batch_norm_and_before_activation(digits: Dataset)
         sd = dict(zip(found.layers, found.sd, strict=True))
         for layer, response in by_hand(net, x).items():
             assert sd[layer] == pytest.approx(response.std(correction=0).item(), rel=1e-9), name
-        assert found.statistics == "running"
+        normed = any(
+            isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules()
+        )
+        assert found.statistics == ("running" if normed else None)
         assert found.n_images == 150
         counted = [layer for layer in net.blueprint.weight_layers if layer.depth_index]
         inner = [layer.name for layer in counted if not layer.name.startswith("head")]
@@ -135,7 +138,7 @@ def test_branches_beside_the_depth_are_left_out(digits: Dataset) -> None:
 @pytest.mark.parametrize("name", ["plain_8;width=3", "resnet_v2_8;width=3"])
 def test_a_fresh_net_is_measured_with_the_batchs_statistics(name: str, digits: Dataset) -> None:
     fresh = a_net(name, digits, settled=False)
-    assert has_fresh_norms(fresh)
+    assert statistics_of(fresh) == "batch"
     found = layer_responses(fresh, digits, n_images=200)
     assert found.statistics == "batch"
     x, _ = pixels(fresh, digits, 200)
@@ -146,7 +149,7 @@ def test_a_fresh_net_is_measured_with_the_batchs_statistics(name: str, digits: D
     bn = fresh.get_submodule(response_modules(fresh)[1][1])
     assert isinstance(bn, nn.BatchNorm2d)
     assert found.sd[1] == pytest.approx(1, abs=1e-3)
-    assert not has_fresh_norms(a_net("fc_plain_3", digits, settled=False))
+    assert statistics_of(a_net("fc_plain_3", digits, settled=False)) is None
 
 
 def test_chunks_do_not_matter(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

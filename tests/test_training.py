@@ -146,10 +146,13 @@ def test_training_teaches(data: Dataset) -> None:
 def test_eval_is_of_the_net_at_that_step(data: Dataset) -> None:
     session = Session(experiment(RESIDUAL, steps=4), data)
     records = list(session.records())
-    net = create_net(net_spec(RESIDUAL), seed=7).eval()
-    logits = net(data.normalise(data.test_images))
+    net = create_net(net_spec(RESIDUAL), seed=7).train()
+    logits = net(data.normalise(data.test_images))  # untrained: as in one batch of these images
     fresh = records[0].values
-    assert fresh["test_loss"] == pytest.approx(F.cross_entropy(logits, data.test_labels).item())
+    assert fresh["statistics"] == "batch"
+    loss = F.cross_entropy(logits, data.test_labels).item()
+    assert fresh["test_loss"] == pytest.approx(loss, rel=1e-5)
+    assert "statistics" not in last_eval(records)
     wrong = logits.argmax(1) != data.test_labels
     assert fresh["test_error"] == pytest.approx(wrong.double().mean().item())
     trained = session.nets[0].eval()
@@ -163,7 +166,7 @@ def test_evaluate_counts_nonsense_as_wrong_and_keeps_the_mode(data: Dataset) -> 
     net = create_net(net_spec(HIGHWAY), seed=0)
     with torch.no_grad():
         net.head.linear.bias.fill_(math.nan)
-    loss, error = evaluate(net, data, data.test_images, data.test_labels)
+    loss, error, _ = evaluate(net, data, data.test_images, data.test_labels)
     assert math.isnan(loss)
     assert error == 1.0
     assert net.training

@@ -11,7 +11,7 @@ from typing import Literal
 import plotly.graph_objects as go
 
 from explorer.charts.palette import Theme, base_figure, lane_style
-from explorer.results import TrainingCurves
+from explorer.results import TrainingCurves, statistics_said
 
 
 def training_figure(
@@ -52,7 +52,8 @@ def training_figure(
             line={"color": colour, "width": 2.25},
             marker={"symbol": style.symbol, "size": 6, "color": colour},
             legendgroup=f"lane{lane}",
-            hovertemplate="%{fullData.name}, test<br>step %{x}: %{y:.4~g}<extra></extra>",
+            text=[_how(curves) if step == 0 else "" for step in curves.eval_step],
+            hovertemplate="%{fullData.name}, test<br>step %{x}: %{y:.4~g}%{text}<extra></extra>",
         )
     if percent:
         figure.update_yaxes(range=[0, 102])
@@ -61,3 +62,9 @@ def training_figure(
     if steps_total:
         figure.update_xaxes(range=[0, steps_total * 1.01])
     return figure
+
+
+def _how(curves: TrainingCurves) -> str:
+    """What is to be known of the point before the first step."""
+    said = statistics_said(curves.at_start, curves.n_test)
+    return f"<br>{said}" if said else ""

@@ -48,7 +48,10 @@ def run_activations(args: argparse.Namespace) -> None:
         text.write(f"{net.name} ({net.weights}), {result.image} of {result.data}")
         if result.deleted:
             text.write(f"Without {', '.join(result.deleted)}.")
-        text.write(f"Mean |activation| of each unit's {result.part}, and of its kept channels.\n")
+        text.write(
+            f"Mean |activation| of each unit's {result.part}, and of its kept channels"
+            f"{text.norms(result)}.\n"
+        )
         rows = []
         for unit in result.units:
             shown = [f"{c}: {unit.magnitude[c]:.3g}" for c in unit.channels[:6]]

@@ -180,7 +180,8 @@ def _headline(result: Attribution | UnitConductance, net: Loaded) -> None:
     known = "" if true is None else f"; true class {net.dataset.info.classes[true]}"
     text.write(
         f"Explained: the logit of {decision.target_name}, {decision.logit:.4g} (probability "
-        f"{text.percent(decision.probability)}); predicted {decision.predicted_name}{known}."
+        f"{text.percent(decision.probability)}); predicted {decision.predicted_name}{known}"
+        f"{text.norms(decision)}."
     )
 
 

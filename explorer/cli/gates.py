@@ -96,7 +96,7 @@ def _measured(args: argparse.Namespace, nets: list[Any]) -> tuple[list[Any], Any
 def _mean(result: GateMeans) -> None:
     text.write(
         f"Mean and standard deviation over {result.n_images} test images of {result.data} and "
-        "all entries; bias: the mean over the gate's own.\n"
+        f"all entries{text.norms(result)};\nbias: the mean over the gate's own.\n"
     )
     rows = [
         [unit, f"{mean:.3f}", f"{sd:.3f}", f"{bias:.2f}", text.bar(mean)]
@@ -110,7 +110,7 @@ def _mean(result: GateMeans) -> None:
 def _maps(result: GateMaps) -> None:
     text.write(
         f"Means over each unit's channels; gates over {result.n_images} {result.images} images of "
-        f"{result.data}. --csv has every channel, --html the heat maps.\n"
+        f"{result.data}{text.norms(result)}.\n--csv has every channel, --html the heat maps.\n"
     )
     names = {
         "bias_before": "bias before",
@@ -133,7 +133,10 @@ def _maps(result: GateMaps) -> None:
 
 
 def _distribution(result: GateDistribution) -> None:
-    text.write(f"Quantiles over {result.n_images} test images of {result.data} and all entries.\n")
+    text.write(
+        f"Quantiles over {result.n_images} test images of {result.data} and all entries"
+        f"{text.norms(result)}.\n"
+    )
     rows = [
         [unit, *(f"{value:.3f}" for value in quantiles)]
         for unit, quantiles in zip(result.units, result.quantiles, strict=True)
@@ -144,7 +147,10 @@ def _distribution(result: GateDistribution) -> None:
 
 def _image(result: GateImage) -> None:
     channel = "the mean over channels" if result.channel is None else f"channel {result.channel}"
-    text.write(f"Over {result.image_name} of {result.data}, {channel}; --html FILE has the maps.\n")
+    text.write(
+        f"Over {result.image_name} of {result.data}, {channel}{text.norms(result)}; --html FILE "
+        "has the maps.\n"
+    )
     rows = [
         [unit, f"{values.min():.3f}", f"{values.mean():.3f}", f"{values.max():.3f}"]
         for unit, values in zip(result.units, result.maps, strict=True)

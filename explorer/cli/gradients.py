@@ -92,8 +92,8 @@ def _layers(args: argparse.Namespace) -> None:
 def _layers_page(result: LayerGradients) -> None:
     text.write("Gradient magnitude by layer: root mean square of ∂L/∂w over its weights")
     text.write(
-        f"One batch of {result.n_images} training images of {result.data}, batch statistics as in "
-        f"a training step; loss {result.loss:.4f}.\n"
+        f"One batch of {result.n_images} training images of {result.data}, as in a training "
+        f"step{text.norms(result, step=True)}; loss {result.loss:.4f}.\n"
     )
     marks = log_marks(result.parameter_rms.tolist())
     rows = [
@@ -162,7 +162,8 @@ def _terms_page(result: GradientTerms) -> None:
     text.write(
         "∂E/∂x at every unit's input: what comes by the shortcuts alone, and by the branches\n"
         f"Root mean square over {result.n_images} training images of {result.data} of each norm; "
-        f"at the last unit's output {result.end:.3g}.\n"
+        f"at the last unit's output {result.end:.3g}.\nAs in a training step"
+        f"{text.norms(result, step=True)}.\n"
     )
     theory = result.theory()
     header = ["unit", "whole", "direct", "residual", "cosine"]
@@ -221,8 +222,8 @@ def _at_init(args: argparse.Namespace) -> None:
     )
     text.write(f"Gradients of fresh nets against depth: {what}")
     text.write(
-        f"One batch of {sweep.n_images} training images of {sweep.data}; median, least and "
-        f"greatest of {args.seeds or 3} seeds.\n"
+        f"One batch of {sweep.n_images} training images of {sweep.data}"
+        f"{text.norms(sweep, step=True)}; median, least and greatest of {args.seeds or 3} seeds.\n"
     )
     rows = [
         [family, "yes" if norm else "no", f"{depth:.0f}", *(text.scientific(v) for v in values)]
@@ -263,8 +264,8 @@ def _scaling(args: argparse.Namespace) -> None:
     for result in results:
         text.write(
             f"{result.net} with every shortcut λ·x (untrained, seed {args.seed})\n"
-            f"Gradient at the first unit's input, in units of what shortcuts with λ = 1 hand on; "
-            f"{result.n_images} training images of {result.data}.\n"
+            f"Gradient at the first unit's input, in units of what shortcuts with λ = 1 hand on;\n"
+            f"{result.n_images} training images of {result.data}{text.norms(result, step=True)}.\n"
         )
         rows = [
             [f"{scale:g}", *(text.scientific(v) for v in values)]

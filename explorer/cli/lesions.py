@@ -160,9 +160,10 @@ def _said(what: str, result: Any) -> None:
         else "nothing is retrained"
     )
     text.write(f"{what} ({norms})")
+    by = "" if result.recalibrated else text.norms(result)
     text.write(
         f"Measured on {result.n_images} {IMAGES[result.images]} of {result.data}; 95 % interval "
-        "beside.\n"
+        f"beside{by}.\n"
     )
 
 

@@ -118,7 +118,8 @@ def _gradient_page(result: PathGradients) -> None:
     )
     text.write(
         f"Norm of the gradient at the input by path length, of 2^{result.two_way} paths: means "
-        f"over {result.n_images} test images\nof {result.data}, ± standard error{whole}.\n"
+        f"over {result.n_images} test images\nof {result.data}, ± standard error{whole}"
+        f"{text.norms(result)}.\n"
     )
     curves = result.curves()
     rows = []
@@ -279,9 +280,9 @@ def _unravelled(args: argparse.Namespace) -> None:
 
 def _unravelled_page(view: UnravelledView) -> None:
     text.write(
-        f"Accuracy on {view.n_images} test images of {view.data} with one path switched off; 95 % "
-        "interval beside.\nA path has a digit for each of these units, 1 where it goes through "
-        "the branch:"
+        f"Accuracy on {view.n_images} test images of {view.data} with one path switched off"
+        f"{text.norms(view)}; 95 % interval beside.\n"
+        "A path has a digit for each of these units, 1 where it goes through the branch:"
     )
     for i, name in enumerate(view.units):
         text.write(f"  digit {i + 1}: {name}")

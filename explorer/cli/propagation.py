@@ -44,7 +44,8 @@ def run_propagation(args: argparse.Namespace) -> None:
         many = f"median of {result.seeds} fresh nets" if result.fresh else "with its own weights"
         text.write(f"{result.net}, {many}")
         text.write(
-            f"One batch of {result.n_images} training images of {result.data}, batch statistics; "
+            f"One batch of {result.n_images} training images of {result.data}"
+            f"{text.norms(result, step=True)}; "
             "variance of what flows there, and RMS of n·∂L/∂y.\n"
         )
         least, middle, most = band(result.variance)

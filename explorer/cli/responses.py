@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 VIEWS = ("layers", "branches", "classifier", "estimation")
 BRANCH_QUANTITIES = ("ratio", "cosine", "cut")
-_STATISTICS = {
-    "running": "in evaluation mode",
-    "batch": "an untrained net, so with the statistics of each batch",
-}
 
 
 def run_responses(args: argparse.Namespace) -> None:
@@ -92,10 +88,7 @@ def _figure(args: argparse.Namespace, nets: list[Loaded], results: list[Any]) ->
 
 
 def _measured_on(result: Any) -> str:
-    return (
-        f"Measured on {result.n_images} test images of {result.data}, "
-        f"{_STATISTICS[result.statistics]}"
-    )
+    return f"Measured on {result.n_images} test images of {result.data}{text.norms(result)}"
 
 
 def _layers(result: LayerResponses) -> None:

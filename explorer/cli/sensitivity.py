@@ -50,9 +50,10 @@ def run_sensitivity(args: argparse.Namespace) -> None:
     for net, result in zip(nets, results, strict=True):
         text.write(f"\n{net.name} ({net.weights})")
         text.write(
-            f"Medians over {result.n_images} test images of {result.data}. ‖H‖/‖F‖: where a "
-            "unit's wanted output moves by 1 %, F must move by so many %. Right: by how much F and "
-            f"H = shortcut + F move where the unit's input does by {text.percent(result.nudge)}.\n"
+            f"Medians over {result.n_images} test images of {result.data}{text.norms(result)}.\n"
+            "‖H‖/‖F‖: where a unit's wanted output moves by 1 %, F must move by so many %. Right: "
+            "by how much F and H = shortcut + F move where the unit's input does by "
+            f"{text.percent(result.nudge)}.\n"
         )
         rows = [
             [

@@ -123,15 +123,12 @@ class Kept:
 
 
 def _print(surface: LossSurface) -> None:
-    norm = (
-        "its running statistics"
-        if surface.norm == "running"
-        else "these images, at each point anew"
-    )
+    norm = text.norms(surface, step=surface.norm == "batch")
+    anew = ", at each point anew" if norm and surface.norm == "batch" else ""
     text.write(f"{surface.net}: loss around its weights, {surface.centre:.3g} at the centre")
     text.write(
-        f"Mean cross-entropy on {surface.n_images} training images of {surface.data}; batch norm "
-        f"by {norm}; directions of seed {surface.seed}.\n"
+        f"Mean cross-entropy on {surface.n_images} training images of {surface.data}"
+        f"{norm}{anew}; directions of seed {surface.seed}.\n"
     )
     columns, rows = _few(len(surface.alphas)), _few(len(surface.betas))
     header = ["β \\ α" if len(rows) > 1 else "α", *(f"{a:.2g}" for a in surface.alphas[columns])]

@@ -31,6 +31,18 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "")
     return "\n".join([joined(lines[0]), rule, *(joined(line) for line in lines[1:])])
 
 
+def norms(result: Any, *, step: bool = False) -> str:
+    """``, batch norm by …``, to end a line of conditions; empty of a net without batch norm.
+
+    Args:
+        step: Whether the result is of a training step.
+    """
+    from explorer.results import statistics_said
+
+    said = statistics_said(result.statistics, getattr(result, "n_images", None), step=step)
+    return f", {said}" if said else ""
+
+
 def count(value: int) -> str:
     """``853,018``."""
     return f"{value:,}"

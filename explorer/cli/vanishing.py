@@ -41,7 +41,8 @@ def run_vanishing(args: argparse.Namespace) -> None:
     what = "of the first layer's ∂L/∂w" if args.of == "parameters" else "of ∂ℓ/∂y, first ÷ last"
     text.write(
         f"Gradient of fresh nets against depth: root mean square {what}, median of "
-        f"{causes.seeds} seeds; one batch of {causes.n_images} training images of {causes.data}."
+        f"{causes.seeds} seeds; one batch of {causes.n_images} training images of {causes.data}"
+        f"{text.norms(causes, step=True)}."
     )
     text.write(
         "a layer: the factor of one layer more, and its least and greatest seed; derived: in "

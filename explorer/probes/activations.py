@@ -22,6 +22,7 @@ from explorer.probes.opened import OpenedNet
 from explorer.probes.picture import Image, picture
 from explorer.probes.programs import unit_index
 from explorer.probes.select import check_fit, data_name, net_name
+from explorer.probes.statistics import measuring
 from explorer.probes.taps import tap
 from explorer.results import CHANNELS, PARTS, ActivationMaps, Channels, Part, UnitMaps
 
@@ -40,7 +41,7 @@ def activation_maps(
     deleted: Sequence[str | int] = (),
     name: str | None = None,
 ) -> ActivationMaps:
-    """Maps of some units, in evaluation mode.
+    """Maps of some units, in evaluation mode; statistics: :mod:`explorer.probes.statistics`.
 
     Args:
         image: Position among the test images, a path, or an image file's bytes.
@@ -67,7 +68,8 @@ def activation_maps(
     chosen = _chosen(plan, units)
     check_fit(net, dataset)
     seen = picture(dataset, image)
-    opened = OpenedNet(net, deleted)
+    with measuring(net, dataset, seen.pixels[None]) as used:
+        opened = OpenedNet(net, deleted)
     _check_part(opened, plan, chosen, part)
     weight = next(net.parameters())
     inner = "" if part == "output" else f".{part}"
@@ -85,6 +87,7 @@ def activation_maps(
             _maps(plan.units[i].name, taps.outputs[path][0][0], channels, k)
             for i, path in zip(chosen, names, strict=True)
         ),
+        statistics=used,
     )
 
 

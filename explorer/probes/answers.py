@@ -16,6 +16,7 @@ from explorer.data.dataset import Dataset
 from explorer.nets import Net
 from explorer.probes.programs import Engine, Program, compile_program
 from explorer.probes.select import data_name, net_name, some_images
+from explorer.probes.statistics import measuring
 from explorer.results import Flip, ProgramAnswers
 
 _AT_ONCE = 256
@@ -33,6 +34,8 @@ def program_answers(
     cancelled: Callable[[], bool] | None = None,
 ) -> ProgramAnswers:
     """Answers to test images, intact and with a program, in evaluation mode.
+
+    Batch norm's statistics are the intact net's; see :mod:`explorer.probes.statistics`.
 
     Args:
         program: Names or indices of the units in the order to be applied; the others are deleted.
@@ -52,7 +55,8 @@ def program_answers(
     applied = tuple(plan.units[step.unit].name for step in steps if not step.bypass)
     deleted = tuple(unit.name for unit in plan.units if unit.name not in applied)
     images, labels = some_images(net, dataset, n_images)
-    engine = Engine(net, fold=False)
+    with measuring(net, dataset, images, cancelled=cancelled) as used:
+        engine = Engine(net, fold=False)
     at_once = max(1, min(_AT_ONCE, engine.images_at_once([intact, steps])))
     classes = plan.spec.classes
     counts = np.zeros((3, classes), np.int64)  # images, right intact, right with the program
@@ -73,6 +77,7 @@ def program_answers(
             mended=n_mended,
             changed=n_changed,
             flips=tuple([*broken, *others][:shown]),
+            statistics=used,
         )
 
     with torch.inference_mode():

@@ -38,6 +38,7 @@ from explorer.probes.opened import OpenedNet
 from explorer.probes.picture import Image, Picture, picture
 from explorer.probes.programs import unit_index
 from explorer.probes.select import check_fit, data_name, net_name
+from explorer.probes.statistics import measuring
 from explorer.results import (
     METHODS,
     Attribution,
@@ -195,7 +196,8 @@ class _Case:
     ) -> _Case:
         check_fit(net, dataset)
         seen = picture(dataset, image)
-        opened = OpenedNet(net, deleted)
+        with measuring(net, dataset, seen.pixels[None], cancelled=cancelled) as used:
+            opened = OpenedNet(net, deleted)
         weight = next(net.parameters())
         x = dataset.normalise(seen.pixels[None]).to(weight.device, weight.dtype)
         with torch.no_grad():
@@ -220,6 +222,7 @@ class _Case:
             true_class=seen.true_class,
             logit=float(logits[chosen]),
             probability=float(logits.softmax(-1)[chosen]),
+            statistics=used,
         )
         # Activations of one image that a backward pass needs, with as much again for gradients.
         entries = sum(math.prod(layer.output_shape) for layer in net.blueprint.layers)

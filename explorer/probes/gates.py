@@ -2,7 +2,8 @@
 
 Purpose: how much does each unit replace (near 1) and how much does it carry on (near 0), on
 average, for one image, for one class, in one place. Cost: one forward pass over the images; of
-:func:`gate_image` one forward pass of one image. In evaluation mode.
+:func:`gate_image` one forward pass of one image. In evaluation mode, batch norm's statistics as
+:mod:`explorer.probes.statistics` has them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from explorer.nets.net import passed_by
 from explorer.probes import walk
 from explorer.probes.picture import Image, Picture, picture
 from explorer.probes.select import check_fit, data_name, net_name, some_images
-from explorer.probes.taps import eval_mode, tap
+from explorer.probes.statistics import measuring
+from explorer.probes.taps import tap
 from explorer.results import Floats, GateDistribution, GateImage, GateMaps, GateMeans
 from explorer.results.gates import GateKind
 
@@ -99,7 +101,11 @@ def gate_means(
     kind, gates = unit_gates(net)
     images, labels = some_images(net, dataset, n_images)
     names = [gate.name for gate in gates]
-    with eval_mode(net), torch.inference_mode(), tap(net, names, reduce=_moments) as taps:
+    with (
+        measuring(net, dataset, images, cancelled=cancelled) as used,
+        torch.inference_mode(),
+        tap(net, names, reduce=_moments) as taps,
+    ):
         _run(net, dataset, images, cancelled)
     count, total, squares = torch.stack(
         [torch.stack(taps.outputs[gate]).sum(0) for gate in names], dim=1
@@ -115,6 +121,7 @@ def gate_means(
         sd=sd.numpy(),
         bias=np.asarray([gate.bias.mean() for gate in gates], np.float64),
         gate=kind,
+        statistics=used,
     )
 
 
@@ -150,7 +157,7 @@ def gate_maps(
     images, labels = some_images(net, dataset, n_images, train=train)
     sample = None if image is None else picture(dataset, image)
     names = [gate.name for gate in gates]
-    with eval_mode(net), torch.inference_mode():
+    with measuring(net, dataset, images, cancelled=cancelled) as used, torch.inference_mode():
         total, inside, of = _channel_sums(net, dataset, (images, labels), names, wanted, cancelled)
         with tap(net, [*names, *(gate.unit for gate in gates)], reduce=_by_channel) as taps:
             if sample is not None:
@@ -180,6 +187,7 @@ def gate_maps(
         sample_name=None if sample is None else sample.name,
         sample=_of_sample(taps.outputs, names) if sample is not None else None,
         output=_of_sample(taps.outputs, [g.unit for g in gates]) if sample is not None else None,
+        statistics=used,
     )
 
 
@@ -207,7 +215,11 @@ def gate_distribution(
     kind, gates = unit_gates(net)
     images, labels = some_images(net, dataset, n_images)
     names = [gate.weights for gate in gates]
-    with eval_mode(net), torch.inference_mode(), tap(net, names, reduce=_counts) as taps:
+    with (
+        measuring(net, dataset, images, cancelled=cancelled) as used,
+        torch.inference_mode(),
+        tap(net, names, reduce=_counts) as taps,
+    ):
         _run(net, dataset, images, cancelled)
     counts = np.stack([torch.stack(taps.outputs[gate]).sum(0).cpu().numpy() for gate in names])
     fine, coarse = counts[:, : _LOGITS[2]], counts[:, _LOGITS[2] :]
@@ -221,6 +233,7 @@ def gate_distribution(
         quantiles=np.stack([_quantiles(row) for row in fine]),
         edges=np.linspace(0, 1, BINS + 1),
         share=coarse / coarse.sum(1, keepdims=True),
+        statistics=used,
     )
 
 
@@ -263,7 +276,11 @@ def gate_image(
         return gate[0].mean(0) if channel is None else gate[0, channel].clone()
 
     names = [gate.name for gate in gates]
-    with eval_mode(net), torch.inference_mode(), tap(net, names, reduce=maps) as taps:
+    with (
+        measuring(net, dataset, shown.pixels[None]) as used,
+        torch.inference_mode(),
+        tap(net, names, reduce=maps) as taps,
+    ):
         _run(net, dataset, shown.pixels[None], None)
     result = GateImage(
         net=net_name(net) if name is None else name,
@@ -273,6 +290,7 @@ def gate_image(
         channel=channel,
         units=tuple(gate.unit for gate in gates),
         maps=tuple(_numpy(taps.outputs[gate][0]) for gate in names),
+        statistics=used,
     )
     return result, shown
 

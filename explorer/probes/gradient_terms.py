@@ -21,7 +21,7 @@ from explorer.nets.layers import ZeroPad
 from explorer.nets.residual import ResidualUnit
 from explorer.probes import walk
 from explorer.probes.select import data_name, net_name, some_images
-from explorer.probes.taps import batch_statistics
+from explorer.probes.statistics import batch_statistics
 from explorer.results import Floats, GradientTerms, ShortcutScaling
 from explorer.specs import NetSpec, ResidualSpec, parse_net
 
@@ -58,7 +58,7 @@ def gradient_terms(
     x = dataset.normalise(images).to(weight.device, weight.dtype)
     rows: list[Tensor] = []
     scale = _scale_of(net.spec)
-    with batch_statistics(net):
+    with batch_statistics(net) as used:
         found = walk.states(net, x)
         direct = walk.loss_gradient(net, found[-1], labels.to(weight.device))
         residual, unscaled = torch.zeros_like(direct), direct
@@ -84,6 +84,7 @@ def gradient_terms(
         end=float(end),
         shortcut_scale=scale,
         unscaled=None if scale is None else handed_on,
+        statistics=used,
     )
 
 
@@ -134,6 +135,7 @@ def shortcut_scaling(
             scale=np.asarray(scales[: len(terms)], np.float64),
             whole=np.asarray([t.whole[0] for t in terms], np.float64) / handed_on(),
             direct=np.asarray([t.direct[0] for t in terms], np.float64) / handed_on(),
+            statistics=last.statistics,
         )
 
     for scale in scales:

@@ -13,7 +13,8 @@ from torch.func import functional_call
 from explorer.data.dataset import Dataset
 from explorer.nets import Net
 from explorer.probes.select import data_name, net_name, some_images
-from explorer.probes.taps import batch_statistics, tap, wide
+from explorer.probes.statistics import batch_statistics
+from explorer.probes.taps import tap, wide
 from explorer.results import LayerGradients
 
 
@@ -44,7 +45,7 @@ def layer_gradients(
     # Stand-ins for the parameters: the net's own ``grad`` and ``requires_grad`` stay untouched.
     parameters = {key: value.detach().requires_grad_() for key, value in net.named_parameters()}
     with (
-        batch_statistics(net),
+        batch_statistics(net) as used,
         torch.enable_grad(),
         tap(
             net,
@@ -70,4 +71,5 @@ def layer_gradients(
         parameter_rms=parameter_rms.double().cpu().numpy(),
         units=net.unit_names,
         output_rms=output_rms.double().cpu().numpy(),
+        statistics=used,
     )

@@ -57,6 +57,9 @@ class OpenedUnit(nn.Module):
 class OpenedNet(nn.Module):
     """(N, C, H, W), normalised → logits (N, classes); in evaluation mode, weights held fixed.
 
+    Batch norms keep the statistics that the net has: make it inside of
+    :func:`explorer.probes.statistics.measuring`.
+
     Args:
         deleted: Names or positions of units to leave out.
 

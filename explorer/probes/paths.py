@@ -21,7 +21,8 @@ from explorer.nets import Net
 from explorer.paths import log_counts
 from explorer.probes.pathwalk import Point, Walk, has_two_ways
 from explorer.probes.select import data_name, net_name, some_images
-from explorer.results import Floats, PathCurve, PathGradients
+from explorer.probes.statistics import measuring, measuring_these
+from explorer.results import Floats, PathCurve, PathGradients, Statistics
 from explorer.results.paths import CurveKind
 
 MOST_UNITS = 1000  # C(n, k) is a float until then
@@ -43,8 +44,10 @@ def path_gradients(
 ) -> PathGradients:
     """The exact curve, and with ``draws`` the two that need chance, on test images.
 
-    Evaluation mode. A path of an original residual unit goes through the ReLU after the addition,
-    whose slope is the intact net's; see :mod:`explorer.probes.pathwalk`.
+    Evaluation mode; in a net that never trained, batch norms hold the statistics of the measured
+    images (:mod:`explorer.probes.statistics`), as constants, so that each image's gradient is its
+    own. A path of an original residual unit goes through the ReLU after the addition, whose slope
+    is the intact net's; see :mod:`explorer.probes.pathwalk`.
 
     Args:
         n_images: A fixed, class-balanced choice of so many test images; None takes all.
@@ -62,10 +65,11 @@ def path_gradients(
         Cancelled: ``cancelled`` said so.
     """
     _check(net, draws, longest)
-    walk = Walk(net, cancelled=cancelled)
     images, labels = some_images(net, dataset, n_images)
+    with measuring(net, dataset, images, cancelled=cancelled) as used:
+        walk = Walk(net, cancelled=cancelled)
     lengths = 1 + (walk.two_way if longest is None else min(longest, walk.two_way))
-    sums = _Sums(walk.two_way, lengths, len(labels))
+    sums = _Sums(walk.two_way, lengths, len(labels), used)
     size = min(_CHUNK, walk.images_at_once(lengths))
     chunks = [slice(i, min(i + size, len(labels))) for i in range(0, len(labels), size)]
     steps = [(chunk, turn) for turn in range(-1, draws) for chunk in chunks]
@@ -84,7 +88,8 @@ def path_gradients(
 def gradients_by_length(net: Net, images: Tensor, labels: Tensor) -> Tensor:
     """∂ℓ/∂image by path length, (n + 1, N, C, H, W); their sum is the gradient.
 
-    For a look at the vectors themselves; what float32 cannot hold is 0. All images at once.
+    For a look at the vectors themselves; what float32 cannot hold is 0. All images at once, and
+    of a net that never trained with their statistics, held fixed.
 
     Args:
         images: (N, C, H, W), normalised.
@@ -94,7 +99,8 @@ def gradients_by_length(net: Net, images: Tensor, labels: Tensor) -> Tensor:
         NotApplicableError: The net has no unit with two ways.
     """
     _check(net, 0, None)
-    walk = Walk(net)
+    with measuring_these(net, images.to(next(net.parameters()).device)):
+        walk = Walk(net)
     return walk.by_length(walk.at(images, labels)).plain()
 
 
@@ -119,8 +125,8 @@ def _check(net: Net, draws: int, longest: int | None) -> None:
 class _Sums:
     """What has been measured, image by image; (lengths, images)."""
 
-    def __init__(self, two_way: int, lengths: int, n: int) -> None:
-        self._two_way = two_way
+    def __init__(self, two_way: int, lengths: int, n: int, used: Statistics | None) -> None:
+        self._two_way, self._used = two_way, used
         self._norms = np.zeros((lengths, n))
         self._gradient_norm = np.zeros(n)
         self._mismatch = np.zeros(n) if lengths == two_way + 1 else None
@@ -179,6 +185,7 @@ class _Sums:
             coherent=_curve("coherent", exact, 0),
             incoherent=incoherent,
             sampled=sampled,
+            statistics=self._used,
         )
 
 

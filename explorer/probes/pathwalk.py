@@ -8,8 +8,9 @@ J. Walking backwards with one vector for each length,
 
 sums the gradients of all paths of each length exactly, in n(n + 1)/2 backward passes of a
 unit instead of 2ⁿ of a net. Everything is taken at the intact net's own activations, in
-evaluation mode. What both ways share belongs to every path: an activation before the split, and
-the ReLU or batch norm after the addition (He15's order), whose slope the whole sum decides.
+evaluation mode, batch norm's statistics being constants, those that the net has. What both ways
+share belongs to every path: an activation before the split, and the ReLU or batch norm after the
+addition (He15's order), whose slope the whole sum decides.
 
 Highway units have these ways too, x·(1 − T(x)) and H(x)·T(x), each with its own part of the
 gate's gradient; so have dense units, with P the maps that are there and J the maps that are new.

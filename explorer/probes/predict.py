@@ -10,11 +10,15 @@ from torch import Tensor
 
 from explorer.nets import Net
 from explorer.probes.programs import Engine, Program, compile_program
+from explorer.probes.statistics import measuring_these
 from explorer.results import Floats
 
 
 def predict(net: Net, images: Tensor, *, program: Program | None = None) -> Floats:
     """Softmax of the logits: (N, classes), each row sums to 1.
+
+    In a net that never trained, batch norms take the statistics of these images; where those are
+    few, call it inside of :func:`explorer.probes.statistics.measuring`.
 
     Args:
         images: (N, C, H, W), normalised as the net was trained.
@@ -25,5 +29,7 @@ def predict(net: Net, images: Tensor, *, program: Program | None = None) -> Floa
     """
     plan = net.blueprint
     steps = compile_program(plan, range(len(plan.units)) if program is None else program)
-    logits = Engine(net, fold=False).logits(images, [steps])[0]
+    with measuring_these(net, images.to(next(net.parameters()).device)):
+        engine = Engine(net, fold=False)
+    logits = engine.logits(images, [steps])[0]
     return np.asarray(logits.double().softmax(-1).cpu(), dtype=np.float64)

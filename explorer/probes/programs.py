@@ -3,8 +3,9 @@
 A program is a sequence of units; the intact net is 0…n−1, a unit left out is *deleted*: it is
 passed by (its ``bypass``: the shortcut of a residual unit, T = 0 in a highway unit, zeros for a
 dense unit's new features). :class:`explorer.probes.engine.Engine` evaluates many at once. Batch
-norm uses its running statistics, or statistics measured anew for each program
-(:mod:`explorer.probes.recalibrate`); the net itself is never touched.
+norm uses the intact net's statistics (:mod:`explorer.probes.statistics`), or statistics measured
+anew for each program (:mod:`explorer.probes.recalibrate`); the net itself is never touched. A net
+that never trained guesses, with any program: what is measured of it is chance.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from explorer.nets import Net
 from explorer.probes.engine import GATES, Engine, GateValue, Precision, Step
 from explorer.probes.recalibrate import Recalibrated, calibration_batches
 from explorer.probes.select import data_name, net_name, some_images
+from explorer.probes.statistics import measuring
 from explorer.probes.taps import eval_mode, tap
-from explorer.results import Floats, ProgramResult
+from explorer.results import Floats, ProgramResult, Statistics
 
 __all__ = [
     "Engine",
@@ -174,12 +176,14 @@ class Counts:
         total: Images that there will be in all.
         recalibrated: Training images by which batch norm's statistics were measured anew for
             each program; 0 leaves them as trained.
+        statistics: What batch norms normalised by; ``batch`` also where measured anew.
     """
 
     correct: Floats
     of_class: Floats
     total: int
     recalibrated: int = 0
+    statistics: Statistics | None = None
 
     @property
     def n_images(self) -> int:
@@ -231,17 +235,19 @@ def count_correct(
     """
     images, labels = some_images(net, dataset, n_images, train=train)
     truth, classes = labels.cpu().numpy(), len(dataset.info.classes)
-    means = mean_gates(net, dataset, programs, cancelled=cancelled)
     engine: Engine
-    if recalibrate:
-        engine = Recalibrated(net, precision=precision, mean_gates=means)
-        batches = calibration_batches(net, dataset, recalibrate)
+    with measuring(net, dataset, images, cancelled=cancelled) as statistics:
+        means = mean_gates(net, dataset, programs, cancelled=cancelled)
+        made = Recalibrated if recalibrate else Engine
+        engine = made(net, precision=precision, mean_gates=means)
+    if isinstance(engine, Recalibrated):
+        statistics, batches = "batch", calibration_batches(net, dataset, recalibrate)
         used = sum(map(len, batches))
         groups = _groups(engine, programs, fewest=max(map(len, batches)))
         for group in groups:
             engine.calibrate([programs[i] for i in group], batches, cancelled=cancelled)
     else:
-        engine, used = Engine(net, precision=precision, mean_gates=means), 0
+        used = 0
         groups = _groups(engine, programs, fewest=_FEWEST_AT_ONCE)
     inside = [[programs[i] for i in group] for group in groups]
     most = max(1, min(engine.images_at_once(some) for some in inside))
@@ -256,7 +262,7 @@ def count_correct(
             np.add.at(counted, truth[start:end], right.T.cpu().numpy())
             correct[group] += counted.T
         of_class = np.bincount(truth[:end], minlength=classes).astype(np.float64)
-        counts = Counts(correct.copy(), of_class, len(truth), used)
+        counts = Counts(correct.copy(), of_class, len(truth), used, statistics)
         if on_progress is not None:
             on_progress(counts)
     return counts
@@ -374,6 +380,7 @@ def evaluate_programs(
             program=tuple(net.blueprint.units[s.unit].name for s in row if not s.bypass),
             accuracy=float(accuracy),
             per_class=shares,
+            statistics=counts.statistics,
         )
         for row, accuracy, shares in zip(steps, counts.accuracy, counts.per_class, strict=True)
     ]

@@ -19,8 +19,9 @@ from explorer.errors import Cancelled, NotApplicableError
 from explorer.nets import Net, create_net
 from explorer.nets.adapters import AdaptedNet
 from explorer.probes.select import data_name, net_name, some_images
-from explorer.probes.taps import batch_statistics, wide
-from explorer.results import Propagation
+from explorer.probes.statistics import batch_statistics, statistics_of
+from explorer.probes.taps import wide
+from explorer.results import Propagation, Statistics
 
 MAX_SEEDS = 100
 
@@ -67,6 +68,7 @@ def propagation(
     x, labels = dataset.normalise(images).to(device), labels.to(device)
     variance: list[Tensor] = []
     gradient: list[Tensor] = []
+    used: Statistics | None = "batch" if statistics_of(net) else None
 
     def result() -> Propagation:
         return Propagation(
@@ -77,6 +79,7 @@ def propagation(
             positions=("input", "stem", *net.unit_names),
             variance=torch.stack(variance).cpu().numpy(),
             gradient=torch.stack(gradient).cpu().numpy(),
+            statistics=used,
         )
 
     for seed in range(seeds or 1):

@@ -2,8 +2,8 @@
 
 Purpose: in nets with shortcuts each layer changes the signal a little, the more layers the less;
 units refine one estimate instead of computing a new one. Cost: one forward pass over the images;
-:func:`branch_responses` also one backward pass, computing each unit twice. Batch norms use their
-running statistics; in a net that never trained, those of the batch (the result says which).
+:func:`branch_responses` also one backward pass, computing each unit twice. Which statistics batch
+norms use, :mod:`explorer.probes.statistics` decides, and the result says.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from explorer.nets.net import passed_by
 from explorer.nets.residual import ResidualUnit
 from explorer.probes import walk
 from explorer.probes.select import data_name, net_name, some_images
-from explorer.probes.taps import measuring, tap
+from explorer.probes.statistics import measuring
+from explorer.probes.taps import tap
 from explorer.results import (
     BranchResponses,
     ClassifierByUnit,
@@ -60,7 +61,11 @@ def layer_responses(
     chosen = some_images(net, dataset, n_images)
     observed = response_modules(net, acting=True)
     names = [module for _, module in observed]
-    with measuring(net) as used, torch.inference_mode(), tap(net, names, reduce=_moments) as taps:
+    with (
+        measuring(net, dataset, chosen[0], cancelled=cancelled) as used,
+        torch.inference_mode(),
+        tap(net, names, reduce=_moments) as taps,
+    ):
         for x, _ in walk.chunks(net, dataset, chosen, kept=4, cancelled=cancelled):
             net(x)
     sums = [torch.stack(taps.outputs[module]).sum(0) for module in names]
@@ -132,7 +137,7 @@ def branch_responses(
     ratios: list[Tensor] = []
     cosines: list[Tensor] = []
     cut = torch.zeros(len(units), 2, dtype=torch.float64)
-    with measuring(net) as used:
+    with measuring(net, dataset, chosen[0], cancelled=cancelled) as used:
         for x, truth in walk.chunks(
             net, dataset, chosen, kept=len(units) + 12, most=128, cancelled=cancelled
         ):
@@ -196,7 +201,7 @@ def classifier_by_unit(
         )
     chosen = some_images(net, dataset, n_images)
     sums = torch.zeros(len(plans) - first, 2, dtype=torch.float64)
-    with measuring(net) as used, torch.inference_mode():
+    with measuring(net, dataset, chosen[0], cancelled=cancelled) as used, torch.inference_mode():
         for x, truth in walk.chunks(net, dataset, chosen, kept=6, cancelled=cancelled):
             x = net.stem(x)
             for i, unit in enumerate(net.units):
@@ -245,7 +250,7 @@ def estimation_error(
     sums = torch.zeros(len(order), 3, dtype=torch.float64)
     ends = torch.zeros(len(order), 3, dtype=torch.float64)
     kept = max(map(len, stages)) + 6
-    with measuring(net) as used, torch.inference_mode():
+    with measuring(net, dataset, chosen[0], cancelled=cancelled) as used, torch.inference_mode():
         for x, _ in walk.chunks(net, dataset, chosen, kept=kept, cancelled=cancelled):
             x = net.stem(x)
             place = 0

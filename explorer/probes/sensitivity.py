@@ -21,7 +21,7 @@ from explorer.nets.highway import HighwayUnit
 from explorer.nets.residual import ResidualUnit
 from explorer.probes import walk
 from explorer.probes.select import data_name, net_name, some_images
-from explorer.probes.taps import eval_mode
+from explorer.probes.statistics import measuring
 from explorer.results import Sensitivity
 
 _CHUNK = 128
@@ -41,7 +41,8 @@ def sensitivity(
     """How much larger a unit's output is than its F, and how F answers to a moved input.
 
     In a residual unit H(x) = h(x) + F(x), h the shortcut. In a highway unit H is its output and
-    F = H − x = T·(H' − x), what it adds to its input. Evaluation mode.
+    F = H − x = T·(H' − x), what it adds to its input. Evaluation mode; batch norm's statistics as
+    :mod:`explorer.probes.statistics` has them, the moved inputs' the same ones.
 
     Args:
         n_images: A fixed, class-balanced choice of so many test images; None takes all.
@@ -74,7 +75,7 @@ def sensitivity(
     device = next(net.parameters()).device
     draw = torch.Generator().manual_seed(seed)
     rows: dict[str, list[Tensor]] = {unit_name: [] for unit_name, _ in units}
-    with eval_mode(net):
+    with measuring(net, dataset, images, cancelled=cancelled) as used:
         for part in torch.split(images, _CHUNK):
             if cancelled is not None and cancelled():
                 raise Cancelled("The measurement was stopped before its end.")
@@ -97,6 +98,7 @@ def sensitivity(
         amplification=whole[0].numpy(),
         residual_change=whole[1].numpy(),
         output_change=whole[2].numpy(),
+        statistics=used,
     )
 
 

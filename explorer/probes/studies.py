@@ -15,7 +15,7 @@ from explorer.nets import Net
 from explorer.probes.engine import Precision, Step
 from explorer.probes.programs import Counts, compile_program, count_correct
 from explorer.probes.select import data_name, net_name
-from explorer.results import ByClass, Floats
+from explorer.results import ByClass, Floats, Statistics
 from explorer.results.common import Split
 
 R = TypeVar("R")
@@ -35,6 +35,7 @@ class Measured:
     baseline_accuracy: float
     accuracy: Floats
     recalibrated: int
+    statistics: Statistics | None
     by_class: ByClass
     images: Split = "test"
 
@@ -49,6 +50,7 @@ class Measured:
             "accuracy": self.accuracy.reshape(shape),
             "recalibrated": self.recalibrated,
             "images": self.images,
+            "statistics": self.statistics,
             "by_class": ByClass(
                 classes.names,
                 classes.n_images,
@@ -87,6 +89,7 @@ def study(
                 float(accuracy[0]),
                 accuracy[1:],
                 counts.recalibrated,
+                counts.statistics,
                 ByClass(names, counts.of_class, per_class[0], per_class[1:]),
                 "train" if train else "test",
             )

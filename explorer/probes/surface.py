@@ -12,6 +12,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from explorer.nets import Net
 from explorer.nets.fast import copied, fold_batch_norms
 from explorer.nets.net import passed_by
 from explorer.probes.select import data_name, net_name, some_images
-from explorer.probes.taps import batch_statistics
+from explorer.probes.statistics import batch_statistics, measuring, statistics_of
 from explorer.results import Floats, LossSurface, SurfaceNorm
 from explorer.results.surface import grids
 
@@ -58,8 +59,9 @@ def loss_surface(
         line: Along δ alone.
         n_images: Training images, class-balanced.
         seed: Of δ and η. Twins with and without shortcuts draw the same before normalisation.
-        norm: ``running`` is the paper's; ``batch`` computes batch norm's statistics anew at each
-            point, from these images in one pass.
+        norm: ``running`` is the paper's, the same statistics at every point (of a net that never
+            trained those of these images at θ); ``batch`` computes them anew at each point, from
+            these images in one pass.
         known: What an earlier call gave, complete or not: points that it has are taken from it,
             whatever its resolution, so that the outcome is the same as that of one call.
         name: What the result calls the net; None takes its token.
@@ -78,6 +80,7 @@ def loss_surface(
     alphas = _axis(resolution, span)
     betas = np.zeros(1) if line else alphas
     empty = np.full((len(betas), len(alphas)), np.nan)
+    used = statistics_of(net)
     surface = LossSurface(
         net=net_name(net) if name is None else name,
         data=data_name(dataset),
@@ -89,10 +92,13 @@ def loss_surface(
         betas=betas,
         loss=empty,
         accuracy=empty.copy(),
+        statistics="batch" if norm == "batch" and used else used,
     )
     if known is not None:
         _take_over(known, surface)
-    plane = _Plane(net, dataset.normalise(images), labels, seed=seed, norm=norm)
+    ready = measuring(net, dataset, images)
+    with ready if norm == "running" else nullcontext():
+        plane = _Plane(net, dataset.normalise(images), labels, seed=seed, norm=norm)
     told = time.monotonic()
     for row, column, last in _order(surface):
         if cancelled is not None and cancelled():
@@ -234,6 +240,11 @@ def _take_over(known: LossSurface, surface: LossSurface) -> None:
                 f"The surface to continue is {of} ({getattr(known, what)} instead of "
                 f"{getattr(surface, what)}): start a new one, or choose what it was begun with."
             )
+    if surface.norm == "running" and surface.statistics == "batch" != known.statistics:
+        raise NotApplicableError(  # of the days when an untrained net's batch norms did nothing
+            "The surface to continue is of an untrained net whose batch norms had no statistics: "
+            "start a new one."
+        )
     rows = {_key(beta): i for i, beta in enumerate(known.betas)}
     columns = {_key(alpha): i for i, alpha in enumerate(known.alphas)}
     for row, beta in enumerate(surface.betas):

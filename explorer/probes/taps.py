@@ -11,7 +11,6 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 from explorer.errors import NotApplicableError
 
 Reduce = Callable[[Tensor], Tensor]
-Statistics = Literal["running", "batch"]
 
 
 @dataclass
@@ -96,66 +94,14 @@ def wide(values: Tensor) -> Tensor:
 
 @contextmanager
 def eval_mode(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; every module's own mode comes back after it."""
-    with _modes_kept(net):
-        net.eval()
-        yield
+    """Evaluation mode inside the block; every module's own mode comes back after it.
 
-
-@contextmanager
-def batch_statistics(net: nn.Module) -> Iterator[None]:
-    """Batch norms normalise by the batch, as in a training step, and remember nothing of it.
-
-    Everything else is in evaluation mode (no dropout, no dropped units), so that a measurement
-    inside is deterministic. Running statistics and modes are as before after the block.
+    Instruments take :func:`explorer.probes.statistics.measuring`, which also decides what batch
+    norms normalise by.
     """
-    norms = [module for module in net.modules() if isinstance(module, _BATCH_NORMS)]
-    tracked = [module.track_running_stats for module in norms]
-    with _modes_kept(net):
-        net.eval()
-        try:
-            for module in norms:
-                module.train()
-                module.track_running_stats = False  # train() then neither reads nor writes them
-            yield
-        finally:
-            for module, track in zip(norms, tracked, strict=True):
-                module.track_running_stats = track
-
-
-@contextmanager
-def measuring(net: nn.Module) -> Iterator[Statistics]:
-    """Evaluation mode; but in a net that never trained, batch norms normalise by the batch.
-
-    Their running mean 0 and variance 1 are then no statistics of anything: in evaluation mode
-    they would do nothing. Yields which statistics they use.
-    """
-    if has_fresh_norms(net):
-        with batch_statistics(net):
-            yield "batch"
-    else:
-        with eval_mode(net):
-            yield "running"
-
-
-def has_fresh_norms(net: nn.Module) -> bool:
-    """Whether there are batch norms and none has seen a batch: all at mean 0 and variance 1."""
-    norms = [module for module in net.modules() if isinstance(module, _BATCH_NORMS)]
-    kept = [m for m in norms if m.running_mean is not None and m.running_var is not None]
-    return bool(kept) and all(
-        not bool(m.running_mean.any()) and bool((m.running_var == 1).all())
-        for m in kept
-        if m.running_mean is not None and m.running_var is not None
-    )
-
-
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-@contextmanager
-def _modes_kept(net: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in net.modules()]
     try:
+        net.eval()
         yield
     finally:
         for module, training in modes:

@@ -24,6 +24,7 @@ from explorer.nets.dense import DenseUnit
 from explorer.nets.fast import copied
 from explorer.nets.residual import ResidualUnit
 from explorer.probes.select import data_name, net_name, some_images
+from explorer.probes.statistics import measuring
 from explorer.probes.walk import branches
 from explorer.results import PathEffect, UnravelledView
 from explorer.unravelled import all_paths, checked_paths, unravelled_units
@@ -69,7 +70,8 @@ def unravelled_view(
     whole = frozenset(paths)
     asked = [whole, whole - set(off), *(whole - {path} for path in paths)]
     images, labels = some_images(net, dataset, n_images)
-    unravelled = Unravelled(net, chosen, cancelled=cancelled)
+    with measuring(net, dataset, images, cancelled=cancelled) as used:
+        unravelled = Unravelled(net, chosen, cancelled=cancelled)
     label, data = net_name(net) if name is None else name, data_name(dataset)
     sums = np.zeros((len(asked), 3))  # right, changed, shift
 
@@ -88,6 +90,7 @@ def unravelled_view(
             intact_accuracy=effects[0].accuracy,
             together=effects[1],
             single=tuple(effects[2:]),
+            statistics=used,
         )
 
     size = unravelled.images_at_once(asked)

@@ -54,6 +54,7 @@ from explorer.results.responses import (
 from explorer.results.reuse import FeatureReuse, ReuseBlock
 from explorer.results.sensitivity import Sensitivity, WorkedExample
 from explorer.results.shattering import ScalarFamily, ShatteredGradients
+from explorer.results.statistics import Statistics, statistics_said
 from explorer.results.surface import LossSurface, SurfaceNorm
 from explorer.results.sweep import QUANTITIES, Quantity, SweepResult, SweepRun
 from explorer.results.training import Record, SeedBand, TrainingCurves
@@ -119,6 +120,7 @@ __all__ = [
     "ShortcutScaling",
     "ShuffleLesions",
     "StageLesions",
+    "Statistics",
     "SurfaceNorm",
     "SwapLesions",
     "SweepResult",
@@ -130,5 +132,6 @@ __all__ = [
     "VanishingCauses",
     "VanishingRow",
     "WorkedExample",
+    "statistics_said",
     "wilson_interval",
 ]

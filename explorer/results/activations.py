@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from explorer.results.attribution import from_png, to_png
 from explorer.results.common import Floats
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +73,7 @@ class ActivationMaps:
         part: What of each unit: its output, what its own layers add, or what passes it by.
         deleted: Units that were left out.
         picture: uint8 (H, W, C), as the net sees it.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -81,6 +83,7 @@ class ActivationMaps:
     deleted: tuple[str, ...]
     picture: NDArray[np.uint8]
     units: tuple[UnitMaps, ...]
+    statistics: Statistics | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One line for each unit and channel: the mean magnitude, and whether its map is kept."""
@@ -103,6 +106,7 @@ class ActivationMaps:
         return {
             "net": self.net,
             "data": self.data,
+            "statistics": self.statistics,
             "image": self.image,
             "part": self.part,
             "deleted": list(self.deleted),
@@ -115,6 +119,7 @@ class ActivationMaps:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             image=value["image"],
             part=value["part"],
             deleted=tuple(value["deleted"]),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from explorer.results.attribution import from_png, to_png
 from explorer.results.common import Floats, wilson_interval
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,7 @@ class ProgramAnswers:
         mended: Images that were wrong and are right now.
         changed: Images with another answer, whether right or not.
         flips: A few of them, the broken first.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -72,6 +74,7 @@ class ProgramAnswers:
     mended: int
     changed: int
     flips: tuple[Flip, ...]
+    statistics: Statistics | None = None
 
     @property
     def n_images(self) -> int:
@@ -118,6 +121,7 @@ class ProgramAnswers:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "program": list(self.program),
             "deleted": list(self.deleted),
             "accuracy": self.accuracy,
@@ -136,6 +140,7 @@ class ProgramAnswers:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             program=tuple(value["program"]),
             deleted=tuple(value["deleted"]),
             of_class=np.asarray(value["of_class"], np.int64),

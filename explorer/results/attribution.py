@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.results.common import Floats
+from explorer.results.statistics import Statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ class Decision:
         true_class: None for a person's own image.
         logit: f(x) of the target.
         probability: Its softmax, in [0, 1].
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -46,6 +48,7 @@ class Decision:
     true_class: int | None
     logit: float
     probability: float
+    statistics: Statistics | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "deleted": list(self.deleted)}

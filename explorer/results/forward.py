@@ -8,27 +8,34 @@ from typing import Any
 import numpy as np
 
 from explorer.results.common import Floats
+from explorer.results.statistics import Statistics, kept_statistics
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Class probabilities of one image (softmax of the logits), one row per net."""
+    """Class probabilities of one image (softmax of the logits), one row per net.
+
+    Attributes:
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
+    """
 
     net: str
     probabilities: Floats
     true_class: int | None = None
+    statistics: Statistics | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "net": self.net,
             "probabilities": [float(p) for p in self.probabilities],
             "true_class": self.true_class,
+            "statistics": self.statistics,
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Prediction:
         probabilities = np.asarray(value["probabilities"], dtype=np.float64)
-        return cls(value["net"], probabilities, value["true_class"])
+        return cls(value["net"], probabilities, value["true_class"], kept_statistics(value))
 
 
 @dataclass(frozen=True)

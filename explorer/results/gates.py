@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from explorer.results.common import Floats, floats
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,7 @@ class GateMeans:
         bias: Mean of the bias of each unit's gate.
         gate: ``transform``: T(x) of a highway unit. ``shortcut``: g(x) of a gated shortcut (He16
             §3.1). Both are what the shortcut loses: it passes on 1 − T, 1 − g.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -36,6 +38,7 @@ class GateMeans:
     sd: Floats
     bias: Floats
     gate: GateKind = "transform"
+    statistics: Statistics | None = None
 
     def to_frame(self) -> pd.DataFrame:
         import pandas as pd
@@ -49,6 +52,7 @@ class GateMeans:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "gate": self.gate,
             "units": [
                 {"name": n, "mean": float(m), "sd": float(s), "bias": float(b)}
@@ -62,6 +66,7 @@ class GateMeans:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             units=tuple(row["name"] for row in rows),
             mean=floats(row["mean"] for row in rows),
@@ -89,6 +94,7 @@ class GateMaps:
         sample_name: ``test image 3`` or a file's name; None where no sample was asked for.
         sample: The gate for that sample.
         output: The units' outputs for that sample.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -105,6 +111,7 @@ class GateMaps:
     sample_name: str | None = None
     sample: Table | None = None
     output: Table | None = None
+    statistics: Statistics | None = None
 
     def tables(self) -> dict[str, Table]:
         """Those that there are, by name, in the order in which they are drawn."""
@@ -128,6 +135,7 @@ class GateMaps:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "images": self.images,
             "gate": self.gate,
             "class_name": self.class_name,
@@ -147,6 +155,7 @@ class GateMaps:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             images=value["images"],
             gate=value["gate"],
@@ -170,6 +179,7 @@ class GateDistribution:
         quantiles: (units, levels), to within 0.1 % of their logit's range (see the probe).
         edges: Of the histogram's bins, from 0 to 1.
         share: (units, bins): share of the values in each bin; each row sums to 1.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -181,6 +191,7 @@ class GateDistribution:
     quantiles: Floats
     edges: Floats
     share: Floats
+    statistics: Statistics | None = None
 
     def to_frame(self) -> pd.DataFrame:
         import pandas as pd
@@ -195,6 +206,7 @@ class GateDistribution:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "gate": self.gate,
             "levels": self.levels.tolist(),
             "edges": self.edges.tolist(),
@@ -212,6 +224,7 @@ class GateDistribution:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             gate=value["gate"],
             units=tuple(row["name"] for row in rows),
@@ -232,6 +245,7 @@ class GateImage:
         channel: The channel shown; None shows the mean over all of them.
         units: Gated units, in forward order.
         maps: Of each unit (height, width), in (0, 1); rounded to 4 decimals in JSON.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -241,6 +255,7 @@ class GateImage:
     channel: int | None
     units: tuple[str, ...]
     maps: Table
+    statistics: Statistics | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One line for each unit and position."""
@@ -257,6 +272,7 @@ class GateImage:
         return {
             "net": self.net,
             "data": self.data,
+            "statistics": self.statistics,
             "gate": self.gate,
             "image_name": self.image_name,
             "channel": self.channel,
@@ -272,6 +288,7 @@ class GateImage:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             gate=value["gate"],
             image_name=value["image_name"],
             channel=value["channel"],

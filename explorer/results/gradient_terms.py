@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.results.common import Floats, floats
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,7 @@ class GradientTerms:
         unscaled: Where there is a λ: norm of what the same shortcuts would hand on with λ = 1. It
             is ``end``, but for what option A drops where the shape changes, and what a ReLU after
             the addition stops (Eq 8 takes it that there is none).
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -45,6 +47,7 @@ class GradientTerms:
     end: float
     shortcut_scale: float | None = None
     unscaled: Floats | None = None
+    statistics: Statistics | None = None
 
     def theory(self) -> Floats | None:
         """The direct term of He16 Eq 8, λ^(L−l) · ``unscaled``; None without one λ."""
@@ -75,6 +78,7 @@ class GradientTerms:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "end": self.end,
             "shortcut_scale": self.shortcut_scale,
             "unscaled": None if self.unscaled is None else self.unscaled.tolist(),
@@ -96,6 +100,7 @@ class GradientTerms:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             units=tuple(row["name"] for row in rows),
             whole=floats(row["whole"] for row in rows),
@@ -120,6 +125,7 @@ class ShortcutScaling:
         scale: λ, one for each fresh net measured.
         whole: Of ∂E/∂x_0.
         direct: Of its direct term: by Eq 8 λ^L.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -129,6 +135,7 @@ class ShortcutScaling:
     scale: Floats
     whole: Floats
     direct: Floats
+    statistics: Statistics | None = None
 
     def theory(self, scale: Floats | None = None) -> Floats:
         """λ^L, of the measured scales or of others."""
@@ -152,6 +159,7 @@ class ShortcutScaling:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "n_units": self.n_units,
             "scales": [
                 {"scale": float(s), "theory": float(t), "direct": float(d), "whole": float(w)}
@@ -167,6 +175,7 @@ class ShortcutScaling:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             n_units=int(value["n_units"]),
             scale=floats(row["scale"] for row in rows),

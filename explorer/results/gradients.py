@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from explorer.results.common import Floats, floats
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,7 @@ class LayerGradients:
         layers: Weight layers in forward order (blueprint names).
         depth_index: Position as the paper counts depth; 0 for projections and gates.
         units: Unit names in forward order.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -45,6 +47,7 @@ class LayerGradients:
     parameter_rms: Floats
     units: tuple[str, ...]
     output_rms: Floats
+    statistics: Statistics | None = None
 
     def profile(self, of: Of = "parameters") -> Floats:
         """The scale against depth: of the counted layers, or of the units' outputs."""
@@ -83,6 +86,7 @@ class LayerGradients:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "loss": self.loss,
             "layers": [
                 {"name": n, "depth_index": d, "parameter_rms": float(v)}
@@ -99,6 +103,7 @@ class LayerGradients:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             loss=float("nan") if value["loss"] is None else float(value["loss"]),
             layers=tuple(row["name"] for row in value["layers"]),
@@ -149,6 +154,11 @@ class GradientsAtInit:
     n_images: int
     rows: tuple[InitGradient, ...]
 
+    @property
+    def statistics(self) -> Statistics | None:
+        """``batch`` where there is batch norm, as in a training step."""
+        return "batch" if any(row.batch_norm for row in self.rows) else None
+
     def curves(
         self, of: Of = "parameters"
     ) -> dict[tuple[str, bool], tuple[Floats, Floats, Floats, Floats]]:
@@ -178,6 +188,7 @@ class GradientsAtInit:
         return {
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "rows": [dict(vars(row)) for row in self.rows],
         }
 

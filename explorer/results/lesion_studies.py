@@ -9,6 +9,7 @@ import numpy as np
 
 from explorer.results.common import Floats, Split
 from explorer.results.lesions import ByClass, intervals, listed
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ class LesionStudy:
         accuracy: Share of correct answers, one per program; its axes are the subclass's.
         recalibrated: Training images by which batch norm's statistics were measured anew for
             each program, and for the intact net; 0 leaves them as trained.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -37,6 +39,7 @@ class LesionStudy:
     recalibrated: int = 0
     by_class: ByClass | None = None
     images: Split = "test"
+    statistics: Statistics | None = None
 
     def intervals(self) -> Floats:
         """(…, 2): 95 % Wilson intervals of the accuracies."""
@@ -47,6 +50,7 @@ class LesionStudy:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "baseline_accuracy": self.baseline_accuracy,
             "accuracy": listed(self.accuracy),
             "recalibrated": self.recalibrated,
@@ -80,6 +84,7 @@ def _shared(value: dict[str, Any]) -> dict[str, Any]:
         "baseline_accuracy": float(value["baseline_accuracy"]),
         "accuracy": np.asarray(value["accuracy"], dtype=np.float64),
         "recalibrated": int(value["recalibrated"]),
+        "statistics": kept_statistics(value),
         "by_class": ByClass.from_json(value.get("by_class")),
         "images": value.get("images", "test"),
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 from explorer.errors import NotApplicableError
 from explorer.results.common import Floats, Split, floats, wilson_interval
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +123,7 @@ class LesionCurve:
             each deletion, and for the intact net; 0 leaves them as trained.
         by_class: The same class by class; None where it was not kept.
         images: Whether they are test images, or training images as in SGS15.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -133,6 +135,7 @@ class LesionCurve:
     recalibrated: int = 0
     by_class: ByClass | None = None
     images: Split = "test"
+    statistics: Statistics | None = None
 
     def intervals(self) -> Floats:
         """(units, 2): 95 % Wilson intervals."""
@@ -158,6 +161,7 @@ class LesionCurve:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "baseline_accuracy": self.baseline_accuracy,
             "units": [
                 {"name": name, "accuracy": float(a)}
@@ -175,6 +179,7 @@ class LesionCurve:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             baseline_accuracy=float(value["baseline_accuracy"]),
             units=tuple(row["name"] for row in value["units"]),
@@ -192,6 +197,7 @@ class ProgramResult:
     Attributes:
         program: Names of the units in the order applied.
         per_class: Accuracy of each class; NaN (null in JSON) for a class without images.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -200,12 +206,14 @@ class ProgramResult:
     program: tuple[str, ...]
     accuracy: float
     per_class: Floats
+    statistics: Statistics | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "program": list(self.program),
             "accuracy": self.accuracy,
             "per_class": [None if math.isnan(v) else float(v) for v in self.per_class],

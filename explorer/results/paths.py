@@ -10,6 +10,7 @@ import numpy as np
 from explorer.paths import SHARE, binomial, effective_range, fitted_ratio, log_counts, toy
 from explorer.results.arrays import listed
 from explorer.results.common import Floats, floats, wilson_interval
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -239,6 +240,7 @@ class PathGradients:
         mismatch: Greatest over images of ‖Σ v_k − ∂ℓ/∂image‖ / ‖∂ℓ/∂image‖, the latter by
             autograd. None where not all lengths were measured.
         incoherent, sampled: None while, or where, they are not measured.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -249,6 +251,7 @@ class PathGradients:
     coherent: PathCurve
     incoherent: PathCurve | None = None
     sampled: PathCurve | None = None
+    statistics: Statistics | None = None
 
     @property
     def n_images(self) -> int:
@@ -314,6 +317,7 @@ class PathGradients:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "two_way": self.two_way,
             "gradient_norm": self.gradient_norm,
             "mismatch": self.mismatch,
@@ -328,6 +332,7 @@ class PathGradients:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             two_way=int(value["two_way"]),
             gradient_norm=float("nan") if norm is None else float(norm),
             mismatch=None if value["mismatch"] is None else float(value["mismatch"]),
@@ -367,6 +372,7 @@ class UnravelledView:
         off: Paths that were switched off.
         together: Without all of these.
         single: Without one path each: all 2ⁿ, from the shortest.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -377,6 +383,7 @@ class UnravelledView:
     intact_accuracy: float
     together: PathEffect
     single: tuple[PathEffect, ...]
+    statistics: Statistics | None = None
 
     def interval(self, effect: PathEffect) -> tuple[float, float]:
         """95 % Wilson interval of its accuracy."""
@@ -403,6 +410,7 @@ class UnravelledView:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "units": list(self.units),
             "off": list(self.off),
             "intact_accuracy": self.intact_accuracy,
@@ -419,6 +427,7 @@ class UnravelledView:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             units=tuple(value["units"]),
             off=tuple(value["off"]),

@@ -9,6 +9,7 @@ import numpy as np
 
 from explorer.results.arrays import band, listed
 from explorer.results.common import Floats
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ class Propagation:
         gradient: (seeds, positions): √mean((∂ℓ_i/∂y_i)²) over images i and entries of y, the
             signal there; ℓ_i is the loss of image i. As batch norm couples the images, it is
             n · ∂L/∂y, with L the batch's mean loss.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -36,6 +38,7 @@ class Propagation:
     positions: tuple[str, ...]
     variance: Floats
     gradient: Floats
+    statistics: Statistics | None = None
 
     @property
     def seeds(self) -> int:
@@ -56,6 +59,7 @@ class Propagation:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "fresh": self.fresh,
             "seeds": self.seeds,
             "positions": list(self.positions),
@@ -68,6 +72,7 @@ class Propagation:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             fresh=bool(value["fresh"]),
             positions=tuple(value["positions"]),

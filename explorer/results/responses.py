@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from explorer.results.common import Floats, floats, wilson_interval
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Statistics = Literal["running", "batch"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,7 @@ class LayerResponses:
     """Standard deviation of each layer's response (He15 Fig 7).
 
     Attributes:
-        statistics: What batch norms normalised by: ``running`` as in evaluation, or ``batch`` in
-            a net that never trained.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
         layers: Layers that count as depth, but the classifier, in forward order.
         depth_index: Their positions as the paper counts depth, from 1.
         sd: √( mean(r²) − mean(r)² ) over all images and entries of the response r: the layer's
@@ -32,7 +30,7 @@ class LayerResponses:
     net: str
     data: str
     n_images: int
-    statistics: Statistics
+    statistics: Statistics | None
     layers: tuple[str, ...]
     depth_index: tuple[int, ...]
     sd: Floats
@@ -67,7 +65,7 @@ class LayerResponses:
             net=value["net"],
             data=value["data"],
             n_images=int(value["n_images"]),
-            statistics=value["statistics"],
+            statistics=kept_statistics(value),
             layers=tuple(row["name"] for row in rows),
             depth_index=tuple(int(row["depth_index"]) for row in rows),
             sd=floats(row["sd"] for row in rows),
@@ -96,7 +94,7 @@ class BranchResponses:
     net: str
     data: str
     n_images: int
-    statistics: Statistics
+    statistics: Statistics | None
     units: tuple[str, ...]
     ratio: Floats
     ratio_sd: Floats
@@ -130,7 +128,7 @@ class BranchResponses:
             net=value["net"],
             data=value["data"],
             n_images=int(value["n_images"]),
-            statistics=value["statistics"],
+            statistics=kept_statistics(value),
             units=tuple(row["name"] for row in rows),
             **{name: floats(row[name] for row in rows) for name in _COLUMNS},
         )
@@ -153,7 +151,7 @@ class ClassifierByUnit:
     net: str
     data: str
     n_images: int
-    statistics: Statistics
+    statistics: Statistics | None
     units: tuple[str, ...]
     accuracy: Floats
     loss: Floats
@@ -196,7 +194,7 @@ class ClassifierByUnit:
             net=value["net"],
             data=value["data"],
             n_images=int(value["n_images"]),
-            statistics=value["statistics"],
+            statistics=kept_statistics(value),
             units=tuple(row["name"] for row in rows),
             accuracy=floats(row["accuracy"] for row in rows),
             loss=floats(row["loss"] for row in rows),
@@ -219,7 +217,7 @@ class EstimationError:
     net: str
     data: str
     n_images: int
-    statistics: Statistics
+    statistics: Statistics | None
     units: tuple[str, ...]
     stage: tuple[int, ...]
     mean: Floats
@@ -259,7 +257,7 @@ class EstimationError:
             net=value["net"],
             data=value["data"],
             n_images=int(value["n_images"]),
-            statistics=value["statistics"],
+            statistics=kept_statistics(value),
             units=tuple(row["name"] for row in rows),
             stage=tuple(int(row["stage"]) for row in rows),
             mean=floats(row["mean"] for row in rows),

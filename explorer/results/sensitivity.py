@@ -10,6 +10,7 @@ import numpy as np
 from explorer.errors import NotApplicableError
 from explorer.results.arrays import listed
 from explorer.results.common import Floats
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,7 @@ class Sensitivity:
         amplification: (units, 3): median over images of ‖H(x)‖ / ‖F(x)‖, 10 % and 90 % percentile.
         residual_change: (units, 3): likewise ‖F(x + Δx) − F(x)‖ / ‖F(x)‖.
         output_change: (units, 3): likewise ‖H(x + Δx) − H(x)‖ / ‖H(x)‖.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -88,6 +90,7 @@ class Sensitivity:
     amplification: Floats
     residual_change: Floats
     output_change: Floats
+    statistics: Statistics | None = None
 
     def to_frame(self) -> pd.DataFrame:
         import pandas as pd
@@ -107,6 +110,7 @@ class Sensitivity:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "nudge": self.nudge,
             "units": list(self.units),
             "amplification": listed(self.amplification),
@@ -121,6 +125,7 @@ class Sensitivity:
         return cls(
             net=value["net"],
             data=value["data"],
+            statistics=kept_statistics(value),
             n_images=int(value["n_images"]),
             nudge=float(value["nudge"]),
             units=tuple(value["units"]),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from explorer.errors import NotApplicableError
 from explorer.results.common import Floats
+from explorer.results.statistics import Statistics, kept_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,7 @@ class LossSurface:
         betas: (rows,), ascending; (0,) for a line.
         loss: (rows, columns), mean cross-entropy.
         accuracy: (rows, columns), share of right answers.
+        statistics: What batch norms normalised by (:mod:`explorer.results.statistics`).
     """
 
     net: str
@@ -47,6 +49,7 @@ class LossSurface:
     betas: Floats
     loss: Floats
     accuracy: Floats
+    statistics: Statistics | None = None
 
     @property
     def done(self) -> NDArray[np.bool_]:
@@ -85,6 +88,7 @@ class LossSurface:
             self.betas[rows],
             self.loss[grid],
             self.accuracy[grid],
+            self.statistics,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -108,6 +112,7 @@ class LossSurface:
             "net": self.net,
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "seed": self.seed,
             "norm": self.norm,
             "weights": self.weights,
@@ -146,6 +151,7 @@ class LossSurface:
                 betas=betas,
                 loss=loss,
                 accuracy=accuracy,
+                statistics=kept_statistics(value),
             )
         except (KeyError, TypeError, ValueError, IndexError):
             raise NotApplicableError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from explorer.results.common import Floats
+from explorer.results.statistics import Statistics
 
 # Of everything that is recorded of a lane, the values that are always there; Record says more.
 RECORD_VALUES: dict[str, tuple[str, ...]] = {
@@ -36,7 +37,8 @@ class Record:
     ========== ==========================================================================
     step       loss, error (share of this batch), learning_rate; with several seeds by_seed
     eval       train_loss, train_error (fixed subset), test_loss, test_error, n_train,
-               n_test; with several seeds by_seed
+               n_test; with several seeds by_seed; before the first step of nets with batch norm
+               statistics, ``batch``: those of the evaluated images (none of later ones: running)
     layers     parameter_rms (list, blueprint.weight_layers), output_rms (list, units), before
                clipping; clip (what clipping multiplied this gradient by, where the recipe clips)
     gates      mean (list, gated units)
@@ -122,6 +124,7 @@ class TrainingCurves:
         step, batch_loss, batch_error: Every update, measured on its own batch.
         eval_step, train_loss, train_error, test_loss, test_error: Every evaluation; training
             values on a fixed subset of ``n_train`` images, test values on ``n_test``.
+        at_start: By which statistics the untrained net was evaluated, where that is known.
     """
 
     name: str
@@ -135,6 +138,7 @@ class TrainingCurves:
     test_error: Floats
     n_train: int = 0
     n_test: int = 0
+    at_start: Statistics | None = None
 
     def until(self, step: int) -> TrainingCurves:
         """What was known after that step."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from explorer.results.common import Floats
 from explorer.results.gradients import Of
+from explorer.results.statistics import Statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +71,11 @@ class VanishingCauses:
     expected: dict[tuple[Cause, bool], float]
 
     @property
+    def statistics(self) -> Statistics | None:
+        """``batch`` where there is batch norm, as in a training step."""
+        return "batch" if any(row.batch_norm for row in self.rows) else None
+
+    @property
     def seeds(self) -> int:
         return len({row.seed for row in self.rows})
 
@@ -125,6 +131,7 @@ class VanishingCauses:
         return {
             "data": self.data,
             "n_images": self.n_images,
+            "statistics": self.statistics,
             "layers": self.layers,
             "gain": self.gain,
             "rows": [dict(vars(row)) for row in self.rows],

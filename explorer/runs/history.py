@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from explorer.results import Floats, Record, TrainingCurves
+from explorer.results import Floats, Record, Statistics, TrainingCurves
+from explorer.results.statistics import kept_statistics
 
 STEP_COLUMNS = ("step", "loss", "error")
 EVAL_COLUMNS = ("step", "train_loss", "train_error", "test_loss", "test_error")
@@ -100,6 +101,7 @@ class LaneHistory:
         self.evals = Series(EVAL_COLUMNS)
         self.latest: dict[str, Record] = {}  # by kind
         self.first_layers: Record | None = None  # the gradients of the first step
+        self.at_start: Statistics | None = None  # what the untrained net was evaluated by
         self.by_seed: list[Record] = []  # evaluations, where there are several seeds
 
     def add(self, record: Record) -> None:
@@ -107,6 +109,7 @@ class LaneHistory:
             self.steps.append(record.step, record.values)
         elif record.kind == "eval":
             self.evals.append(record.step, record.values)
+            self.at_start = kept_statistics(record.values) or self.at_start
             if "by_seed" in record.values:
                 self.by_seed.append(record)
         elif record.kind == "layers" and self.first_layers is None:
@@ -130,4 +133,5 @@ def training_curves(name: str, history: LaneHistory, max_points: int) -> Trainin
         test_error=evals["test_error"],
         n_train=int(sizes.get("n_train", 0)),
         n_test=int(sizes.get("n_test", 0)),
+        at_start=history.at_start,
     )

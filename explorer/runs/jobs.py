@@ -27,6 +27,7 @@ from explorer.probes.image import read_image
 from explorer.probes.match import normalised_for, telling_apart
 from explorer.probes.predict import predict
 from explorer.probes.programs import evaluate_programs, without
+from explorer.probes.statistics import measuring
 from explorer.probes.timing import time_forward
 from explorer.results import ForwardTiming, Prediction
 from explorer.runs.instruments.activations import activations
@@ -229,9 +230,11 @@ def predictions(context: Context, payload: Payload) -> Payload:
         plan = warm.net.blueprint
         deleted = payload["deleted"][position] if payload["deleted"] else ()
         program = without(plan, deleted) if deleted else None
-        batch = normalised_for(warm.net, dataset).normalise(image[None])
-        share = predict(warm.net, batch.to(context.shelf.device), program=program)[0]
-        rows.append(Prediction(warm.name or "", share, true_class).to_json())
+        its_data = normalised_for(warm.net, dataset)
+        batch = its_data.normalise(image[None]).to(context.shelf.device)
+        with measuring(warm.net, its_data, image[None]) as used:
+            share = predict(warm.net, batch, program=program)[0]
+        rows.append(Prediction(warm.name or "", share, true_class, used).to_json())
     return {
         "predictions": rows,
         "classes": list(dataset.info.classes),

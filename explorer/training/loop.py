@@ -30,7 +30,7 @@ from explorer.data.dataset import Batches, Dataset, Progress
 from explorer.data.load import load_data
 from explorer.errors import RunError, SpecError
 from explorer.nets import Net, create_net
-from explorer.results import Record
+from explorer.results import Record, Statistics
 from explorer.specs import MAX_LANES, ExperimentSpec, NetSpec, parse
 from explorer.training import batched, captured, checkpoint, recording, units
 from explorer.training.devices import apart, keep_memory, own_stream, resolve
@@ -523,11 +523,14 @@ class Session:
         return records
 
     def _evaluate(self, lanes: list[Lane]) -> list[Record]:
-        values = [None if lane.ended else self._errors(lane) for lane in lanes]
+        measured = [None if lane.ended else self._errors(lane) for lane in lanes]
+        values = [None if found is None else found[0] for found in measured]
         names = ("train_loss", "train_error", "test_loss", "test_error")
         columns = {k: [None if v is None else v[k] for v in values] for k in names}
         row: dict[str, Any] = {name: column[0] for name, column in columns.items()}
         row |= {"n_train": len(self._subset), "n_test": len(self.dataset.test_labels)}
+        if any(found is not None and found[1] == "batch" for found in measured):
+            row["statistics"] = "batch"  # of nets that never trained: before the first step
         if len(lanes) > 1:
             row["by_seed"] = columns
         target = self.experiment.training.target_error
@@ -553,17 +556,19 @@ class Session:
             records.append(recording.lesions(lane, self.dataset, self.step))
         return records
 
-    def _errors(self, lane: Lane) -> dict[str, float | None]:
+    def _errors(self, lane: Lane) -> tuple[dict[str, float | None], Statistics | None]:
+        """Losses and errors, and by which statistics batch norms normalised."""
         data = self.dataset
         train = (data.train_images[self._subset], data.train_labels[self._subset])
         values: dict[str, float | None] = {}
+        used: Statistics | None = None
         for name, (images, labels) in (
             ("train", train),
             ("test", (data.test_images, data.test_labels)),
         ):
-            loss, error = evaluate(lane.net, data, images, labels)
+            loss, error, used = evaluate(lane.net, data, images, labels)
             values |= {f"{name}_loss": plain(loss), f"{name}_error": error}
-        return values
+        return values, used
 
     # ------------------------------------------------------------------------------ keeping
 

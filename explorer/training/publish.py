@@ -92,7 +92,7 @@ def publish(
     at_start = layer_gradients(net, data)
     records = _train(session, name, tell)
     tell(f"Measuring {name}", 0.95)
-    _, error = evaluate(net, data, data.test_images, data.test_labels)
+    _, error, _ = evaluate(net, data, data.test_images, data.test_labels)
     card = Card(
         name=name,
         spec=net.spec,

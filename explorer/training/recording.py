@@ -13,7 +13,8 @@ import torch
 from explorer.data.dataset import Dataset
 from explorer.probes.lesions import lesion_curve
 from explorer.probes.responses import response_modules
-from explorer.probes.taps import measuring, tap
+from explorer.probes.statistics import measuring
+from explorer.probes.taps import tap
 from explorer.results import Record
 from explorer.training.lane import Lane, short
 
@@ -28,11 +29,11 @@ _ENGINE_GAIN = 0.5
 def responses(lane: Lane, dataset: Dataset, step: int) -> Record:
     """Standard deviation of each layer's response (He15 Fig 7) on fixed training images."""
     names = [module for _, module in response_modules(lane.net)]
-    images = dataset.normalise(dataset.train_images[dataset.balanced_train(IMAGES)])
-    with measuring(lane.net), tap(lane.net, names, reduce=torch.std) as taps:
-        lane.net(images)
+    chosen = dataset.train_images[dataset.balanced_train(IMAGES)]
+    with measuring(lane.net, dataset, chosen), tap(lane.net, names, reduce=torch.std) as taps:
+        lane.net(dataset.normalise(chosen))
     # A unit that is passed by does not answer.
-    nothing = torch.full((), math.nan, device=images.device)
+    nothing = torch.full((), math.nan, device=chosen.device)
     sd = torch.stack([taps.outputs.get(name, [nothing])[0].float() for name in names])
     return Record("responses", lane.index, step, {"sd": [short(x) for x in sd.tolist()]})
 

@@ -24,6 +24,7 @@ from explorer.charts.room import room_for_legend
 from explorer.data.downloads import is_missing
 from explorer.errors import SkipscopeError
 from explorer.results.common import IMAGES
+from explorer.results.statistics import kept_statistics, statistics_said
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService
 from explorer.shipped import shipped
@@ -296,7 +297,23 @@ def _condition(shown: Scene, lane: Lane) -> str:
     if one.recorded is None and not counted:
         words.append(str(result.get("precision") or result.get("dtype") or "float32"))
     words.append(one.mode if isinstance(one.mode, str) else one.mode(lane))
-    return " · ".join(words)
+    words.append(_norms(one, lane))
+    return " · ".join(word for word in words if word)
+
+
+def _norms(one: Instrument, lane: Lane) -> str:
+    """By which statistics batch norm normalised; empty of a net without."""
+    found = lane.result.get("decision", lane.result)
+    if found.get("recalibrated"):
+        return ""  # the mode says how
+    known = kept_statistics(found)
+    kept_earlier = "statistics" not in found and one.recorded is None and one.takes_images
+    if kept_earlier and lane.plan is not None:
+        # Of the days when only a training step was not by the running statistics.
+        normed = any(layer.kind == "batch_norm" for layer in lane.plan.layers)
+        known = ("batch" if one.step else "running") if normed else None
+    step = one.step or found.get("norm") == "batch"
+    return statistics_said(known, found.get("n_images"), step=step)
 
 
 def _origin(net: SourceNet, result: Mapping[str, Any]) -> str:

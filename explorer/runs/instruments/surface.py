@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from explorer.probes.select import some_images
+from explorer.probes.statistics import statistics_of
 from explorer.probes.surface import fingerprint, loss_surface
 from explorer.results import LossSurface
 from explorer.runs.instruments.kept_surfaces import keep_surface, kept_surface
@@ -28,7 +29,15 @@ def surface(context: Context, payload: Payload) -> Payload:
     warm, dataset = context.net(payload["net"]), context.dataset(payload)
     n_images = payload["n_images"] or 128
     images = _digest(some_images(warm.net, dataset, n_images, train=True)[0])
-    asked = (fingerprint(warm.net), images, n_images, payload["direction"], payload["norm"])
+    asked: tuple[object, ...] = (
+        fingerprint(warm.net),
+        images,
+        n_images,
+        payload["direction"],
+        payload["norm"],
+    )
+    if statistics_of(warm.net) == "batch":  # what is kept of earlier days had none
+        asked = (*asked, "batch")
     latest: LossSurface | None = None
     written = time.monotonic()
 

@@ -128,7 +128,7 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="evaluation mode, batch norm's statistics as trained; one image",
+    mode="evaluation mode; one image",
     options=(
         IMAGE,
         OWN,

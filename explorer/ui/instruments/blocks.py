@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from explorer.results import Statistics, statistics_said
 from explorer.ui.instruments.contract import Asking, Lane
 
 T = TypeVar("T")
+
+
+class Normed(Protocol):
+    """A result that says by which statistics batch norm normalised."""
+
+    @property
+    def statistics(self) -> Statistics | None: ...
 
 
 def rounded(value: float, digits: int = 4) -> float | None:
@@ -25,6 +33,8 @@ def units_of(lane: Lane, measured: tuple[str, ...]) -> tuple[str, ...]:
     return lane.unit_names or measured
 
 
-def how(statistics: str) -> str:
-    """Said of results whose batch norms may have used the batch's statistics."""
-    return "" if statistics == "running" else ", normalised by the batch as the net is untrained"
+def how(found: Normed) -> str:
+    """Said of an untrained net's result: by which images batch norm normalised."""
+    if found.statistics != "batch":
+        return ""
+    return f", {statistics_said(found.statistics, getattr(found, 'n_images', None))}"

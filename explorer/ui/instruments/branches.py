@@ -40,7 +40,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
         found = _measured(lane)
-        on = f"({found.n_images:,} test images{how(found.statistics)})"
+        on = f"({found.n_images:,} test images{how(found)})"
         values = getattr(found, options["of"])
         known = values[np.isfinite(values)]
         if not len(known) and options["of"] != "cut":
@@ -121,7 +121,7 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="evaluation mode; untrained nets by the statistics of each batch",
+    mode="evaluation mode",
     not_for=not_for,
     options=(
         Choice(

@@ -37,7 +37,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         said.append(
             f"{lane.name}: after {block(lane, found.units[0])} the classifier is right on "
             f"{percent(found.accuracy[0])}, at the end on {percent(found.accuracy[-1])} "
-            f"({found.n_images:,} test images{how(found.statistics)})."
+            f"({found.n_images:,} test images{how(found)})."
         )
     return said
 
@@ -95,7 +95,7 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="evaluation mode; untrained nets by the statistics of each batch",
+    mode="evaluation mode",
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
 )

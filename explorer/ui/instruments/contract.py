@@ -128,6 +128,8 @@ class Instrument:
         caption: What the data shows, a sentence an entry; nothing that it does not show.
         formula: The formula, and then again with numbers of this result in it, a line an entry.
         mode: How the net was evaluated, for the line of conditions; by the lane where it differs.
+            Batch norm's statistics are added from the result.
+        step: Whether a training step is measured, in which batch norm goes by the batch.
         chosen: What of the result the options choose, such as one class's images: figure,
             sentences, table, files and conditions are all of that.
         payload: Of the job.
@@ -158,6 +160,7 @@ class Instrument:
     formula: Callable[[Sequence[Lane], Options], list[str]]
     table: Callable[[Result], Sequence[Row]]
     mode: str | Callable[[Lane], str]
+    step: bool = False
     order: int = 50
     options: tuple[Option, ...] = ()
     payload: Callable[[Asking], dict[str, Any]] = one_net

@@ -42,7 +42,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         said.append(
             f"{lane.name}: the spread shrinks from block to block in {shrinking} of {n} "
             f"stage{'' if n == 1 else 's'}; the first block's is {first:.2f} of the size of its "
-            f"stage's end ({found.n_images:,} test images{how(found.statistics)})."
+            f"stage's end ({found.n_images:,} test images{how(found)})."
         )
     return said
 
@@ -105,7 +105,7 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="evaluation mode; untrained nets by the statistics of each batch",
+    mode="evaluation mode",
     not_for=not_for,
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
 )

@@ -120,7 +120,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="batch norm by the batch itself, as in a training step; nothing else random",
+    mode="as in a training step; nothing random",
+    step=True,
     options=(
         Choice(
             "of",

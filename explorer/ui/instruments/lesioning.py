@@ -19,6 +19,7 @@ from explorer.results import (
 )
 from explorer.results.common import IMAGES
 from explorer.results.lesions import of_class
+from explorer.ui.instruments.blocks import how
 from explorer.ui.instruments.contract import Asking, Lane, Result, one_net
 from explorer.ui.instruments.options import Choice, ClassPick, Flag, Options, Present
 from explorer.ui.instruments.words import percent, so_far
@@ -76,14 +77,10 @@ def one_class(kind: type[Study]) -> Callable[[Lane, Options], Result]:
 
 def mode(lane: Lane) -> str:
     """How the net was evaluated."""
-    if lane.plan is not None and not any(
-        layer.kind == "batch_norm" for unit in lane.plan.units for layer in unit.layers
-    ):
-        return "evaluation mode"
     anew = lane.result.get("recalibrated")
-    return "evaluation mode, batch norm's statistics " + (
-        f"measured anew for each lesion on {anew:,} training images" if anew else "as trained"
-    )
+    if not anew:
+        return "evaluation mode"
+    return f"batch norm's statistics measured anew for each lesion on {anew:,} training images"
 
 
 def chance(lanes: Sequence[Lane], options: Options) -> float | None:
@@ -98,7 +95,7 @@ def intact(lane: Lane, result: LesionCurve | LesionStudy) -> str:
     norms = (
         f", batch norm measured anew on {result.recalibrated} training images"
         if result.recalibrated
-        else ""
+        else how(result)
     )
     where = result.data.partition(", ")[2]
     of = f" of {where}" if where.startswith("class ") else ""

@@ -13,10 +13,12 @@ from explorer.charts import Theme, path_gradient_figure, path_share_figure, toy_
 from explorer.claims import says
 from explorer.path_counts import parts_ways
 from explorer.results import CurveKind, PathCurve, PathGradients, PathLengths, PathToy
+from explorer.ui.instruments.blocks import how
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row, one_net
 from explorer.ui.instruments.options import Choice, Number, Options, Whole
 from explorer.ui.instruments.words import count, percent, power, so_far
 
+ABOUT_ONE = (0.9, 1.1)  # what seeds move the factor of a net by that neither fades nor grows
 SAID: dict[CurveKind, str] = {
     "coherent": "Summed by length, exactly",
     "incoherent": "As a root of summed squares",
@@ -61,7 +63,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
             continue
         words = (
             f"{lane.name}, {power(2, result.two_way)} paths, {count(result.n_images, 'test image')}"
-            f"{so_far(lane)}."
+            f"{how(result)}{so_far(lane)}."
         )
         for curve in result.curves():
             found = result.effective(curve)
@@ -71,8 +73,24 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
                     f"to {found.high} ({percent(found.held)} of it): {_fine(found.paths)} of all "
                     "paths."
                 )
-        said.append(words)
+        said.append(words + _fading(result))
     return said
+
+
+def _fading(result: PathGradients) -> str:
+    """What one branch more does to the gradient of one path; empty where none was drawn."""
+    ratio = float("nan") if result.sampled is None else result.ratio(result.sampled)
+    if not np.isfinite(ratio):
+        return ""
+    goes = (
+        "neither fades nor grows"
+        if ABOUT_ONE[0] <= ratio <= ABOUT_ONE[1]
+        else ("fades" if ratio < 1 else "grows")
+    )
+    return (
+        f" One branch more multiplies the gradient of one path by {ratio:.2f}, where most of it "
+        f"is: it {goes} with length."
+    )
 
 
 def _draws(curve: PathCurve) -> str:

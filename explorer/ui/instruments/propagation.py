@@ -119,7 +119,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="batch norm by the batch itself, as in a training step; nothing random but the weights",
+    mode="as in a training step; nothing random but the weights",
+    step=True,
     own_weights=lambda lane, options: not _measured(lane).fresh,
     options=(
         Choice("of", "Of", {"variance": "signal (variance)", "gradient": "gradient"}),

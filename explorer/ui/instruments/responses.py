@@ -34,7 +34,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         low, middle, high = np.quantile(found.sd, [0, 0.5, 1])
         said.append(
             f"{lane.name}: standard deviations from {low:.3g} to {high:.3g}, median {middle:.3g} "
-            f"over {len(found.sd)} layers ({found.n_images:,} test images{how(found.statistics)})."
+            f"over {len(found.sd)} layers ({found.n_images:,} test images{how(found)})."
         )
     return said
 
@@ -79,7 +79,7 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="evaluation mode; untrained nets by the statistics of each batch",
+    mode="evaluation mode",
     options=(Choice("order", "In order of", {"layer": "layers", "size": "size"}),),
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
 )

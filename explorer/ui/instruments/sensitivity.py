@@ -12,6 +12,7 @@ from explorer.blueprint import Blueprint
 from explorer.charts import Theme, sensitivity_figure
 from explorer.claims import says
 from explorer.results import Sensitivity
+from explorer.ui.instruments.blocks import how
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row, one_net
 from explorer.ui.instruments.options import Choice, Number, Options
 from explorer.ui.instruments.words import block
@@ -45,7 +46,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
         measured = _measured(lane)
-        n = f"{measured.n_images:,} test images"
+        n = f"{measured.n_images:,} test images{how(measured)}"
         if options["of"] == "target":
             times = measured.amplification[:, 0]
             known = np.isfinite(times)

@@ -100,7 +100,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="batch norm by the batch itself, as in a training step; nothing else random",
+    mode="as in a training step; nothing random",
+    step=True,
     not_for=not_for,
     suggests=("digits_resnet_v2_56", "digits_fc_highway_50"),
 )

@@ -177,7 +177,8 @@ INSTRUMENT = Instrument(
     caption=caption,
     formula=formula,
     table=table,
-    mode="untrained nets; batch norm by the batch itself, as in a training step",
+    mode="untrained nets, as in a training step",
+    step=True,
     payload=payload,
     options=(
         Choice(
