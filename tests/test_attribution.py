@@ -383,3 +383,14 @@ def test_bars_stand_at_their_units_and_deleted_ones_are_missing() -> None:
     assert [note.text.split(" · ")[-1] for note in figure.layout.annotations] == ["all: 4"] * 2
     assert [shape.y0 for shape in figure.layout.shapes] == [4, 0, 4, 0]
     assert not conductance_figure([]).data
+
+
+@pytest.mark.parametrize("n", range(1, 9))
+def test_any_number_of_nets_share_the_height(n: int, net: Net) -> None:
+    """Of five the last axis began a rounding error below the figure, which Plotly refuses."""
+    result = explorer.unit_conductance(net, "digits", 0, steps=2)
+    drawn = conductance_figure([(i % 4, f"net {i}", result) for i in range(n)])
+    ends = [drawn.layout[f"yaxis{i or ''}"].domain for i in (0, *range(2, n + 1))]
+    assert ends[-1][0] == 0
+    assert ends[0][1] == 1
+    assert all(low[1] <= high[0] for high, low in zip(ends, ends[1:], strict=False))

@@ -84,7 +84,7 @@ def conductance_figure(
     gap = 70 / (n * BARS)
     for row, (lane, name, result) in enumerate(lanes):
         style, end = lane_style(lane), "" if row == 0 else str(row + 1)
-        top = 1 - row / n
+        low, top = (n - row - 1) / n, (n - row) / n
         last = row == n - 1
         figure.layout[f"xaxis{end}"] = {
             **axis[0],
@@ -95,7 +95,7 @@ def conductance_figure(
         figure.layout[f"yaxis{end}"] = {
             **axis[1],
             "anchor": f"x{end}",
-            "domain": [top - 1 / n + (0 if last else gap), top],
+            "domain": [low + (0 if last else gap), top],
             "title": {**axis[1]["title"], "text": "logits"},
         }
         kept = [unit not in result.decision.deleted for unit in result.units]
