@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -393,4 +394,4 @@ def test_any_number_of_nets_share_the_height(n: int, net: Net) -> None:
     ends = [drawn.layout[f"yaxis{i or ''}"].domain for i in (0, *range(2, n + 1))]
     assert ends[-1][0] == 0
     assert ends[0][1] == 1
-    assert all(low[1] <= high[0] for high, low in zip(ends, ends[1:], strict=False))
+    assert all(low[1] <= high[0] for high, low in itertools.pairwise(ends))
