@@ -110,7 +110,8 @@ INSTRUMENT = Instrument(
     order=50,
     question="Which pixels decided?",
     explains=(
-        "Orange pixels speak for the class and blue ones against it, on the scale of each net. "
+        "Orange pixels speak for the class and blue ones against it, on the scale of each net "
+        "(saliency has no sign: it says how strongly, not which way). "
         "Look whether the nets look at the same strokes, and what changes without a block."
     ),
     figure_of=says("methods.pixels"),
