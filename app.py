@@ -2,7 +2,9 @@
 
 import streamlit as st
 
-from explorer.ui.server import lifespan, middleware, on_script_error, routes
+from explorer.ui.server import lifespan, middleware, on_script_error, open_home, routes
+
+open_home()
 
 app = st.App(
     "explorer/ui/main.py",

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from explorer.errors import RunError
+from explorer.home import default_home
+from explorer.runs.store import check_usable
 from explorer.ui.rights import ALLOW
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +25,7 @@ def run_app(args: argparse.Namespace) -> None:
             f"There is no app.py in {ROOT}: install from a clone with `pip install -e .` and "
             "start it there."
         )
+    check_usable(default_home().resolve())
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

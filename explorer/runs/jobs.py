@@ -95,6 +95,11 @@ class Shelf:
         self._nets: OrderedDict[str, WarmNet] = OrderedDict()
         self._data: OrderedDict[str, Dataset] = OrderedDict()
 
+    def clear(self) -> None:
+        """Keeps nothing; what is asked next is loaded anew."""
+        self._nets.clear()
+        self._data.clear()
+
     def dataset(
         self, value: Payload, tell: Callable[[str, float], None], *, download: bool = False
     ) -> Dataset:

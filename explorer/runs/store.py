@@ -14,6 +14,7 @@ import re
 import secrets
 import sqlite3
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -35,6 +36,8 @@ Status = Literal[
 ]
 UNFINISHED: tuple[Status, ...] = ("queued", "starting", "running", "paused")
 SCHEMA_VERSION = 2
+STORE = "skipscope.sqlite"
+FIRST_WRITES = 256 * 1024  # bytes; a new file and its journals take 66,000
 T = TypeVar("T")
 READERS = 4  # connections
 CHECKED_AT_ONCE = 64 * 2**20  # bytes; of a larger file, most is checked after the start
@@ -155,21 +158,14 @@ class Store:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.path = home / "skipscope.sqlite"
+        self.path = home / STORE
         self.known: Callable[[], Iterable[ExperimentRow]] = lambda: ()
         self._damaged = self._locked = self._gone = self._unread = ""
         self._closing = threading.Event()
         self._writing = threading.RLock()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._generation = 0
-        try:
-            (home / "experiments").mkdir(parents=True, exist_ok=True)
-            self._claim = claim(home / "in-use")
-        except OSError as error:
-            raise RunError(
-                f"Skipscope cannot keep its runs in {home} ({_cause(error)}): make that folder "
-                "writable, or set SKIPSCOPE_HOME to another one."
-            ) from None
+        self._claim = _claimed(home)
         try:
             self._open_or_begin_anew()
         except BaseException:
@@ -202,8 +198,8 @@ class Store:
                     return
                 else:
                     raise RunError(
-                        f"Skipscope cannot open {self.path} ({error}): make it readable and "
-                        "writable, or set SKIPSCOPE_HOME to another folder."
+                        f"Skipscope cannot open {self.path} ({error}): free some space and "
+                        "make it readable and writable, or set SKIPSCOPE_HOME to another folder."
                     ) from None
 
     def _connect(self) -> None:
@@ -221,13 +217,7 @@ class Store:
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Brings the file to this version's format, and notices what is wrong with it."""
-        version = int(database.execute("PRAGMA user_version").fetchone()[0])
-        if version > SCHEMA_VERSION:
-            raise RunError(
-                f"{self.path} was written by a newer Skipscope (format {version}, this one "
-                f"reads {SCHEMA_VERSION}): update Skipscope, or set SKIPSCOPE_HOME to another "
-                "folder."
-            )
+        version = _version(database, self.path)
         if version == 0:
             statements = _SCHEMA.split(";\n")
         else:
@@ -730,6 +720,60 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def is_locked(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def check_usable(home: Path) -> None:
+    """What would keep a server from starting with this folder, told before one is started.
+
+    Nothing is opened that a server would mend and tell of itself, such as a damaged file.
+
+    Raises:
+        RunError: The folder cannot be written to, another process holds it, or its file was
+            written by a newer version.
+    """
+    with _claimed(home):
+        try:
+            with tempfile.TemporaryFile(dir=home) as probe:
+                probe.write(bytes(FIRST_WRITES))
+        except OSError as error:
+            raise _unwritable(home, error) from None
+        path = home / STORE
+        with suppress(sqlite3.DatabaseError):  # damage, or a lock: the server's to deal with
+            if path.exists():
+                with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+                    _version(database, path)
+
+
+def _claimed(home: Path) -> IO[str]:
+    """The folder, made where it is not there, as this process's own."""
+    if (home / STORE).is_dir():
+        raise RunError(
+            f"{home / STORE} is a folder, and a file of that name keeps the runs: move it away, or "
+            "set SKIPSCOPE_HOME to another folder."
+        )
+    try:
+        (home / "experiments").mkdir(parents=True, exist_ok=True)
+        return claim(home / "in-use")
+    except OSError as error:
+        raise _unwritable(home, error) from None
+
+
+def _unwritable(home: Path, error: OSError) -> RunError:
+    return RunError(
+        f"Skipscope cannot keep its runs in {home} ({_cause(error)}): make that folder writable "
+        "and free some space, or set SKIPSCOPE_HOME to another one."
+    )
+
+
+def _version(database: sqlite3.Connection, path: Path) -> int:
+    """Of the file's format; raises :class:`RunError` where it is newer than this program's."""
+    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise RunError(
+            f"{path} was written by a newer Skipscope (format {version}, this one reads "
+            f"{SCHEMA_VERSION}): update Skipscope, or set SKIPSCOPE_HOME to another folder."
+        )
+    return version
 
 
 def claim(path: Path) -> IO[str]:

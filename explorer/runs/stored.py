@@ -16,7 +16,7 @@ from pathlib import Path
 from explorer.errors import RunError
 from explorer.home import default_home
 from explorer.results import LesionCurve, Record
-from explorer.runs.store import SCHEMA_VERSION, ExperimentRow, is_locked
+from explorer.runs.store import SCHEMA_VERSION, STORE, ExperimentRow, is_locked
 from explorer.specs import ExperimentSpec, parse
 
 _NAMED = 5  # runs that a sentence names
@@ -70,7 +70,7 @@ def stored_run(run: str, home: Path | None = None) -> StoredRun:
 
 @contextmanager
 def _open(home: Path) -> Iterator[sqlite3.Connection]:
-    path = (home / "skipscope.sqlite").resolve()
+    path = (home / STORE).resolve()
     if not path.is_file():
         raise RunError(
             f"No runs are stored in {home}: train in `skipscope app`, or set SKIPSCOPE_HOME to "

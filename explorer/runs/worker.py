@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import Cancelled
+from explorer.process_memory import give_back, resident
 from explorer.runs.channel import Channel
 from explorer.runs.protocol import Message
 from explorer.trouble import in_a_sentence
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from explorer.runs.jobs import Shelf
 
 log = logging.getLogger("skipscope.worker")
+PAUSE_SECONDS = 1.0  # without a command, after which freed memory goes back
+IDLE_SECONDS = 120.0  # after which warm nets and data sets go, too
+LARGEST_AT_REST = 1200 << 20  # bytes of a process that holds none of them; a fresh one has 600
 
 
 class Worker:
@@ -33,27 +37,53 @@ class Worker:
     Jobs run on the main thread alone. A sweep asks between its steps whether it was cancelled
     (:meth:`_cancelled`); a click that arrived meanwhile is carried out right there, on the
     sweep's stack, so that neither waits for the other to end nor shares anything with it.
+
+    Args:
+        replaced: Whether the server starts another one wherever this one ends at rest.
     """
 
-    def __init__(self, channel: Channel, shelf: Shelf) -> None:
+    def __init__(self, channel: Channel, shelf: Shelf, *, replaced: bool = False) -> None:
         self._channel = channel
+        self._replaced = replaced
         self._shelf = shelf
         self._waiting: deque[Message] = deque()
         self._stack: list[Message] = []  # the jobs being carried out
         self._cancel: set[str] = set()  # tasks among them
+        self._worked = False  # since it last gave memory back
 
     def serve(self) -> None:
         """Works for ever; the channel ends the process."""
         while True:
             self._take_in()
             if not self._waiting:
-                self._sort(self._channel.receive(None))
+                self._rest()
                 continue
             command = self._waiting.popleft()
+            self._worked = True
             if command["do"] == "train":
                 self._attempt(command, self._train)
             else:
                 self._attempt(command, self._job)
+
+    def _rest(self) -> None:
+        """Waits for a command; memory that nothing uses goes back to the system meanwhile.
+
+        At once what measurements left between pieces in use; after a while the nets and data sets
+        of the shelf as well. One that measures and is large even then ends: its server starts
+        another, and asks that one what it was asking this one just then.
+        """
+        command = self._channel.receive(PAUSE_SECONDS)
+        if command is None and self._worked:
+            self._worked = False
+            give_back()
+            command = self._channel.receive(IDLE_SECONDS)
+            if command is None:
+                self._shelf.clear()
+                give_back()
+                if self._replaced and (resident() or 0) > LARGEST_AT_REST:
+                    log.warning("ends to give %d MB back", (resident() or 0) >> 20)
+                    os._exit(0)
+        self._sort(self._channel.receive(None) if command is None else command)
 
     def _take_in(self) -> None:
         while (command := self._channel.receive()) is not None:
@@ -202,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shelf = Shelf()
     warm_up(options.role, shelf)
     channel.emit({"event": "ready"})
-    Worker(channel, shelf).serve()
+    Worker(channel, shelf, replaced=options.role == "measure").serve()
 
 
 if __name__ == "__main__":

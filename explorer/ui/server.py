@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -23,7 +25,9 @@ from starlette.responses import (
 )
 from starlette.routing import BaseRoute, Route
 from streamlit import config
+from streamlit.runtime import Runtime
 
+from explorer.process_memory import give_back
 from explorer.trouble import in_a_sentence
 from explorer.ui import feed, instrument_feed, instrument_files, run_files
 from explorer.ui.askers import server
@@ -36,6 +40,7 @@ from explorer.ui.visitors import get_service
 from explorer.ui.words import PAGES
 
 log = logging.getLogger("skipscope.server")
+TIDY_SECONDS = 20.0
 T = TypeVar("T")
 F = TypeVar("F")
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -50,15 +55,25 @@ _SERVED = {
 }
 
 
+def open_home() -> None:
+    """Opens Skipscope's folder, or ends the process with one sentence before anything is served."""
+    try:
+        get_service()
+    except Exception as error:
+        sys.exit(_told(error))
+
+
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Warm workers from the server's start to its end; nothing is left running after it."""
     _tell_who_may()
     server.runs = True
     service = await run_in_threadpool(get_service)
+    tidying = asyncio.create_task(_tidy())
     try:
         yield
     finally:
+        tidying.cancel()
         await run_in_threadpool(service.close)
 
 
@@ -90,6 +105,37 @@ def _tell_who_may() -> None:
     if wide or known.behind_proxy:
         where = ", ".join([*([address or "all addresses"] if wide else []), *known.hosts])
         print(open_words(where, allowed()), flush=True)
+
+
+async def _tidy() -> None:
+    """Closed tabs' uploads leave the memory, whether or not anybody else comes."""
+    tabs: set[str] = set()
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        try:
+            still = open_tabs()
+            if tabs - still:
+                forget_uploads(still)
+                await run_in_threadpool(give_back)
+            tabs = still
+        except Exception:  # of one time; the next is another
+            log.exception("closed tabs could not be tidied up")
+
+
+def open_tabs() -> set[str]:
+    """Ids of the tabs that are open, or were within the two minutes in which one may come back.
+
+    Streamlit drops a tab that was closed longer ago only when it looks at its list, which it does
+    when another visitor comes; this looks at it.
+    """
+    return {info.session.id for info in Runtime.instance()._session_mgr.list_sessions()}
+
+
+def forget_uploads(still: Collection[str]) -> None:
+    """Uploads of all other tabs leave the memory: a closed tab may wait long for its collector."""
+    uploads: Any = Runtime.instance().uploaded_file_mgr
+    for tab in set(uploads.file_storage) - set(still):
+        uploads.remove_session_files(tab)
 
 
 async def _caught(work: Callable[[], T], otherwise: Callable[[str], F]) -> T | F:
