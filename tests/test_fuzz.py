@@ -14,14 +14,18 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from fuzzing import NASTY, mutated, samples
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
 
 from explorer.cli import UNFORESEEN, main
+from explorer.cli.parser import build
+from explorer.errors import DataError
 from explorer.names import spec_of
 from explorer.runs import service as services
 from explorer.runs.service import RunService
@@ -130,7 +134,7 @@ def links(n: int, seed: int, run: str) -> Iterator[dict[str, str]]:
         yield query
 
 
-@sizes(few=2000, many=60_000)
+@sizes(few=400, many=16_000)
 def test_readers_of_addresses_take_any_text(n: int, run: str) -> None:
     readers = (
         state.from_query,
@@ -163,7 +167,7 @@ ROUTES = ("/", "/skipscope/feed", "/skipscope/instrument", "/skipscope/job")
 FILES = ("/skipscope/instrument/file", "/skipscope/run/file")
 
 
-@sizes(few=200, many=8000)
+@sizes(few=100, many=3000)
 def test_routes_answer_any_address(
     n: int, run: str, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -247,7 +251,7 @@ COMMANDS = (
 )
 
 
-@sizes(few=60, many=3000)
+@sizes(few=30, many=600)
 def test_commands_take_any_argument(
     n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,7 +277,7 @@ SPECS = tuple(
 )
 
 
-@sizes(few=60, many=3000)
+@sizes(few=30, many=600)
 def test_spec_files_may_hold_anything(n: int, tmp_path: Path) -> None:
     file = tmp_path / "net.json"
     for text in samples(SPECS, mutated, n, seed=5):
@@ -311,3 +315,110 @@ def test_what_has_broken_a_reader_is_a_sentence_in_the_shell(text: str, tmp_path
     ):
         code, said = shell(words)
         assert code != UNFORESEEN, (words, said[-600:])
+
+
+def valued(spec: dict[str, Any], random: Random) -> dict[str, Any]:
+    """The spec with one to three values of another kind or size."""
+    value = dict(spec)
+    for name in random.sample(list(value), random.randint(1, 3)):
+        value[name] = random.choice(VALUES)
+    return value
+
+
+VALUES: tuple[Any, ...] = (
+    *(None, True, [], {}, [1, 2], [[]], {"a": 1}, "", "x", "\0", "NaN", "9" * 400),
+    *(0, -1, 1, 3, 10**6, 10**19, 2**63, -(2**63), 0.5, -0.0, 1e308, -1e308, 1e-320),
+    *(float("nan"), float("inf"), [3, 4, 10**9], [10**6, 10**6, 10**6]),
+)
+
+
+@sizes(few=30, many=600)
+def test_fields_of_a_spec_may_have_any_value(n: int, tmp_path: Path) -> None:
+    random = Random(9)
+    file = tmp_path / "net.json"
+    for _ in range(n):
+        spec = json.loads(random.choice(SPECS))
+        file.write_text(json.dumps(valued(spec.get("spec", spec), random)))
+        say_nothing_unforeseen(["show", str(file)])
+
+
+def options() -> list[tuple[str, str]]:
+    """Every option of every command that takes a value."""
+    _, commands = build()
+    return [
+        (name, action.option_strings[-1])
+        for name, command in sorted(commands.items())
+        if name not in ("app", "bench")  # one serves, the other measures
+        for action in command._actions
+        if action.option_strings and action.nargs != 0
+    ]
+
+
+@sizes(few=30, many=600)
+def test_options_of_every_command_take_any_value(
+    n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything before the images are loaded; then it would compute for long."""
+
+    def enough(*_: object, **__: object) -> None:
+        raise DataError("Enough.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("explorer.data.load.load_data", enough)
+    monkeypatch.setattr("explorer.training.loop.load_data", enough)
+    random = Random(10)
+    every = options()
+    for _ in range(n):
+        name, option = random.choice(every)
+        words = [name, *(("plain_8",) if name not in ("list", "report") else ())]
+        value = random.choice(NASTY) if random.random() < 0.5 else mutated("8,1=0.5:x", random)
+        say_nothing_unforeseen([*words, f"{option}={value}"])
+
+
+def test_a_fault_in_a_page_is_a_sentence_on_it() -> None:
+    def script() -> None:
+        from explorer.ui.server import on_script_error
+
+        on_script_error(KeyError("blocks"))
+
+    page = AppTest.from_function(script).run()
+    [said] = page.warning
+    assert "unexpected error" in said.value
+    assert "the server's log" in said.value
+
+
+def test_a_fault_in_a_route_is_a_sentence(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fault(*_: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    from explorer.ui import server
+
+    monkeypatch.setattr(server.feed, "answer", fault)
+    monkeypatch.setattr(server.instrument_feed, "answer", fault)
+    monkeypatch.setattr(server, "index_page", fault)
+    monkeypatch.setattr(server.run_files, "download", fault)
+    with caplog.at_level(logging.ERROR):
+        answers = {route: client.get(route) for route in (*ROUTES, "/skipscope/run/file")}
+    assert answers["/"].status_code == 200
+    assert "a fault" in answers["/skipscope/feed"].json()["transport"]["reason"]
+    assert "a fault" in answers["/skipscope/instrument"].json()["lanes"][0]["error"]
+    assert "a fault" in answers["/skipscope/run/file"].text
+    assert [record.exc_info is not None for record in caplog.records].count(True) == 4
+
+
+def test_a_fault_in_a_command_is_a_sentence_and_its_stack_is_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SKIPSCOPE_HOME", str(tmp_path))
+
+    def fault(*_: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr("explorer.cli.show.run_list", fault)
+    code, said = shell(["list"])
+    assert code == UNFORESEEN
+    assert said.count("\n") == 1
+    assert "ZeroDivisionError: a fault" in said
+    assert "Traceback" in (tmp_path / "command.log").read_text()

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,3 +131,15 @@ def test_streamlit_itself_is_stopped_with_the_same_sentence(tmp_path: Path) -> N
     assert done.returncode == 1
     assert done.stderr.startswith("Skipscope cannot keep its runs in")
     assert done.stderr.strip().count("\n") == 0
+
+
+def test_minimum_versions_are_safe_and_work_together() -> None:
+    """Lower ones have known holes in what is used here, or cannot be imported side by side."""
+    wanted = {"pillow": (10, 3), "pyarrow": (16,), "starlette": (0, 49, 1), "torch": (2, 6)}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    least = {
+        name: tuple(map(int, version.split(".")))
+        for name, _, version in (line.partition(">=") for line in project["dependencies"])
+    }
+    for name, version in wanted.items():
+        assert least[name] >= version, name

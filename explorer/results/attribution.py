@@ -210,6 +210,6 @@ def from_png(text: str) -> NDArray[np.uint8]:
     """The pixels of :func:`to_png`."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
+    with Image.open(io.BytesIO(base64.b64decode(text)), formats=["PNG"]) as picture:
         pixels = np.asarray(picture, dtype=np.uint8)
     return pixels[..., None] if pixels.ndim == 2 else pixels

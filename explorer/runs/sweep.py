@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from explorer.blueprint import blueprint
+from explorer.bounded import small_text
 from explorer.data.catalog import data_info
 from explorer.errors import RunError, SpecError
 from explorer.fairness import what_differs
@@ -41,6 +42,7 @@ from explorer.variants import for_units_per_batch
 
 SPEC, RESULT, IN_USE = "sweep.json", "result.json", "in-use"
 SWEEPS = "sweeps"  # in Skipscope's folder
+LARGEST_RESULT = 256 << 20  # bytes of one training's file
 NEAR = 5  # layers, at most, that a depth is changed by to be one of the net's
 
 
@@ -217,7 +219,7 @@ class Sweep:
 
     def _kept(self) -> SweepSpec | None:
         try:
-            text = (self.folder / SPEC).read_text("utf-8")
+            text = small_text(self.folder / SPEC)
         except (OSError, UnicodeDecodeError):
             return None
         try:
@@ -335,7 +337,7 @@ class Sweep:
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(file.read_text("utf-8"))
+        value = json.loads(small_text(file, LARGEST_RESULT))
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) and "seeds" in value else None
