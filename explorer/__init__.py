@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from explorer.nets.export import export_code
     from explorer.nets.weights import load_pretrained, load_weights
     from explorer.path_counts import multiplicity, path_lengths
+    from explorer.probes.end_points import end_points
     from explorer.probes.paths import gradients_by_length
     from explorer.probes.shattering import shattered_gradients
     from explorer.results import WorkedExample
@@ -96,6 +97,7 @@ __all__ = [
     "branch_responses",
     "classifier_by_unit",
     "create_net",
+    "end_points",
     "estimation_error",
     "evaluate_program",
     "export_code",
@@ -143,6 +145,7 @@ _HOME = {
     "SkipscopeError": "explorer.errors",
     "WorkedExample": "explorer.results",
     "create_net": "explorer.nets",
+    "end_points": "explorer.probes.end_points",
     "export_code": "explorer.nets.export",
     **dict.fromkeys(("adapt", "load_external"), "explorer.nets.adapters"),
     "load_pretrained": "explorer.nets.weights",

@@ -17,7 +17,7 @@ NAMES = {
     *("load_pretrained", "load_weights", "predict", "spec_of", "title_of", "token_of", "train"),
     *("WorkedExample", "feature_reuse", "loss_surface", "propagation", "sensitivity"),
     *("shattered_gradients", "attribute", "unit_conductance", "activation_maps"),
-    *("adapt", "export_code", "load_external", "sweep", "SweepSpec"),
+    *("adapt", "end_points", "export_code", "load_external", "sweep", "SweepSpec"),
     *("gate_lesions", "lesion_band", "shuffle_lesions", "stage_lesions", "swap_lesions"),
     *("gradients_by_length", "multiplicity", "path_gradients", "path_lengths", "unravelled_view"),
     *(

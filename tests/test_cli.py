@@ -60,7 +60,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         *("app", "list", "show", "train", "lesions", "gradients", "gates", "responses", "export"),
         *("publish", "bench", "sweep", "report", "claims"),
         *("reuse", "propagation", "sensitivity", "surface", "shattering", "vanishing"),
-        *("attribute", "activations", "paths"),
+        *("attribute", "activations", "endpoints", "paths"),
     }
     for argv in (["--help"], *([name, "--help"] for name in commands)):
         with pytest.raises(SystemExit) as done:

@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent / "explorer"
 FORBIDDEN = {
     "specs": {"torch", "torchvision", "streamlit"},
     "names": {"torch", "torchvision", "streamlit"},
+    "conventions": {"torch", "torchvision", "streamlit"},
+    "end_point_names": {"torch", "torchvision", "streamlit"},
     "blueprint": {"torch", "torchvision", "streamlit"},
     "graph": {"torch", "torchvision", "streamlit"},
     "memory": {"torch", "torchvision", "streamlit"},

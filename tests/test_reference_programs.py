@@ -16,13 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.blueprint import blueprint
+from explorer.cli import main
 from explorer.conventions import same_padding
-from explorer.names import spec_of, title_of, token_of
+from explorer.errors import SpecError
+from explorer.names import pytorch_conventions, spec_of, title_of, token_of
 from explorer.nets import Net, create_net
 from explorer.nets.export import export_code
 from explorer.nets.fast import FastNet
 from explorer.specs import NetSpec, TrainSpec, fit, parse_net
 from explorer.training.schedule import decayed, make_optimizer
+from explorer.ui import choices
 
 Weights = dict[str, Tensor]
 EPS = {"reference": 1e-3, "small": 1e-3, "imagenet": 1e-5}
@@ -406,3 +409,60 @@ def test_initial_weights_are_glorots_uniform_ones() -> None:
     bound = math.sqrt(6 / (2 * 64 * 9))
     assert float(weight.abs().max()) == pytest.approx(bound, rel=1e-3)
     assert float(weight.std()) == pytest.approx(bound / math.sqrt(3), rel=0.01)
+
+
+# ----------------------------------------------------------------------------- where it is seen
+
+
+def test_the_controls_know_the_programs() -> None:
+    net = spec_of("resnet_v2_20")
+    chosen = choices.changed(net, layout="reference")
+    assert token_of(chosen) == "reference_residual_20"
+    assert choices.conventions(chosen) == "program"
+    assert choices.conventions(net) is None
+    dense = choices.changed(chosen, family="dense")
+    assert token_of(dense) == "reference_dense_20"
+    other = choices.changed(chosen, **pytorch_conventions("reference", "residual"))
+    assert token_of(other) == "reference_residual_20_pytorch"
+    assert choices.conventions(other) == "pytorch"
+    assert token_of(choices.changed(other, family="highway")).startswith(
+        "reference_highway_20_pytorch"
+    )
+    assert token_of(choices.changed(chosen, layout="cifar")) == "resnet_v2_20"
+    assert token_of(choices.changed(net, layout="small")) == "small_resnet_v2"
+    assert choices.conventions(spec_of("small_resnet_v1;norm_eps=0.01")) == "own"
+
+
+def test_show_says_what_is_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "reference_residual_25"]) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "2,041,802 parameters",
+        "Otherwise than in PyTorch's and the papers' nets here:",
+        "All convolutions inside the units have biases.",
+        "Batch norm shifts and does not scale.",
+        "an ε of 0.001 (usually 1e-05)",
+        "a share of 0.999 (usually 0.9)",
+        "Glorot's uniform distribution",
+        "by the batch's own",
+    ):
+        assert words in said, words
+    assert main(["show", "reference_residual_25_pytorch"]) == 0
+    assert "Otherwise" not in capsys.readouterr().out
+    assert main(["show", "small_resnet_v2", "--json"]) == 0
+    assert "Neither the stem nor the projection has batch norm." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("fc_plain_10;asymmetric_padding=all", "nothing to pad"),
+        ("resnet_v2_20;bare_frame=true", "for small residual nets"),
+        ("resnet_v1_20;norm_scale=false;init=zero_last_scale", "sets the scale"),
+        ("resnet_v1_20;conv_bias=some", "conv_bias"),
+        ("resnet_v1_20;norm_eps=0", "norm_eps must be at least 1e-12 and at most 1"),
+    ],
+)
+def test_what_is_not_possible_is_said_in_a_sentence(token: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        spec_of(token)

@@ -75,6 +75,7 @@ Every command explains itself: skipscope train --help""",
     instruments.paths(command)
     images.attribute(command)
     images.activations(command)
+    images.endpoints(command)
     images.reuse_and_surface(command)
     at_init.before_training(command)
     nets.export(command)

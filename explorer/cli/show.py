@@ -132,9 +132,9 @@ def errors(row: names.NetRow | None) -> list[dict[str, Any]]:
 
 def run_show(args: argparse.Namespace) -> None:
     """A net's units, shapes, parameters and multiply-adds; its graph as DOT or SVG."""
-    name, plan = _chosen(args, args.net)
+    name, plan = chosen(args, args.net)
     if args.against is not None:
-        _show_two(args, (name, plan), _chosen(args, args.against))
+        _show_two(args, (name, plan), chosen(args, args.against))
     elif args.svg:
         _refuse_drawing_options(args, "--svg wraps its rows and opens no unit: take --picture")
         text.write(to_svg(plan))
@@ -148,7 +148,8 @@ def run_show(args: argparse.Namespace) -> None:
             text.write(_page(name, plan))
 
 
-def _chosen(args: argparse.Namespace, net: str) -> tuple[str, Blueprint]:
+def chosen(args: argparse.Namespace, net: str) -> tuple[str, Blueprint]:
+    """The name and blueprint of a net, of ours or another library's, for ``args.data``."""
     if is_external(net):
         return net.strip(), _external(args, net)
     choice = choose(net)
