@@ -141,16 +141,18 @@ def transport_bar(
     conditions: list[str],
     shape: str,
     at: int | None,
+    acted: str,
     action: Callable[[], None],
     look: Callable[[], None],
 ) -> None:
     """Play, step, slow, stop, progress, learning rate, and the slider of time.
 
     Args:
+        acted: The last ``action`` that was heard: what is not heard soon is sent again.
         conditions: What all lanes have in common, then what differs, if there are several.
         shape: Of the run, as the page is drawn; where it is another, ``action`` asks for a redraw.
         at: Step that is looked at; None follows the latest.
         look: The slider was moved; trigger ``at``, a step or ``"latest"``.
     """
-    data = {"feed": feed, "conditions": conditions, "shape": shape, "at": at}
+    data = {"feed": feed, "conditions": conditions, "shape": shape, "at": at, "acted": acted}
     _mount("transport", key, data, on_action_change=action, on_at_change=look)

@@ -646,6 +646,12 @@ export function picture(component) {
 
 // ------------------------------------------------------------------------------ transport
 
+// A click of the bar is sent again until the page says that it was heard: while a server is being
+// started again, or the page is drawn anew, Streamlit drops it without a word.
+const SEND_AGAIN_MS = 1500;
+const HEARD_WITHIN_MS = 20000;
+let unheard = null;
+
 export function transport(component) {
   return part(component, (root) => {
     const box = root.querySelector(".sk-transport");
@@ -655,9 +661,25 @@ export function transport(component) {
     const past = find("sk-past");
     const slider = find("sk-at");
     const phases = find("sk-phases");
+    const send = (action) => {
+      const value = `${action}:${Date.now()}`;
+      // A cover has no word of what was heard: it keeps its clicks by itself.
+      if (self.acted !== undefined) unheard = { value, until: performance.now() + HEARD_WITHIN_MS };
+      self.component.setTriggerValue("action", value);
+    };
+    const again = setInterval(() => {
+      if (!unheard || self.acted === undefined) return;
+      if (performance.now() > unheard.until) unheard = null;
+      else self.component.setTriggerValue("action", unheard.value);
+    }, SEND_AGAIN_MS);
     const self = {
       chart: null,
+      end() {
+        clearInterval(again);
+      },
       update(data) {
+        self.acted = data.acted;
+        if (unheard?.value === data.acted) unheard = null;
         const [common, differs = ""] = data.conditions;
         text(find("sk-conditions"), common);
         text(find("sk-differs"), differs);
@@ -723,7 +745,7 @@ export function transport(component) {
     for (const [name, button] of Object.entries(buttons)) {
       button.addEventListener("click", () => {
         const action = name === "play" && self.state?.status === "running" ? "pause" : name;
-        self.component.setTriggerValue("action", `${action}:${Date.now()}`);
+        send(action);
         self.feed?.soon(60);
       });
     }
@@ -740,7 +762,7 @@ export function transport(component) {
     });
     rate.addEventListener("change", () => {
       if (rate.value !== "" && rate.checkValidity()) {
-        self.component.setTriggerValue("action", `learning_rate=${rate.value}:${Date.now()}`);
+        send(`learning_rate=${rate.value}`);
       } else {
         rate.reportValidity(); // what is allowed; the next look brings the present rate back
       }

@@ -72,6 +72,7 @@ def _transport(service: RunService, state: PageState) -> None:
         conditions=conditions(state),
         shape=run_shape(service, state),
         at=state.at if state.run is not None else None,
+        acted=st.session_state.get(_ACTED, ""),
         look=_look_at,
         action=lambda: _act(service, st.session_state["transport"].get("action")),
     )
@@ -83,6 +84,7 @@ def _transport(service: RunService, state: PageState) -> None:
 # The page is drawn in parts (Streamlit's fragments): a click redraws the part that it is in. What
 # changes the nets, the data or the training changes every part, and asks for the whole page.
 _WHOLE = "whole page"
+_ACTED = "acted"  # the last click of the transport bar that was heard
 
 
 def _now() -> PageState:
@@ -139,8 +141,11 @@ def _become(change: Callable[[PageState], PageState]) -> None:
 
 
 def _act(service: RunService, message: str | None) -> None:
-    """A button of the transport bar."""
-    word, _, value = (message or "").rsplit(":", 1)[0].partition("=")
+    """A button of the transport bar; a click that was sent again is one click."""
+    if message is None or message == st.session_state.get(_ACTED):
+        return
+    st.session_state[_ACTED] = message
+    word, _, value = message.rsplit(":", 1)[0].partition("=")
     action = ACTIONS.get(word)
     state = _now()
     try:
