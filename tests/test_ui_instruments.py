@@ -311,6 +311,23 @@ def test_a_failed_measurement_is_its_sentence_and_not_asked_again() -> None:
     assert look(measurements, desk, stamp=2).error is None
 
 
+def test_what_failed_is_asked_again_by_who_comes_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    measurements, desk = Measurements(), Desk()
+    desk.problem = "The process that measured this was killed."
+
+    def comes() -> Any:
+        return measurements.look(desk, "lesions", {"net": 1}, anew=True)  # type: ignore[arg-type]
+
+    assert comes().error == desk.problem
+    desk.problem = None
+    assert comes().error is not None  # a moment ago: a class would kill it person by person
+    monkeypatch.setattr("explorer.ui.measurements.ASK_AGAIN_SECONDS", 0.0)
+    assert look(measurements, desk).error is not None  # a poll of a page that knows of it
+    assert (comes().error, len(desk.jobs)) == (None, 1)
+    desk.jobs[0].result = {"whole": 1}
+    assert look(measurements, desk).result == {"whole": 1}
+
+
 def test_what_nobody_looks_at_is_given_up() -> None:
     measurements, desk = Measurements(held=lambda viewer: 0.2), Desk()
     look(measurements, desk)

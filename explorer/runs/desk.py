@@ -16,6 +16,7 @@ from explorer.runs.requests import Priority
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 KEPT_JOBS = 512  # over ones, by id
 KEPT_RESULTS = 128  # answered again without computing
+ASK_AGAIN_SECONDS = 5.0  # after a failure, before the same question is put to a worker again
 START_ATTEMPTS = 3
 Spawn = Callable[
     [Callable[[WorkerProcess, Message], None], Callable[[WorkerProcess, str], None]], WorkerProcess

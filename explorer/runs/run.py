@@ -35,12 +35,14 @@ class Lesions:
     Attributes:
         tried: Step of the weights last asked about, whatever came of it.
         asked: When that was.
+        problem: Why there is none of these weights, a sentence; else empty.
     """
 
     state: LesionState | None = None
     tried: int = -1
     asked: float = 0.0
     failures: int = 0
+    problem: str = ""
 
 
 @dataclass
@@ -211,6 +213,7 @@ def live_view(
                 first_layers=lane_history.first_layers,
                 gates=lane_history.latest.get("gates"),
                 lesions=None if lesions is None else lesions.state,
+                problem="" if lesions is None else lesions.problem,
                 responses=lane_history.latest.get("responses"),
                 band=SeedBand.from_records(name, run.spec.seed, lane_history.by_seed),
             )

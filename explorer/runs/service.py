@@ -495,7 +495,13 @@ class RunService(Trainings):
             raise RunError("This run has no weights yet: press Play, or wait for its first step.")
         return path
 
-    def watch(self, experiment: str, deleted: Mapping[int, Sequence[str]] | None = None) -> None:
+    def watch(
+        self,
+        experiment: str,
+        deleted: Mapping[int, Sequence[str]] | None = None,
+        *,
+        anew: bool = False,
+    ) -> None:
         """To be called at every poll of a viewer: somebody looks.
 
         It renews the lease, and keeps lesion curves up to date in the background.
@@ -503,10 +509,11 @@ class RunService(Trainings):
         Args:
             deleted: By lane, units whose deletion this viewer watches: its accuracy is measured
                 again whenever there are newer weights, and stands in ``LiveView.programs``.
+            anew: This viewer has just come: what could not be measured is measured again.
         """
         with self._lock:
             run = self._run(experiment)
-        self._watcher.watch(run, deleted or {})
+        self._watcher.watch(run, deleted or {}, anew=anew)
 
     # --------------------------------------------------------------------------------- jobs
 

@@ -112,6 +112,7 @@ class LaneLive:
         gates: The latest transform gates (kind ``gates``).
         responses: The latest responses by layer (kind ``responses``).
         band: Training and test errors of every seed, where there are several.
+        problem: Why its lesions could not be measured, a sentence; else empty.
     """
 
     curves: TrainingCurves
@@ -121,6 +122,7 @@ class LaneLive:
     responses: Record | None = None
     first_layers: Record | None = None
     band: SeedBand | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True)

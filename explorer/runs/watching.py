@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from explorer.errors import RunError, SkipscopeError
-from explorer.runs.desk import Job, JobDesk, JobHandle
+from explorer.runs.desk import ASK_AGAIN_SECONDS, Job, JobDesk, JobHandle
 from explorer.runs.protocol import Message, snapshot_path
 from explorer.runs.requests import JobKind, Priority, Request, parse_request
 from explorer.runs.run import Lesions, Program, Run, lesion_state
@@ -67,13 +67,19 @@ class Watcher:
         self._seen: dict[str, float] = {}  # by experiment: when somebody last looked
         self._rest_until = 0.0  # no sweep before that, while a training runs
 
-    def watch(self, run: Run, deleted: Mapping[int, Sequence[str]]) -> None:
-        """Somebody looks at a run, and at some deletions by lane."""
+    def watch(self, run: Run, deleted: Mapping[int, Sequence[str]], *, anew: bool = False) -> None:
+        """Somebody looks at a run, and at some deletions by lane.
+
+        Args:
+            anew: They have just come: what failed is measured again.
+        """
         now = time.monotonic()
         with self._lock:
             run.watched = self._seen[run.id] = now
             for lane, units in deleted.items():
                 run.programs.setdefault((lane, tuple(units)), Program(now)).seen = now
+            if anew:
+                self._try_again(run, now)
         self.refresh()
 
     def refresh(self) -> None:
@@ -107,6 +113,14 @@ class Watcher:
                 run.snapshot_asked = now
                 run.control("snapshot")
         return watched
+
+    def _try_again(self, run: Run, now: float) -> None:
+        for lesions in run.lesions.values():
+            if lesions.problem and now - lesions.asked > ASK_AGAIN_SECONDS:
+                lesions.tried, lesions.failures = -1, 0
+        for program in run.programs.values():
+            if program.state is not None and program.state.error is not None:
+                program.tried = -1
 
     def find_snapshots(self, run: Run) -> None:
         """Weights that an earlier process left are as good."""
@@ -153,7 +167,7 @@ class Watcher:
             now = time.monotonic()
             with self._lock:
                 lesions = run.lesions[lane]
-                lesions.state, lesions.failures = state, 0
+                lesions.state, lesions.failures, lesions.problem = state, 0, ""
                 self._rest_until = 2 * now - lesions.asked
                 self._touch(run)
             self.refresh()
@@ -164,6 +178,9 @@ class Watcher:
                 lesions.failures += 1
                 if lesions.failures < ATTEMPTS:
                     lesions.tried = -1
+                else:
+                    lesions.problem = job.error or ""
+                    self._touch(run)
             elif job.partial is not None and (lesions.state is None or lesions.state.share < 1):
                 # A curve on few images trembles: it is shown only where there is none yet.
                 lesions.state = lesion_state(job.partial, job.share)

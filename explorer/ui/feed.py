@@ -28,7 +28,7 @@ from explorer.runs.desk import JobHandle
 from explorer.runs.pictures import is_picture
 from explorer.runs.service import Action, RunService
 from explorer.specs import MAX_STEPS, DataSpec, NetSpec
-from explorer.ui.figures import CHARTS, Situation, caption, figure, words_when_empty
+from explorer.ui.figures import CHARTS, Situation, caption, figure, problems, words_when_empty
 from explorer.ui.leases import leases, this_viewer
 from explorer.ui.plans import plan_of
 from explorer.ui.predictions import Predictions, Seen
@@ -149,7 +149,7 @@ def _run_answer(
     try:
         experiment = service.experiment(run)
         cuts = _named_cuts(experiment.spec.lanes, query.get("cut", ""))
-        service.watch(run, cuts)
+        service.watch(run, cuts, anew=_comes(query))
         version = f"{run}.{service.version(run)}"
     except SkipscopeError as error:
         return json.dumps(_gone(str(error))).encode()
@@ -231,7 +231,12 @@ def _seen(
             *([] for _ in cut),
         ],
     }
-    return _predictions.look(service, payload, stamp, cut)
+    return _predictions.look(service, payload, stamp, cut, anew=_comes(query))
+
+
+def _comes(query: Mapping[str, str]) -> bool:
+    """Whether this is a page's first poll: what failed is then measured again."""
+    return not query.get("have")
 
 
 def _number(text: str, most: int) -> int | None:
@@ -278,8 +283,8 @@ def _rest_answer(
     service: RunService, query: Mapping[str, str], charts: Sequence[str], theme: Theme
 ) -> bytes:
     state, _ = from_query(query)
-    views, waiting = rest_views(service, state)
-    known = "".join("1" if v.gradients is not None else "0" for v in views)
+    views, waiting = rest_views(service, state, anew=_comes(query))
+    known = "".join("1" if v.gradients is not None else "x" if v.problems else "0" for v in views)
     seen = None
     if state.data.name == "digits":
         cuts = _named_cuts(state.lanes, query.get("cut", ""))
@@ -331,7 +336,7 @@ class Page:
             "poll_ms": poll_ms,
             "transport": self.transport,
             "lanes": [self._lane(view) for view in self.views],
-            "captions": {name: caption(name, self.views, seen) for name in known},
+            "captions": {name: self._caption(name) for name in known},
             "empty": {name: self._when_empty(name) for name in known},
             "image": None
             if seen is None
@@ -340,6 +345,11 @@ class Page:
         figures = ",".join(f'"{name}":{self._figure(name, theme)}' for name in known)
         whole = json.dumps(rest, separators=(",", ":"))
         return f'{whole[:-1]},"figures":{{{figures}}}}}'
+
+    def _caption(self, name: str) -> str:
+        said = caption(name, self.views, self.seen)
+        lacking = problems(name, self.views) if said else ""  # an empty chart says it itself
+        return f"{said} {lacking}".strip()
 
     def _when_empty(self, name: str) -> str:
         if name == "probabilities" and self.seen is not None and self.seen.problem is not None:

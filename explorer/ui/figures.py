@@ -99,10 +99,21 @@ def caption(chart: str, lanes: Sequence[LaneView], seen: Seen | None) -> str:
             return captions.lesion_caption(lanes)
 
 
+def problems(chart: str, lanes: Sequence[LaneView]) -> str:
+    """Why a chart lacks a lane: the sentences of what could not be measured, each once."""
+    kind = chart.partition("_")[0]
+    lacking = [view for view in lanes if kind in view.problems]
+    said = {view.problems[kind]: None for view in lacking}
+    who = f"{', '.join(view.name for view in lacking)}: " if len(lacking) < len(lanes) else ""
+    return f"{who}{' '.join(said)}" if said else ""
+
+
 def words_when_empty(chart: str, lanes: Sequence[LaneView], situation: Situation) -> str:
     """What stands in a chart that has nothing to show."""
     if chart == "gate" and not any(has_gates(view.blueprint.spec) for view in lanes):
         return "No net here has gates: choose the highway family for one lane."
+    if problem := problems(chart, lanes):
+        return problem
     if situation == "over":
         return "This run ended before it came to this."
     if situation == "before play" or chart in ("error", "loss"):

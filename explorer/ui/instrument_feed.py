@@ -50,7 +50,7 @@ def answer(query: Mapping[str, str]) -> bytes:
     service = get_service()
     theme: Theme = "dark" if query.get("theme") == "dark" else "light"
     shown, _ = scene(service, from_query(query)[0], narrow=query.get("narrow") == "1")
-    measured = look_at(service, shown, query.get("viewer", ""))
+    measured = look_at(service, shown, query.get("viewer", ""), anew=not query.get("have"))
     waiting = any(not m.done and m.error is None for m in measured.values())
     poll = POLL_MS if waiting else POLL_REST_MS
     link = json.dumps([to_query(shown.look), shown.options["narrow"]], sort_keys=True)
@@ -94,25 +94,28 @@ def question(shown: Scene, index: int) -> tuple[JobKind, dict[str, Any]]:
     return shown.instrument.kind(shown.options), shown.instrument.payload(asking(shown, index))
 
 
-def look_at(service: RunService, shown: Scene, viewer: str = "") -> dict[int, Measured]:
+def look_at(
+    service: RunService, shown: Scene, viewer: str = "", *, anew: bool = False
+) -> dict[int, Measured]:
     """How the scene's measurements stand, by the net's position; asks for what is new.
 
     Args:
         viewer: Who looks (:mod:`explorer.ui.leases`).
+        anew: They have just come: what failed is measured again.
     """
     found = {}
     for index, net in enumerate(shown.subjects):
         if index in shown.refused:
             continue
         try:
-            found[index] = _look_at(service, shown, index, net, viewer)
+            found[index] = _look_at(service, shown, index, net, viewer, anew)
         except SkipscopeError as error:
             found[index] = Measured(0, None, False, 0.0, "", str(error))
     return found
 
 
 def _look_at(
-    service: RunService, shown: Scene, index: int, net: SourceNet, viewer: str
+    service: RunService, shown: Scene, index: int, net: SourceNet, viewer: str, anew: bool
 ) -> Measured:
     recorded = shown.instrument.recorded
     if recorded is not None:
@@ -127,7 +130,8 @@ def _look_at(
     coming = downloads.under_way(what)
     if coming is not None:
         return coming
-    return measurements.look(service, kind, payload, downloads.stamp(what, net.stamp), viewer)
+    stamp = downloads.stamp(what, net.stamp)
+    return measurements.look(service, kind, payload, stamp, viewer, anew=anew)
 
 
 def _of_card(kind: str, payload: Mapping[str, Any], net: SourceNet) -> dict[str, Any] | None:

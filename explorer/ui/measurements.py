@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.errors import NotAllowedError, SkipscopeError
-from explorer.runs.desk import JobHandle
+from explorer.runs.desk import ASK_AGAIN_SECONDS, JobHandle
 from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService
 from explorer.ui.leases import seconds_for
@@ -47,6 +47,7 @@ class _Asked:
     answer: dict[str, Any] | None = None
     partial: dict[str, Any] | None = None
     error: str | None = None
+    failed: float = 0.0  # when, where there is an error
     share: float = 0.0
     text: str = "waiting"
     number: int = 0
@@ -74,18 +75,25 @@ class Measurements:
         payload: Mapping[str, Any],
         stamp: object = None,
         viewer: str = "",
+        *,
+        anew: bool = False,
     ) -> Measured:
         """How it stands; asks for it at the first look, and again when ``stamp`` has moved.
 
         Args:
             stamp: Changes with the weights. Newer ones are measured when the last answer is there.
             viewer: Who looks (:mod:`explorer.ui.leases`).
+            anew: They have just come: what failed is asked again.
         """
         with self._lock:
             asked = self._asked.setdefault(_key(kind, payload), _Asked())
             self._asked.move_to_end(_key(kind, payload))
             asked.viewers[viewer], asked.leaving = time.monotonic(), math.inf
             self._collect(asked)
+            lately = time.monotonic() - asked.failed < ASK_AGAIN_SECONDS
+            if anew and asked.error is not None and asked.job is None and not lately:
+                asked.error = None
+                asked.number += 1
             fresh = asked.answer is None and asked.error is None
             if asked.job is None and (fresh or asked.stamp != stamp):
                 asked.stamp = stamp
@@ -97,7 +105,7 @@ class Measurements:
                     asked.stamp = None
                     return Measured(asked.number, None, False, 0.0, "", str(error))
                 except SkipscopeError as error:
-                    asked.error = str(error)
+                    asked.error, asked.failed = str(error), time.monotonic()
                     asked.number += 1
             self._forget()
             return Measured(
@@ -144,7 +152,7 @@ class Measurements:
         answer, error = job.wait(0), job.error
         if answer is not None or error is not None:
             asked.answer = asked.answer if answer is None else answer
-            asked.error = error
+            asked.error, asked.failed = error, time.monotonic()
             asked.job, asked.partial = None, None
             asked.number += 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import numpy as np
 
 from explorer.errors import SkipscopeError
 from explorer.results import Prediction
-from explorer.runs.desk import JobHandle
+from explorer.runs.desk import ASK_AGAIN_SECONDS, JobHandle
 from explorer.runs.service import RunService
 from explorer.ui.leases import leases
 
@@ -26,6 +27,7 @@ class _Asked:
     job: JobHandle | None = None
     answer: dict[str, Any] | None = None
     problem: str | None = None
+    failed: float = 0.0  # when, where there is a problem
     number: int = 0  # of answers so far: part of the feed's version
 
 
@@ -79,12 +81,15 @@ class Predictions:
         payload: Mapping[str, Any],
         stamp: tuple[int | None, ...],
         cut: Sequence[int] = (),
+        *,
+        anew: bool = False,
     ) -> Seen:
         """The latest answer to a ``predict`` payload; a newer one is asked for if ``stamp`` moved.
 
         Args:
             stamp: Changes with the weights: steps of the lanes' snapshots.
             cut: Lanes that the payload names once more at its end, intact.
+            anew: Somebody has just come: what failed is asked again.
         """
         key = json.dumps(payload, sort_keys=True)
         with self._lock:
@@ -93,13 +98,15 @@ class Predictions:
             while len(self._asked) > _KEPT:
                 self._asked.popitem(last=False)
             self._collect(asked)
-            if asked.job is None and asked.stamp != stamp:
+            failed = asked.problem is not None
+            again = anew and failed and time.monotonic() - asked.failed > ASK_AGAIN_SECONDS
+            if asked.job is None and (asked.stamp != stamp or again):
                 asked.stamp = stamp
                 try:
                     asked.job = service.submit("predict", payload)
                     leases.hold(asked.job)
                 except SkipscopeError as error:
-                    asked.problem = str(error)
+                    asked.problem, asked.failed = str(error), time.monotonic()
                     asked.number += 1
             return _seen(asked, cut)
 
@@ -114,6 +121,7 @@ class Predictions:
             leases.hold(asked.job)
             return
         asked.answer, asked.problem, asked.job = answer or asked.answer, problem, None
+        asked.failed = time.monotonic()
         asked.number += 1
 
 

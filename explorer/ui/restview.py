@@ -14,14 +14,20 @@ from explorer.runs.requests import JobKind
 from explorer.runs.service import RunService
 from explorer.shipped import Card, longer_trial, shipped_for
 from explorer.specs import NetSpec
-from explorer.ui.measurements import Measurements
+from explorer.ui.measurements import Measured, Measurements
 from explorer.ui.plans import has_gates, plan_of
 from explorer.ui.state import PageState
 from explorer.ui.views import LaneView
 
 
-def rest_views(service: RunService, state: PageState) -> tuple[list[LaneView], bool]:
-    """Lanes before Play, and whether some measurement is still under way."""
+def rest_views(
+    service: RunService, state: PageState, *, anew: bool = False
+) -> tuple[list[LaneView], bool]:
+    """Lanes before Play, and whether some measurement is still under way.
+
+    Args:
+        anew: Somebody has just come: what failed before is measured again.
+    """
     views, waiting = [], False
     for lane, net in enumerate(state.lanes):
         card = shipped_card(state, lane)
@@ -37,13 +43,19 @@ def rest_views(service: RunService, state: PageState) -> tuple[list[LaneView], b
         )
         # Only digits are there at once; other data would start a download nobody asked for.
         if state.data.name == "digits":
-            gradients = _measured(service, "gradients", view, state)
-            gates = _measured(service, "gates", view, state) if has_gates(net) else None
-            waiting |= gradients is None or (has_gates(net) and gates is None)
+            kinds: dict[str, JobKind] = {"gradient": "gradients"}
+            if has_gates(net):
+                kinds["gate"] = "gates"
+            looked = {k: _measured(service, job, view, state, anew) for k, job in kinds.items()}
+            found = {kind: one.result for kind, one in looked.items() if one.done}
+            problems = {kind: one.error for kind, one in looked.items() if one.error is not None}
+            waiting |= any(not one.done and one.error is None for one in looked.values())
+            gradients, gates = found.get("gradient"), found.get("gate")
             view = replace(
                 view,
                 gradients=LayerGradients.from_json(gradients) if gradients else None,
                 gates=GateMeans.from_json(gates) if gates else None,
+                problems=problems,
             )
         views.append(view)
     return views, waiting
@@ -75,12 +87,11 @@ _fresh = Measurements()
 
 
 def _measured(
-    service: RunService, kind: JobKind, view: LaneView, state: PageState
-) -> dict[str, Any] | None:
-    """A fresh net's measurement; None until it is there, or while nobody looks."""
+    service: RunService, kind: JobKind, view: LaneView, state: PageState, anew: bool
+) -> Measured:
+    """A fresh net's measurement, as far as it is known."""
     payload = {"net": view.source, "data": state.data.model_dump(mode="json")}
-    looked = _fresh.look(service, kind, payload)
-    return looked.result if looked.done else None
+    return _fresh.look(service, kind, payload, anew=anew)
 
 
 def _shipped_view(lane: int, net: NetSpec, card: Card) -> LaneView:

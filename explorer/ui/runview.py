@@ -56,6 +56,7 @@ def _lane_view(experiment: ExperimentView, index: int, lane: LaneLive) -> LaneVi
         gates=gates_of(plan, spec, lane.gates),
         lesions=lane.lesions.curve if lane.lesions else None,
         lesions_step=lane.lesions.step if lane.lesions else None,
+        problems={"lesion": lane.problem} if lane.problem else {},
         clip=clip_of(lane.first_layers, lane.layers),
         longer=longer_trial(net, spec.data, spec.training),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class LaneView:
         progress: Share of the training done, in [0, 1].
         note: A sentence that needs reading, such as divergence; or None.
         lesions_step: Step of the weights whose lesions are shown; None for shipped weights.
+        problems: Why ``gradient``, ``gate`` or ``lesion`` could not be measured, a sentence each.
         clip: What clipping multiplied the gradient by, at the first step and at the one shown;
             None where nothing clips, or nothing is known.
         longer: Trainings of the same net with more steps, where some are known.
@@ -40,6 +42,7 @@ class LaneView:
     gates: GateMeans | None = None
     lesions: LesionCurve | None = None
     lesions_step: int | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
     clip: tuple[float, float] | None = None
     longer: Trial | None = None
 
