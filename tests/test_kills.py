@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import pytest
 
 from explorer.names import spec_of
 from explorer.runs.stored import stored_run
-from explorer.specs import ExperimentSpec, SweepSpec, TrainSpec, fit_to_data
+from explorer.specs import DataSpec, ExperimentSpec, SweepSpec, TrainSpec, fit_to_data
 
 pytestmark = [
     pytest.mark.kills,
@@ -34,7 +34,8 @@ pytestmark = [
 SEED = 13
 TRAININGS, SERVERS, SWEEPS = 45, 20, 15  # kills; with each server one of its workers, too
 NET = "plain_8;width=2"
-PATIENCE = 120.0  # seconds, on a machine that is busy otherwise
+STEPS = 600  # of a run in a server
+PATIENCE = 300.0  # seconds, on a machine that is busy otherwise
 
 
 def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
@@ -104,7 +105,7 @@ def test_trainings_of_the_shell(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "explorer.training.loop", "explorer.cli.train"])
     chance, log = random.Random(SEED), str(tmp_path / "log")
-    options = ["--steps", "400", "--batch", "16", "--eval-every", "50", "--train-limit", "200"]
+    options = ["--steps", "150", "--batch", "16", "--eval-every", "30", "--train-limit", "200"]
 
     def begin(folder: Path) -> Any:
         there = (folder / "checkpoint.safetensors").exists()
@@ -265,15 +266,10 @@ class Server:
                 assert float(kept[steps - 1].values["loss"]).hex() == loss
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "home"
-
-
-def test_servers_and_their_workers(home: Path) -> None:
-    chance = random.Random(SEED)
-    training = TrainSpec(steps=1500, batch_size=16, eval_every=300)
-    net = fit_to_data(spec_of(NET), ExperimentSpec.model_fields["data"].get_default(True))
+def test_servers_and_their_workers(tmp_path: Path) -> None:
+    chance, home = random.Random(SEED), tmp_path / "home"
+    training = TrainSpec(steps=STEPS, batch_size=16, eval_every=100)
+    net = fit_to_data(spec_of(NET), DataSpec())
     spec = ExperimentSpec(lanes=(net,), training=training)
     server = Server(home)
     run = server.create(spec)
@@ -312,7 +308,7 @@ def test_servers_and_their_workers(home: Path) -> None:
         for name in names
     )
     assert cut == uncut
-    assert sum(kind == "step" for kind, *_ in cut) == 1500
+    assert sum(kind == "step" for kind, *_ in cut) == STEPS
     weights = [(home / "experiments" / name / "lane-0.safetensors").read_bytes() for name in names]
     assert weights[0] == weights[1]
     assert not list(home.glob("experiments/*/checkpoint.safetensors"))
