@@ -27,7 +27,12 @@ from explorer.nets import Net, create_net
 from explorer.probes import walk
 from explorer.probes.gradient_terms import gradient_terms, shortcut_scaling, with_scale
 from explorer.probes.gradients import layer_gradients
-from explorer.probes.gradients_at_init import family_of, gradients_at_init, nearest_depth
+from explorer.probes.gradients_at_init import (
+    FAMILIES,
+    family_of,
+    gradients_at_init,
+    nearest_depth,
+)
 from explorer.probes.select import some_images
 from explorer.probes.statistics import batch_statistics
 from explorer.results import (
@@ -307,6 +312,11 @@ def test_the_sweep_measures_fresh_nets(digits: Dataset) -> None:
         assert len(figure.data) == 4
         dashes = {trace.line.dash for trace in figure.data}
         assert dashes == {"solid", "dot"}
+
+
+def test_by_default_nothing_but_depth_acts() -> None:
+    assert all(";padding=circular" in name for name in FAMILIES)
+    assert {spec_of(name).padding for name in FAMILIES} == {"circular"}
 
 
 def test_batch_norm_turns_vanishing_gradients_of_plain_nets_round(digits: Dataset) -> None:

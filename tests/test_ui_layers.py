@@ -82,13 +82,21 @@ def test_fresh_nets_are_compared_where_there_are_two_depths() -> None:
     said = one.caption([lane("plain_8", result)], {"of": "parameters"})
     assert said == [
         "plain_N without batch norm: at 56 layers 1/10,000 what it is at 8 (median of 1 seeds, "
-        "64 images)."
+        "64 images).",
+        "Convolutions find zeros at the edges, which without batch norm take a share of the "
+        "gradient away at every layer: circular padding shows depth alone.",
     ]
+    circular = [{**row, "family": f"{row['family']};padding=circular"} for row in rows]
+    said = one.caption([lane("plain_8", {**result, "rows": circular})], {"of": "parameters"})
+    assert said[0].startswith("plain_N without batch norm: at 56 layers 1/10,000")
+    assert said[1:] == ["Circular padding: nothing is lost at the edges."]
     vanished = {**result, "rows": [fresh(8, False, 0, 1.0), fresh(56, False, 0, 0.0)]}
     assert one.caption([lane("plain_8", vanished)], {"of": "parameters"}) == []
-    assert one.payload(Asking(0, {}, DataSpec(), None, 5, {"norm": "with"}, None))["seeds"] == [
-        *(5, 6, 7)
-    ]
+    asked = one.payload(
+        Asking(0, {}, DataSpec(), None, 5, {"norm": "with", "padding": "zeros"}, None)
+    )
+    assert asked["seeds"] == [5, 6, 7]
+    assert asked["nets"][0] == "plain_20;padding=zeros"
 
 
 def branch(ratio: float, cosine: float, cut: float | None) -> dict[str, Any]:
@@ -170,6 +178,12 @@ def test_a_history_is_of_runs_alone(tmp_path: Path) -> None:
         "steps": [0, 30],
         "layers": rows,
     }
-    (said,) = one.caption([lane("plain_8", result)], {"of": "parameter_rms"})
+    map_of = {"of": "parameter_rms", "as": "map"}
+    (said,) = one.caption([lane("plain_8", result)], {**map_of, "as": "ends"})
+    assert "÷ of the last three: 10 at step 0, at most 10 (step 0), 1 in the second half" in said
+    lines = one.figure([lane("plain_8", result)], {**map_of, "as": "ends"}, "light").data
+    assert [list(line.y) for line in lines] == [[0.1, 1.0], [0.01, 1.0]]
+    assert len(one.figure([lane("plain_8", result)], map_of, "dark").data) == 1
+    (said,) = one.caption([lane("plain_8", result)], map_of)
     assert "at 2 moments, step 0 to 30" in said
     assert "At step 30 the first three are 1 × the last three" in said

@@ -10,7 +10,7 @@ from explorer.charts.gates import (
 )
 from explorer.charts.gradient_terms import gradient_terms_figure, shortcut_scaling_figure
 from explorer.charts.gradients import gradient_figure, gradients_at_init_figure
-from explorer.charts.history import history_figure
+from explorer.charts.history import history_ends_figure, history_figure
 from explorer.charts.image import probability_figure
 from explorer.charts.lesion_studies import (
     gate_lesion_figure,
@@ -69,6 +69,7 @@ __all__ = [
     "gradient_likeness_figure",
     "gradient_terms_figure",
     "gradients_at_init_figure",
+    "history_ends_figure",
     "history_figure",
     "input_gradient_figure",
     "lane_style",

@@ -71,7 +71,7 @@ def gradients_at_init_figure(
     parameters = of == "parameters"
     figure = base_figure(
         theme,
-        x="depth, layers",
+        x="depth, layers" + (f" ({sweep.padding} padding)" if sweep.padding else ""),
         y="RMS of ∂L/∂W, first layer" if parameters else "∂ℓ/∂y, first block ÷ last",
         height=380,
     )
@@ -87,7 +87,7 @@ def gradients_at_init_figure(
         figure.add_scatter(
             x=depth,
             y=seen,
-            name=f"{family}, {'batch norm' if norm else 'none'}",
+            name=f"{sweep.short(family)}, {'batch norm' if norm else 'none'}",
             mode="lines+markers",
             legendgroup=family,
             line={"color": colour, "width": 2, "dash": "solid" if norm else "dot"},

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts.heat import colour_bar, decades, panels, place, sequential
-from explorer.charts.palette import Theme
+from explorer.charts.palette import Theme, base_figure, lane_style
 from explorer.results import LayerHistory
 
 _WORDS = {
@@ -58,4 +58,42 @@ def history_figure(
         },
         margin={"r": 16},
     )
+    return figure
+
+
+def history_ends_figure(
+    lanes: Sequence[tuple[int, str, LayerHistory]], *, theme: Theme = "light"
+) -> go.Figure:
+    """Two curves a lane against the step: medians of its first three rows, and of its last three.
+
+    The first rows' are solid, the last ones' dotted; gradients on a log scale.
+    """
+    quantity = lanes[0][2].quantity if lanes else "parameter_rms"
+    what, title = _WORDS[quantity]
+    log = quantity in ("parameter_rms", "output_rms")
+    figure = base_figure(theme, x="step", y=f"{title}{', log scale' if log else ''}", height=380)
+    for lane, name, history in lanes:
+        style = lane_style(lane)
+        colour = style.colour(theme)
+        for words, values, dash in zip(
+            ("first", "last"), history.ends(), ("solid", "dot"), strict=True
+        ):
+            shown = np.where(np.isfinite(values) & ((values > 0) | (not log)), values, np.nan)
+            figure.add_scatter(
+                x=history.steps,
+                y=shown,
+                name=f"{name}, {words} three {what}s",
+                mode="lines+markers",
+                legendgroup=f"lane{lane}",
+                line={"color": colour, "width": 2, "dash": dash},
+                marker={
+                    "symbol": style.symbol if words == "first" else f"{style.symbol}-open",
+                    "size": 5,
+                    "color": colour,
+                },
+                hovertemplate="%{fullData.name}<br>step %{x}: %{y:.3g}<extra></extra>",
+            )
+    if log:
+        figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    figure.update_layout(showlegend=True, margin={"b": 110})
     return figure

@@ -37,6 +37,8 @@ def _refuse_what_means_nothing(args: argparse.Namespace) -> None:
     for option, view in (("depths", "init"), ("seeds", "init"), ("scales", "scaling")):
         if getattr(args, option) is not None and args.view != view:
             raise SpecError(f"--{option} is for --view {view}; leave it out, or take that view.")
+    if args.ends and args.view != "history":
+        raise SpecError("--ends is for --view history; leave it out, or take that view.")
     if args.lane is not None and args.view != "history":
         raise SpecError("--lane is for --view history; leave it out, or take that view.")
     if args.of in ("gates", "responses") and args.view != "history":
@@ -316,14 +318,36 @@ def _history(args: argparse.Namespace) -> None:
     ]
 
     def figure() -> Any:
-        from explorer.charts import history_figure
+        from explorer.charts import history_ends_figure, history_figure
 
-        return history_figure([(lane, r.net, r) for lane, r in zip(lanes, results, strict=True)])
+        drawn = [(lane, r.net, r) for lane, r in zip(lanes, results, strict=True)]
+        return history_ends_figure(drawn) if args.ends else history_figure(drawn)
 
     if deliver(args, together(results), figure, title=title_of(results, "While it trained")):
         return
     for result in results:
-        _history_page(result)
+        (_ends_page if args.ends else _history_page)(result)
+
+
+def _ends_page(result: LayerHistory) -> None:
+    """About sixteen moments of the training, one below the other."""
+    first, last = result.ends()
+    n = len(result.steps)
+    moments = sorted({round(i * (n - 1) / 15) for i in range(16)})
+    text.write(
+        f"{result.net}: {result.quantity} at {len(moments)} of {n} recorded steps, on "
+        f"{result.n_images} images of {result.data}; medians of three rows\n"
+    )
+    rows = [
+        [
+            f"{result.steps[i]:.0f}",
+            text.scientific(first[i]),
+            text.scientific(last[i]),
+            f"{first[i] / last[i]:.3g}" if last[i] > 0 else "",
+        ]
+        for i in moments
+    ]
+    text.write(text.table(["step", "first three", "last three", "first ÷ last"], rows, "rrrr"))
 
 
 def _history_page(result: LayerHistory) -> None:

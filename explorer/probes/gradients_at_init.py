@@ -21,7 +21,12 @@ from explorer.probes.select import data_name
 from explorer.results import GradientsAtInit, InitGradient
 from explorer.specs import MAX_DEPTH, NetSpec, fit, parse_net
 
-FAMILIES = ("plain_20", "resnet_v2_20", "highway_19", "densenet_40_k12")
+# Circular padding, so that depth alone acts: zeros at the edges of small maps take a share of the
+# gradient at every layer.
+FAMILIES = tuple(
+    f"{name};padding=circular"
+    for name in ("plain_20", "resnet_v2_20", "highway_19", "densenet_40_k12")
+)
 DEPTHS = (8, 20, 32, 44, 56)
 
 

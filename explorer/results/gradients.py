@@ -141,6 +141,13 @@ class InitGradient:
         return self.first_unit / self.last_unit if self.last_unit > 0 else float("nan")
 
 
+def _padding(family: str) -> str:
+    _, given, rest = family.partition(";padding=")
+    if family.startswith("fc_"):
+        return "no"
+    return rest.partition(";")[0] if given else "zero"
+
+
 @dataclass(frozen=True)
 class GradientsAtInit:
     """Gradients of fresh nets against depth, family by family, with and without batch norm.
@@ -158,6 +165,16 @@ class GradientsAtInit:
     def statistics(self) -> Statistics | None:
         """``batch`` where there is batch norm, as in a training step."""
         return "batch" if any(row.batch_norm for row in self.rows) else None
+
+    @property
+    def padding(self) -> str:
+        """What the convolutions of all families pad with; empty where they do not agree."""
+        found = {_padding(row.family) for row in self.rows}
+        return found.pop() if len(found) == 1 else ""
+
+    def short(self, family: str) -> str:
+        """A family's name without the padding, where all families have the same."""
+        return family.replace(f";padding={self.padding}", "") if self.padding else family
 
     def curves(
         self, of: Of = "parameters"

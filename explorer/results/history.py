@@ -90,6 +90,14 @@ class LayerHistory:
             values=table if kept is None else table[list(kept)],
         )
 
+    def ends(self, k: int = 3) -> tuple[Floats, Floats]:
+        """(steps,) each: medians of the first ``k`` rows and of the last ``k``.
+
+        Fewer where the rows are fewer than twice that.
+        """
+        k = max(1, min(k, len(self.rows) // 2))
+        return np.median(self.values[:k], axis=0), np.median(self.values[-k:], axis=0)
+
     def to_frame(self) -> pd.DataFrame:
         """One column a step."""
         import pandas as pd

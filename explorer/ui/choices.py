@@ -8,6 +8,7 @@ from typing import Any, get_args
 import streamlit as st
 
 from explorer import names
+from explorer.claims import says
 from explorer.specs import (
     DenseSpec,
     HighwaySpec,
@@ -395,7 +396,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
         key("batch_norm"),
         net.batch_norm,
         field("batch_norm"),
-        help="Without it, gradients depend on depth far more strongly.",
+        help="Keeps every layer's signal at one size. " + says("vanishing.factor"),
     )
     widgets.select(
         "Initialisation",
@@ -404,7 +405,7 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
         net.init,
         field("init"),
         words=INITS[net.family],
-        help="Without batch norm, He's rule doubles the variance with every addition.",
+        help="Without batch norm He's rule makes the variance grow with every addition.",
     )
     widgets.number(
         "Weight scale",
@@ -425,6 +426,5 @@ def lane_choices(lane: int, net: NetSpec, on_change: Callable[[dict[str, Any]], 
             net.padding,
             field("padding"),
             words=PADDINGS,
-            help="What convolutions find beyond the edge. Zeros take a share of the signal away "
-            "at every layer, the larger the smaller the map; circular padding takes none.",
+            help="What convolutions find beyond the edge. " + says("vanishing.edges"),
         )

@@ -14,8 +14,7 @@ def before_training(command: Command) -> None:
         "explorer.cli.propagation:run_propagation",
         "measure signal and gradient from the image to the last unit, at initialisation",
         "Variance of every unit's output, and the loss gradient there, over some fresh nets.\n"
-        "Without batch norm a residual net's variance doubles with every unit; with it, a plain\n"
-        "net's gradient grows towards the input.",
+        + options.told("propagation.doubles", "propagation.zeros", "vanishing.factor"),
         """\
   skipscope propagation plain_56 resnet_v2_56 --data digits
   skipscope propagation resnet_v2_56 'resnet_v2_56;batch_norm=false' --html variance.html

@@ -104,15 +104,17 @@ def gradients(command: Command) -> None:
         "unit's output, on one batch of training images. terms: what of it comes by the shortcuts\n"
         "alone, and what by the branches (He et al. 2016, Eq 5). init: fresh nets of these\n"
         "families against depth, with and without batch norm. scaling: with every shortcut λ·x,\n"
-        "λ^L and what is measured (Eq 8). history: layer by step, from a training's folder.",
+        "λ^L and what is measured (Eq 8). history: layer by step, from a training's folder.\n"
+        + options.told("he15.healthy", "vanishing.normed", "vanishing.bare"),
         """\
-  skipscope gradients plain_56 --data digits             an untrained net
-  skipscope gradients 'plain_56;batch_norm=false'        what batch norm prevents
+  skipscope gradients plain_56 --data digits             an untrained net: it explodes
+  skipscope gradients 'plain_56;batch_norm=false'        the weights of all layers alike
   skipscope gradients digits_plain_56 digits_resnet_v2_56 --html gradients.html
   skipscope gradients digits_resnet_v2_56 --view terms
   skipscope gradients plain_20 resnet_v2_20 --view init --depths 8,20,32,56 --of outputs
   skipscope gradients resnet_v2_56 --view scaling --scales 0.5,0.9,1,1.1 --json
-  skipscope gradients runs/he15 --view history --html history.html""",
+  skipscope gradients runs/he15 --view history --html history.html
+  skipscope gradients runs/he15 --view history --ends    first and last layers, by step""",
     )
     options.nets(gradients, "measure on this (default: what it was trained on, else digits)")
     gradients.add_argument(
@@ -140,6 +142,11 @@ def gradients(command: Command) -> None:
     gradients.add_argument("--scales", type=values.numbers, help="of scaling: λ, from 0 to 2")
     gradients.add_argument(
         "--lane", type=values.whole, metavar="N", help="of history: one net, from 1 (default all)"
+    )
+    gradients.add_argument(
+        "--ends",
+        action="store_true",
+        help="of history: the first three layers beside the last three, as a table or as curves",
     )
     add_outputs(gradients)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from textwrap import fill
 from typing import NoReturn
 
+from explorer.claims import says
 from explorer.cli.commands import values
 from explorer.errors import SkipscopeError
 from explorer.specs import DATASETS
@@ -34,6 +36,11 @@ class Parser(argparse.ArgumentParser):
 
 
 Command = Callable[[str, str, str, str, str], Parser]
+
+
+def told(*keys: str) -> str:
+    """Sentences of the table of claims, as wide as a help's other lines."""
+    return fill(says(*keys), 90)
 
 
 NAME = (

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, gradients_at_init_figure
+from explorer.claims import says
 from explorer.results import GradientsAtInit
 from explorer.ui.instruments.blocks import kept, rounded
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
@@ -16,6 +17,7 @@ from explorer.ui.instruments.options import Choice, Options
 from explorer.ui.instruments.words import so_far, times
 
 FAMILIES = ("plain_20", "resnet_v2_20", "highway_19", "densenet_40_k12")
+PADDINGS = {"circular": "circular", "zeros": "zeros"}  # 32×32 maps and larger also mirror
 
 
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
@@ -37,10 +39,18 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
             if len(depth) < 2 or not np.isfinite([first, last]).all() or min(first, last) <= 0:
                 continue
             said.append(
-                f"{family} {'with' if norm else 'without'} batch norm: at {depth[-1]:.0f} layers "
+                f"{sweep.short(family)} {'with' if norm else 'without'} batch norm: at "
+                f"{depth[-1]:.0f} layers "
                 f"{times(last / first)} what it is at {depth[0]:.0f} (median of {seeds} seeds, "
                 f"{sweep.n_images} images{so_far(lane)})."
             )
+        if said and sweep.padding == "zero":
+            said.append(
+                "Convolutions find zeros at the edges, which without batch norm take a share of "
+                "the gradient away at every layer: circular padding shows depth alone."
+            )
+        elif said and sweep.padding == "circular":
+            said.append("Circular padding: nothing is lost at the edges.")
     return said
 
 
@@ -82,7 +92,7 @@ def payload(asking: Asking) -> dict[str, Any]:
     norms = {"both": [True, False], "with": [True], "without": [False]}
     return {
         **kept(asking),
-        "nets": list(FAMILIES),
+        "nets": [f"{name};padding={asking.options['padding']}" for name in FAMILIES],
         "batch_norm": norms[asking.options["norm"]],
         "seeds": [asking.seed + i for i in range(3)],
     }
@@ -99,10 +109,7 @@ INSTRUMENT = Instrument(
         "from the least to the greatest of three seeds, on a log scale. Look for lines that fall "
         "or climb by powers of ten with depth, and for those that stay."
     ),
-    figure_of=(
-        "He et al. 2015, section 4.1, say of their plain nets with batch norm that neither forward "
-        "nor backward signals vanish; here both cases, and other families, from 8 to 56 layers."
-    ),
+    figure_of=says("he15.healthy", "vanishing.factor", "vanishing.edges"),
     job="gradients_at_init",
     figure=figure,
     caption=caption,
@@ -118,6 +125,14 @@ INSTRUMENT = Instrument(
             {"parameters": "first layer's weights", "outputs": "first block ÷ last block"},
         ),
         Choice("norm", "Batch norm", {"both": "both", "with": "with", "without": "without"}),
+        Choice(
+            "padding",
+            "Padding",
+            PADDINGS,
+            help="What convolutions find at a map's edges. Circular: the other side, so that "
+            "nothing is lost there; zeros, the usual choice, hide what depth does on small maps.",
+        ),
     ),
     needs_net=False,
+    see={"vanishing": "Why it vanishes: the causes apart"},
 )

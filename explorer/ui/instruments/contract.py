@@ -144,6 +144,8 @@ class Instrument:
         own_weights: False for a result of weights drawn for it, or of none: then the conditions do
             not say where the net's own come from.
         takes_images: False where a number of images means nothing.
+        see: Others that go on from here, as in a link (``history;as=ends``), and the words of a
+            button that leads there with the same nets.
         needs_net: False for what is asked of no net in particular, such as an instrument that
             builds small nets of its own; its lanes are then one, named by ``title``, without plan.
     """
@@ -173,6 +175,7 @@ class Instrument:
     own_weights: Callable[[Lane, Options], bool] = lambda lane, options: True
     takes_images: bool = True
     needs_net: bool = True
+    see: Mapping[str, str] = field(default_factory=dict)
 
     def kind(self, options: Options) -> JobKind:
         job = self.job(options) if callable(self.job) else self.job

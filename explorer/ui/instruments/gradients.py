@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, gradient_figure
+from explorer.claims import says
 from explorer.results import Floats, LayerGradients
 from explorer.ui.instruments.contract import Instrument, Lane, Result, Row
 from explorer.ui.instruments.options import Choice, Options
@@ -110,11 +111,7 @@ INSTRUMENT = Instrument(
         "from the input on the left to the answer on the right. Look for a slope: a curve that "
         "climbs or falls by powers of ten starves one end of the net, a flat one trains all of it."
     ),
-    figure_of=(
-        "He et al. 2015, section 4.1, in words: plain nets trained with batch norm have healthy "
-        "gradient norms, so vanishing gradients are unlikely to be why they degrade. Compare with "
-        "batch norm off, where the slope returns."
-    ),
+    figure_of=says("he15.healthy", "vanishing.normed", "vanishing.bare"),
     job="gradients",
     figure=figure,
     caption=caption,
@@ -131,4 +128,8 @@ INSTRUMENT = Instrument(
         ),
     ),
     suggests=("digits_plain_56", "digits_resnet_v2_56"),
+    see={
+        "vanishing": "Why it vanishes: the causes apart",
+        "history;as=ends": "First and last layers while it trains",
+    },
 )

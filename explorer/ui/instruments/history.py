@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.charts import Theme, history_figure
+from explorer.charts import Theme, history_ends_figure, history_figure
+from explorer.claims import says
 from explorer.errors import NotApplicableError
 from explorer.results import LayerHistory
 from explorer.runs.service import RunService
@@ -36,13 +37,17 @@ def _measured(lane: Lane) -> LayerHistory:
 
 
 def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
-    return history_figure([(lane.index, lane.name, _measured(lane)) for lane in lanes], theme=theme)
+    drawn = [(lane.index, lane.name, _measured(lane)) for lane in lanes]
+    return (history_ends_figure if options["as"] == "ends" else history_figure)(drawn, theme=theme)
 
 
 def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for lane in lanes:
         history = _measured(lane)
+        if options["as"] == "ends":
+            said += _ends_said(lane, history)
+            continue
         words = (
             f"{lane.name}: {WORDS[history.quantity]} at {len(history.steps)} moments, step "
             f"{history.steps[0]:.0f} to {history.steps[-1]:.0f}."
@@ -56,6 +61,25 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
                 )
         said.append(words)
     return said
+
+
+def _ends_said(lane: Lane, history: LayerHistory) -> list[str]:
+    """First ÷ last at the start, at its greatest, and over the second half of what is there."""
+    first, last = history.ends()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = first / last
+    known = np.isfinite(ratio) & (ratio > 0)
+    if not known.any():
+        return []
+    steps, ratio = history.steps[known], ratio[known]
+    late = ratio[steps >= (steps[0] + steps[-1]) / 2]
+    greatest = int(np.argmax(ratio))
+    return [
+        f"{lane.name}: {WORDS[history.quantity]}, median of the first three ÷ of the last three: "
+        f"{ratio[0]:.3g} at step {steps[0]:.0f}, at most {ratio[greatest]:.3g} (step "
+        f"{steps[greatest]:.0f}), {np.median(late):.3g} in the second half (median of "
+        f"{len(late)} recorded steps, from {late.min():.2g} to {late.max():.2g}; one training)."
+    ]
 
 
 def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
@@ -111,9 +135,10 @@ INSTRUMENT = Instrument(
     explains=(
         "Each row is a layer or block, from the input below to the answer above; each column a "
         "recorded step, coloured on a log scale for gradients. Look for rows that stay dark or "
-        "pale all along: layers that never get a gradient, or get far more than others."
+        "pale all along: layers that never get a gradient, or get far more than others. As curves: "
+        "the first three layers beside the last three."
     ),
-    figure_of="None of the papers' figures: a training of yours, as it was recorded.",
+    figure_of=says("he15.healthy", "vanishing.in_training"),
     job=None,
     recorded=recorded,
     figure=figure,
@@ -121,6 +146,9 @@ INSTRUMENT = Instrument(
     formula=formula,
     table=table,
     mode="as recorded in training",
-    options=(Choice("of", "Show", WORDS),),
+    options=(
+        Choice("of", "Show", WORDS),
+        Choice("as", "As", {"map": "every layer", "ends": "first and last layers"}),
+    ),
     takes_images=False,
 )

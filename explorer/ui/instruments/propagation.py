@@ -9,8 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts import Theme, propagation_figure
+from explorer.claims import says
 from explorer.results import Propagation
 from explorer.results.arrays import band
+from explorer.ui.instruments.blocks import at_the_edges
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row, one_net
 from explorer.ui.instruments.options import Choice, Options
 from explorer.ui.instruments.words import count, so_far, times
@@ -47,12 +49,12 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
         if variance:
             said.append(
                 f"{lane.name}: the variance is {first:.3g} after the stem and {last:.3g} after the "
-                f"last block, {times(last / first)} {conditions}."
+                f"last block, {times(last / first)} {conditions}.{at_the_edges(lane, squared=True)}"
             )
         else:
             said.append(
                 f"{lane.name}: the gradient is {first:.3g} at the image and {last:.3g} at the last "
-                f"block's output, {times(first / last)} {conditions}."
+                f"block's output, {times(first / last)} {conditions}.{at_the_edges(lane)}"
             )
     return said
 
@@ -61,7 +63,8 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
     variance = options["of"] == "variance"
     lines = [
         "Var(y) over images and entries of a block's output y; F drawn by He's rule adds as much "
-        "as it is given: Var(x + F) ≈ 2 Var(x) where nothing normalises F"
+        "as it is given: Var(x + F) ≈ 2 Var(x), where nothing normalises F and nothing is lost at "
+        "the edges"
         if variance
         else "RMS(n·∂L/∂y) = √( mean over images i and entries of (∂ℓᵢ/∂yᵢ)² )"
     ]
@@ -110,10 +113,7 @@ INSTRUMENT = Instrument(
         "for straight slopes, which are a constant factor at every block: with depth they end in "
         "nothing or in overflow."
     ),
-    figure_of=(
-        "None of the papers; He et al. 2015, section 4.1, says that with batch norm the gradient "
-        "norms of plain nets are healthy, so that they are unlikely to degrade for vanishing ones."
-    ),
+    figure_of=says("he15.healthy", "vanishing.factor", "propagation.doubles", "propagation.zeros"),
     job="propagation",
     figure=figure,
     caption=caption,
@@ -133,5 +133,10 @@ INSTRUMENT = Instrument(
         ),
     ),
     payload=_payload,
-    suggests=("plain_56", "resnet_v2_56", "resnet_v2_56;batch_norm=false"),
+    suggests=(
+        "plain_56;padding=circular",
+        "resnet_v2_56;padding=circular",
+        "resnet_v2_56;batch_norm=false;padding=circular",
+    ),
+    see={"vanishing": "Why it vanishes: the causes apart"},
 )

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from explorer.charts import Theme, cause_words, panel_words, vanishing_figure
 from explorer.charts.vanishing import CEILING, FLOOR
+from explorer.claims import says
 from explorer.results import VanishingCauses
 from explorer.results.vanishing import PANELS, Panel
 from explorer.ui.instruments.blocks import kept, rounded
@@ -167,11 +168,7 @@ INSTRUMENT = Instrument(
         "falls in the others; bars reach from the least to the greatest of three seeds, pale lines "
         "are derived."
     ),
-    figure_of=(
-        "None of the papers'. He et al. 2015 start from vanishing gradients as the obstacle that "
-        "normalised initialisation and batch norm have largely removed (section 1); the factors a "
-        "layer are those of Schoenholz et al. 2017, with batch norm those of Yang et al. 2019."
-    ),
+    figure_of=says("he15.healthy", "vanishing.factor", "vanishing.edges"),
     job="vanishing",
     figure=figure,
     caption=caption,

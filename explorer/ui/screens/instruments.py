@@ -354,6 +354,24 @@ def _instrument(shown: Scene) -> None:
             title=one.question,
             papers=one.figure_of,
         )
+        _see(shown)
+
+
+def _see(shown: Scene) -> None:
+    """Where to go on from here, with the same nets."""
+    with st.container(horizontal=True):
+        for link, words in shown.instrument.see.items():
+            key, *options = link.split(";")
+            chosen = dict(option.split("=") for option in options)
+            st.button(
+                words,
+                key=f"see.{link}",
+                type="tertiary",
+                icon=":material/arrow_forward:",
+                on_click=lambda key=key, chosen=chosen: _update(
+                    lambda now: replace(now.with_instrument(key), chosen=chosen)
+                ),
+            )
 
 
 def _suggest(shown: Scene) -> None:
