@@ -580,7 +580,7 @@ def test_the_servers_folders_are_not_the_networks(
             for _, problems in (read_page(link), read_look(link)):
                 # The same sentence whether or not there is such a folder, and no word of it.
                 assert len(problems) == 1
-                assert "Folders of the server cannot be chosen from here" in problems[0]
+                assert "To choose a folder of the server is for people at" in problems[0]
                 assert str(tmp_path) not in problems[0]
     assert read_page({"data": f"folder;path={there}"})[1] == []
     with as_(BORIS) as his:
@@ -633,6 +633,7 @@ def test_an_open_server_says_what_the_network_may_do() -> None:
     words = rights.open_words("0.0.0.0", ["runs"])
     assert "open beyond this machine (0.0.0.0)" in words
     assert "without a password" in words
+    assert "Others open http://lab:1;" in rights.open_words("0.0.0.0", [], "http://lab:1")
     for grant, what in GRANTS.items():
         assert f"may {'' if grant == 'runs' else 'not '}{what}" in words
 
@@ -655,6 +656,9 @@ def test_the_command_hands_names_on() -> None:
         "--server.allowedHosts=*.b.org",
     ]
     assert args.allow == ["runs"]
+    # Streamlit would ask another site for this machine's address.
+    wide = server_command("0.0.0.0", 1, headless=True)
+    assert "--browser.serverAddress=localhost" in wide
     for wrong in ("http://lab.example.org", "a b", "lab/x", ""):
         with pytest.raises(SkipscopeError, match="a name as it stands in the address"):
             parse(["app", "--host", wrong])
@@ -761,3 +765,16 @@ def test_no_page_takes_the_service_past_the_table() -> None:
                     node.module == "explorer.data.catalog"
                     and names & {"data_info", "scan_folder", "list_folder"}
                 ), path
+
+
+def test_names_in_figures_are_text() -> None:
+    """Plotly takes a little HTML for markup; a class is a folder's name."""
+    import numpy as np
+
+    from explorer.charts.image import probability_figure
+    from explorer.results import Prediction
+
+    link = '<a href="http://evil.test">cat</a>'
+    shares = Prediction("net", np.array([0.25, 0.75]))
+    figure = probability_figure([(0, "net", shares)], [link, "dog"])
+    assert set(figure.data[0].x) == {"dog", '&lt;a href="http://evil.test"&gt;cat&lt;/a&gt;'}

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from explorer.charts.lesions import accuracy_of
 from explorer.charts.palette import Theme, base_figure, ink, lane_style, muted
+from explorer.charts.plain import as_text
 from explorer.results import Floats, ProgramAnswers
 from explorer.results.common import Split
 
@@ -36,7 +37,7 @@ def answers_figure(
         style = lane_style(lane)
         intact, now = (100 * share[shown] for share in answers.shares())
         x = np.arange(len(shown)) + (place - (len(lanes) - 1) / 2) * width
-        texts = [classes[c] for c in shown]
+        texts = [as_text(classes[c]) for c in shown]
         figure.add_bar(
             x=x,
             y=now,
@@ -64,7 +65,7 @@ def answers_figure(
         )
     figure.update_xaxes(
         tickvals=list(range(len(shown))),
-        ticktext=[classes[c] for c in shown],
+        ticktext=[as_text(classes[c]) for c in shown],
         range=[-0.6, max(1, len(shown)) - 0.4],
         showgrid=False,
     )

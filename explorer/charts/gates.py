@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from explorer.charts.heat import colour_bar, diverging, panels, place, ragged, sequential
 from explorer.charts.palette import Theme, base_figure, faded, lane_style, muted
+from explorer.charts.plain import as_text
 from explorer.results import Floats, GateDistribution, GateImage, GateMaps, GateMeans
 
 _BLOCK = "block (1 is nearest the input)"
@@ -99,7 +100,7 @@ def gate_map_figure(
         + _TITLES[key].format(
             n=maps.n_images,
             images=maps.images,
-            class_name=maps.class_name,
+            class_name=as_text(maps.class_name or ""),
             sample_name=maps.sample_name,
         )
         for name, maps, key in drawn

@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from explorer.charts.palette import Theme, base_figure, faded, lane_style
+from explorer.charts.plain import as_text
 from explorer.results import Prediction
 
 SHOWN = 10  # a bar chart of a thousand classes says nothing
@@ -47,7 +48,7 @@ def probability_figure(
             ]
         for words, shares, marker in bars:
             figure.add_bar(
-                x=[classes[c] for c in shown],
+                x=[as_text(classes[c]) for c in shown],
                 y=[float(shares.probabilities[c]) * 100 for c in shown],
                 name=words,
                 marker=marker,

@@ -55,4 +55,6 @@ def server_command(
     command = [sys.executable, "-m", "streamlit", "run", "app.py"]
     command += [f"--server.address={address}", f"--server.port={port}"]
     command += [f"--server.allowedHosts={host}" for host in hosts]
+    if address in ("0.0.0.0", "::"):  # else Streamlit asks another site how it is seen from there
+        command += ["--browser.serverAddress=localhost"]
     return [*command, "--server.headless=true"] if headless else command

@@ -21,8 +21,9 @@ from explorer.charts import (
     lesion_figure,
     training_figure,
 )
+from explorer.charts.plain import as_text
 from explorer.report.differences import differences
-from explorer.report.material import LaneTold
+from explorer.report.material import LaneTold, named
 from explorer.results.history import Quantity
 
 Row = tuple[Any, ...]
@@ -75,7 +76,7 @@ def _part(key: str, lanes: Sequence[LaneTold], theme: Theme) -> Part:
         key=key,
         title=kind.title,
         caption=kind.caption(shown),
-        figure=kind.draw(shown, theme),
+        figure=kind.draw([named(lane, as_text(lane.name)) for lane in shown], theme),
         columns=("net", *kind.columns),
         rows=tuple((lane.name, *row) for lane in shown for row in _thinned(list(kind.rows(lane)))),
     )

@@ -335,11 +335,12 @@ def _told_apart(told: list[LaneTold]) -> list[LaneTold]:
     for suffix in more:
         count = Counter(lane.name for lane in told)
         told = [
-            _named(lane, f"{lane.name} · {suffix(lane)}") if count[lane.name] > 1 else lane
+            named(lane, f"{lane.name} · {suffix(lane)}") if count[lane.name] > 1 else lane
             for lane in told
         ]
     return told
 
 
-def _named(lane: LaneTold, name: str) -> LaneTold:
+def named(lane: LaneTold, name: str) -> LaneTold:
+    """The same lane by another name."""
     return replace(lane, name=name, curves=replace(lane.curves, name=name))

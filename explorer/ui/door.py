@@ -34,6 +34,7 @@ from explorer.ui.askers import HEADER, HERE, Asker, asked_by
 from explorer.ui.rights import RouteRow, route_of
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+WILD = ("0.0.0.0", "::")  # all addresses of this machine
 PROOF = "x-skipscope"  # any value: who may set it is of our own pages, or no browser
 COOKIE = "skipscope_visitor"
 COOKIE_SECONDS = 365 * 24 * 3600

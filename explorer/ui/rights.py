@@ -208,9 +208,13 @@ def unknown_grants(text: str) -> list[str]:
 
 
 def refuse(grant: Grant, what: str) -> NotAllowedError:
-    """The sentence for somebody on the network who may not do something."""
+    """The sentence for somebody on the network who may not do something.
+
+    Args:
+        what: Ends in "to …", or begins so.
+    """
     return NotAllowedError(
-        f"{what}: that is for people at the server's own machine, unless it was started with "
+        f"{what} is for people at the server's own machine, unless it was started with "
         f"`skipscope app --allow {grant}`."
     )
 
@@ -218,11 +222,12 @@ def refuse(grant: Grant, what: str) -> NotAllowedError:
 # ---------------------------------------------------------------------------------- in words
 
 
-def open_words(where: str, allow: Iterable[Grant]) -> str:
+def open_words(where: str, allow: Iterable[Grant], address: str = "") -> str:
     """What an open server's network can do, for whoever opens it.
 
     Args:
         where: Where it listens, or its names.
+        address: What others open.
     """
     on = [grant for grant in GRANTS if grant in set(allow)]
     off = [grant for grant in GRANTS if grant not in on]
@@ -230,6 +235,7 @@ def open_words(where: str, allow: Iterable[Grant]) -> str:
         f"Skipscope is open beyond this machine ({where}). Everybody who reaches it, without a "
         "password, can see all runs, sweeps, notes and weights, train and measure, and bring "
         "images and weights.",
+        *([f"Others open {address}; at this machine, open localhost."] if address else []),
         *(f"Switched on: they may {GRANTS[grant]}." for grant in on),
         *(f"They may not {GRANTS[grant]} (--allow {grant})." for grant in off),
     ]

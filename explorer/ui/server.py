@@ -32,7 +32,7 @@ from explorer.trouble import in_a_sentence
 from explorer.ui import feed, instrument_feed, instrument_files, run_files
 from explorer.ui.askers import server
 from explorer.ui.cover import index_page, other_page, plain_page, streamlit_page
-from explorer.ui.door import LOOPBACK, Door, Guests, page
+from explorer.ui.door import LOOPBACK, WILD, Door, Guests, page
 from explorer.ui.rights import ALLOW, GRANTS, allowed, open_words, unknown_grants
 from explorer.ui.say import warn
 from explorer.ui.style import ASSETS
@@ -104,7 +104,9 @@ def _tell_who_may() -> None:
         print(f"{ALLOW} has {word!r}, which means nothing: choose of {', '.join(GRANTS)}.")
     if wide or known.behind_proxy:
         where = ", ".join([*([address or "all addresses"] if wide else []), *known.hosts])
-        print(open_words(where, allowed()), flush=True)
+        name = known.machine[0] if address in ("", *WILD) else address
+        others = f"http://{name}:{config.get_option('server.port')}{known.base}" if wide else ""
+        print(open_words(where, allowed(), others), flush=True)
 
 
 async def _tidy() -> None:

@@ -61,7 +61,7 @@ def check_folder(spec: DataSpec, now: Asker | None = None) -> None:
         return
     shown = {run.spec.data.path for run in runs.get_service().experiments()}
     if spec.path is None or spec.path not in shown:
-        raise refuse("folders", "Folders of the server cannot be chosen from here")
+        raise refuse("folders", "To choose a folder of the server")
 
 
 def may(name: str, run: str | None = None) -> bool:
@@ -169,7 +169,7 @@ class _Visited:
             case "bounded":
                 self._bounded(row, args[0] if args else None, args[1] if len(args) > 1 else None)
             case grant if grant not in allowed():
-                raise refuse(grant, f"You may not {row.what} from here")
+                raise refuse(grant, f"To {row.what}")
         done = act(*args, **named)
         if row.name in ("create", "sweeps.start"):
             _began.note(done, self._now.visitor)
@@ -181,7 +181,7 @@ class _Visited:
         if "runs" in allowed():
             return
         if not self._now.visitor or _began.by(run) != self._now.visitor:
-            raise refuse("runs", f"Somebody else began this: you may not {row.what} from here")
+            raise refuse("runs", "Somebody else began this; to steer, rename or delete it")
         if row.name in ("play", "resume", "step"):
             self._room(but=run)
 
@@ -195,7 +195,7 @@ class _Visited:
                 self._room_for_sweep()
             case "submit":
                 if first in ("prepare_data", "prepare_weights") and "downloads" not in allowed():
-                    raise refuse("downloads", "Nothing is downloaded from here")
+                    raise refuse("downloads", "To download something")
                 check_folder(_data_of(second), self._now)
                 own, whole = _began.jobs(self._now.visitor)
                 self._within("measurements", own, OWN_JOBS, whole, ALL_JOBS)
@@ -205,7 +205,7 @@ class _Visited:
         check_folder(data, self._now)
         if "downloads" not in allowed() and not is_here(data):
             title = catalog.data_info(data).title
-            raise refuse("downloads", f"{title} is not on the server, and is not downloaded")
+            raise refuse("downloads", f"{title} is not on the server; to download it")
 
     def _room(self, but: str = "") -> None:
         """Refuses one more training where there are enough of the network's."""
