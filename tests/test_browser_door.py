@@ -268,6 +268,7 @@ def elsewhere(server: Server) -> Iterator[int]:
 def test_another_page_gets_nothing_and_starts_nothing(
     browser: Any, server: Server, elsewhere: int, home: Path, site: str, target: str
 ) -> None:
+    before, _ = ask_one(server)  # the worker is warm
     page = browser.new_page()
     ours: list[int] = []
     port = port_of(server)
@@ -293,7 +294,9 @@ def test_another_page_gets_nothing_and_starts_nothing(
     page.close()
     seconds, error = ask_one(server)
     assert error is None
-    assert seconds < 15  # 29.6 s behind the 40 jobs of such a page, before there was a door
+    assert seconds < max(
+        15, 3 * before
+    )  # 29.6 s behind the 40 jobs of such a page, before there was a door
 
 
 _seeds = iter(range(1000, 2000))
@@ -317,7 +320,7 @@ def ask_one(server: Server, seconds: float = 60.0) -> tuple[float, str | None]:
 
 
 def test_a_closed_tab_leaves_no_work_behind(browser: Any, server: Server) -> None:
-    ask_one(server)  # the worker is warm
+    before, _ = ask_one(server)  # the worker is warm
     page = browser.new_page()
     nets = "resnet_v2_110,plain_110;width=9,resnet_v2_110;width=10,resnet_v1_110"
     link = urlencode({"nets": nets, "instrument": "lesions", "n": "360"})
@@ -330,7 +333,7 @@ def test_a_closed_tab_leaves_no_work_behind(browser: Any, server: Server) -> Non
     # Four such curves take far longer: whoever comes next is next within some seconds.
     seconds, error = ask_one(server)
     assert error is None
-    assert seconds < 20
+    assert seconds < 15 + 3 * before
 
 
 # ------------------------------------------------------------------------------- our own pages
