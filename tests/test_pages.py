@@ -209,6 +209,15 @@ def test_a_net_is_shown_whole_opened_and_beside_another() -> None:
     assert "cluster_right" in test.get("graphviz_chart")[0].proto.spec
 
 
+def test_a_papers_error_is_shown_with_its_protocol() -> None:
+    test = AppTest.from_string(NET, default_timeout=120)
+    test.query_params["net"] = "resnet_v1_110"
+    test.run()
+    assert not test.exception
+    said = [info.value.replace("\\", "") for info in test.info]
+    assert any("6.43 % (best of 5)" in text and "6.61 % (mean of 5)" in text for text in said)
+
+
 def test_nets_of_other_libraries_are_shown(tmp_path: Path) -> None:
     """A worker reads them; their weights may be a visitor's own."""
     test = AppTest.from_string(NET, default_timeout=120)

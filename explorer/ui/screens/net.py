@@ -167,8 +167,8 @@ def _facts(net: ShownNet) -> None:
         f"{plan.multiply_adds:,} multiply-adds for one image of {shape}, "
         f"{len(plan.units)} units.</p>"
     )
-    for line in printed(plan.spec):
-        note(f"{line}.")
+    if lines := printed(plan.spec):
+        note("; ".join(lines) + ".")
     if net.weights is not None:
         note(net.weights)
     if net.spec is not None and (own := sentences(net.spec)):
