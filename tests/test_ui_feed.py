@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from explorer.ui.feed import _Answers
+from explorer.ui.feed import _Answers, _Texts
 
 
 def saying(text: str) -> Callable[[], str]:
@@ -58,3 +58,21 @@ def test_only_the_latest_questions_are_kept() -> None:
         answers.answer((name,), "1", 60, saying(name))
     assert answers.answer(("a",), "1", 60, saying("anew")).text == "anew"
     assert answers.answer(("c",), "1", 60, saying("anew")).text == "c"
+
+
+def test_nobody_waits_for_anothers_figure() -> None:
+    texts, free = _Texts(), threading.Event()
+    slow = threading.Thread(target=texts.text, args=(("slow",), lambda: str(free.wait(30))))
+    slow.start()
+    waiting: list[str] = []
+    second = threading.Thread(target=lambda: waiting.append(texts.text(("slow",), lambda: "twice")))
+    second.start()
+    assert texts.text(("quick",), lambda: "at once") == "at once"
+    assert slow.is_alive()
+    free.set()
+    slow.join(30)
+    second.join(30)
+    assert waiting == ["True"]  # built once
+    with pytest.raises(ZeroDivisionError):
+        texts.text(("broken",), lambda: str(1 / 0))
+    assert texts.text(("broken",), lambda: "mended") == "mended"

@@ -60,21 +60,41 @@ def answer(query: Mapping[str, str]) -> bytes:
 
 
 class _Texts:
-    """JSON texts, the latest few; viewers who ask for one at once wait for the first of them."""
+    """JSON texts, the latest few; viewers who ask for one at once wait for the first of them.
+
+    Nobody waits for another text than their own.
+    """
 
     def __init__(self, kept: int = 128) -> None:
         self._kept = kept
         self._texts: OrderedDict[tuple[str, ...], str] = OrderedDict()
+        self._building: dict[tuple[str, ...], Future[str]] = {}
         self._lock = threading.Lock()
 
     def text(self, key: tuple[str, ...], build: Callable[[], str]) -> str:
         with self._lock:
-            if key not in self._texts:
-                self._texts[key] = build()
-                while len(self._texts) > self._kept:
-                    self._texts.popitem(last=False)
-            self._texts.move_to_end(key)
-            return self._texts[key]
+            if key in self._texts:
+                self._texts.move_to_end(key)
+                return self._texts[key]
+            coming = self._building.get(key)
+            if coming is None:
+                mine = self._building[key] = Future()
+        if coming is not None:
+            return coming.result()
+        try:
+            made = build()
+        except BaseException as error:
+            with self._lock:
+                del self._building[key]
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            self._texts[key] = made
+            while len(self._texts) > self._kept:
+                self._texts.popitem(last=False)
+            del self._building[key]
+        mine.set_result(made)
+        return made
 
 
 @dataclass(frozen=True)
@@ -113,9 +133,12 @@ class _Answers:
                 run = copy_context().run
                 self._building[key] = self._builders.submit(run, self._build, key, version, build)
             coming = self._building[key]
-        patient = found is None or age > 4 * seconds  # as it is where it must be this version
+        # Where it must be this version, seconds are 0.
+        patience = None if found is None or not seconds else PATIENCE
+        if patience is not None and age > 4 * seconds:
+            patience = LONG_PATIENCE  # an old one is better than none in time
         try:
-            return coming.result(None if patient else PATIENCE)
+            return coming.result(patience)
         except TimeoutError:
             assert found is not None
             return found
@@ -135,7 +158,7 @@ class _Answers:
 
 
 _figures, _answers = _Texts(), _Answers()
-PATIENCE = 0.06  # seconds
+PATIENCE, LONG_PATIENCE = 0.06, 0.3  # seconds
 SHARED_SHARE = 0.7  # of the time between two polls of a viewer that an answer serves others
 
 
