@@ -83,7 +83,7 @@ def test_weights_have_the_accuracy_of_the_card(name: str, data: Dataset) -> None
     with safe_open(PRETRAINED / f"{name}.safetensors", framework="pt") as file:
         kinds = {file.get_tensor(key).dtype for key in file.keys()}  # noqa: SIM118
     assert kinds <= {torch.float32, torch.int64}
-    _, error = evaluate(net, data, data.test_images, data.test_labels)
+    _, error, _ = evaluate(net, data, data.test_images, data.test_labels)
     assert abs((1 - error) - card.accuracy) * 360 <= 1.01
     assert card.records["eval"]["test_error"][-1] == pytest.approx(1 - card.accuracy, abs=1e-4)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from explorer.errors import SkipscopeError
-from explorer.results import Prediction
+from explorer.results import Prediction, statistics_said
 from explorer.runs.desk import ASK_AGAIN_SECONDS, JobHandle
 from explorer.runs.service import RunService
 from explorer.ui.leases import leases
@@ -59,7 +59,13 @@ class Seen:
             intact = self.intact.get(lane)
             was = "" if intact is None else f", intact {self._best(intact)}"
             answers.append(f"{name}: {self._best(prediction)}{was}")
-        return "; ".join(answers) + "." if answers else ""
+        fresh = [
+            name
+            for name, prediction in zip(names, self.predictions, strict=True)
+            if prediction.statistics == "batch"
+        ]
+        how = f" {', '.join(fresh)}: {statistics_said('batch', None)}." if fresh else ""
+        return "; ".join(answers) + "." + how if answers else ""
 
     def _best(self, prediction: Prediction) -> str:
         if not np.isfinite(prediction.probabilities).all():

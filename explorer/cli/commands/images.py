@@ -196,7 +196,8 @@ def reuse_and_surface(command: Command) -> None:
         "--norm",
         type=values.one_of("running", "batch"),
         default="running",
-        help="what batch norm takes: running statistics (default), or the batch's, point by point",
+        help="what batch norm takes: running statistics (default; of an untrained net those of "
+        "these images at θ), or the batch's, point by point",
     )
     surface.add_argument(
         "--view",

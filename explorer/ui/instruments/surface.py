@@ -128,7 +128,8 @@ INSTRUMENT = Instrument(
             "norm",
             "Batch norm by",
             {"running": "its statistics", "batch": "the batch"},
-            help="The paper takes its running statistics.",
+            help="The paper takes its running statistics; of an untrained net they are those of "
+            "these images at θ.",
         ),
         Whole("direction", "Directions", 0, 0, 2**31 - 1, help="Seed of the two directions."),
     ),
