@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from explorer import paths
 from explorer.blueprint import blueprint
+from explorer.claims.measures.nets import SEEDS, fresh, images
 from explorer.names import spec_of
 from explorer.path_counts import multiplicity, path_lengths
+from explorer.probes.paths import path_gradients
 from explorer.unravelled import all_paths
 
 
@@ -51,3 +53,13 @@ def order_of_multiplicity(nets: Sequence[str]) -> list[float]:
         )
         for one in found
     ]
+
+
+def one_block_more(net: str, n: int = 32, draws: int = 2) -> list[float]:
+    """By seed of an untrained net: what one block more multiplies the gradient of a path by."""
+    found = []
+    for seed in SEEDS:
+        result = path_gradients(fresh(net, seed), images(), n_images=n, draws=draws)
+        assert result.sampled is not None
+        found.append(result.ratio(result.sampled))
+    return found

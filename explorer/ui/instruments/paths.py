@@ -182,7 +182,13 @@ INSTRUMENT = Instrument(
         "all paths of a length, counted in three ways. Look where they peak, shaded, and which "
         "share of all paths that is."
     ),
-    figure_of=says("veit16.lengths", "veit16.effective", "veit16.sampled"),
+    figure_of=says(
+        "veit16.lengths",
+        "veit16.effective",
+        "veit16.sampled",
+        "paths.untrained_20",
+        "paths.untrained_56",
+    ),
     job="paths",
     figure=figure,
     caption=caption,
