@@ -28,7 +28,8 @@ from explorer.probes.propagation import propagation
 from explorer.probes.select import some_images
 from explorer.probes.shattering import shattered_gradients
 from explorer.results import Propagation, ShatteredGradients
-from explorer.specs import DataSpec
+from explorer.specs import DATASETS, DataSpec
+from explorer.ui.instruments import Lane, instrument
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -109,6 +110,16 @@ def test_the_gradients_are_autograds(family: Any, norm: bool) -> None:
         products = [float(units[i] @ units[j]) for i in range(16) for j in range(16) if i != j]
         wanted_pair = np.mean(products) / float(units.square().sum(1).mean())
         np.testing.assert_allclose(result.pair_correlation[depth - 1, 0], wanted_pair, atol=2e-3)
+        size = units.norm(dim=1)
+        cosines = ((units @ units.T) / (size[:, None] * size)).nan_to_num()  # 0 where J is 0
+        for lag in (0, 1, 7):
+            wanted_cosine = float(cosines.diagonal(lag).mean())
+            np.testing.assert_allclose(result.cosine[place, 0, lag], wanted_cosine, atol=2e-3)
+        known = float(cosines.trace())
+        all_pairs = (float(cosines.sum()) - known) / (15 * known)
+        np.testing.assert_allclose(result.pair_cosine[depth - 1, 0], all_pairs, atol=2e-3)
+        share = float(size.square().max() / size.square().sum())
+        np.testing.assert_allclose(result.largest_share[depth - 1], share, atol=2e-3)
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +137,8 @@ def test_plain_gradients_halve_with_every_layer_and_shortcuts_keep_them(
     measured: dict[str, ShatteredGradients],
 ) -> None:
     """Balduzzi17: about 2^-L in plain nets with batch norm; far slower with shortcuts."""
-    plain = measured["plain"].pair_correlation[:5, 0]
-    slope = np.polyfit(np.arange(1, 6), np.log2(plain), 1)[0]
-    assert -1.5 < slope < -0.75
+    plain = measured["plain"].pair_cosine[:6, 0]
+    assert 0.42 < (plain[5] / plain[0]) ** (1 / 5) < 0.52
     # 24 layers: points next to each other have nothing in common in the plain net alone
     beside = {name: one.autocorrelation[1, 0, 1] for name, one in measured.items()}
     assert abs(beside["plain"]) < 0.2
@@ -137,6 +147,33 @@ def test_plain_gradients_halve_with_every_layer_and_shortcuts_keep_them(
     assert beside["highway"] > 0.95
     assert measured["plain"].half_distance()[1] < measured["residual"].half_distance()[1]
     assert math.isnan(measured["gentle"].half_distance()[0])  # 2 layers: never below a half
+
+
+def test_where_one_point_holds_all_the_autocorrelation_means_nothing_and_is_said_to() -> None:
+    """Highway nets of 50 layers with b_T = −2: ≥ 99 % of Σ|dh/dx|² at one of 256 points."""
+    nets = shattered_gradients("highway", depths=(4, 50), seeds=4)
+    assert nets.largest_share[3] < 0.05
+    assert nets.largest_share[49] > 0.99
+    assert (nets.one_point(0), nets.one_point(1)) == (False, True)
+    assert not np.isnan(nets.half_distance()[0])
+    assert np.isnan(nets.half_distance()[1])
+    one = instrument("shattering")
+    lane = Lane(0, one.title, None, DATASETS["digits"], {"families": [nets.to_json()]})
+    for show in ("autocorrelation", "cosine", "depth"):
+        (said,) = one.caption([lane], {"show": show, "depth": "50"})
+        assert ("so its autocorrelation says nothing" in said) == (show == "autocorrelation")
+    (said,) = one.caption([lane], {"show": "autocorrelation", "depth": "4"})
+    assert "falls below ½ at a distance of" in said
+    figure = autocorrelation_figure([(0, "highway", nets)])
+    assert [trace.name for trace in figure.data] == ["highway: one point holds most"]
+    figure = autocorrelation_figure([(0, "highway", nets)], of="cosine")
+    assert "highway" in [trace.name for trace in figure.data]
+    old = {
+        key: value
+        for key, value in nets.to_json().items()
+        if key not in ("cosine", "pair_cosine", "largest_share")
+    }
+    assert not ShatteredGradients.from_json(old).one_point(1)  # not known
 
 
 def test_without_batch_norm_plain_gradients_shatter_far_less(

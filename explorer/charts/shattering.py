@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
 
 from explorer.charts.bands import add_band
 from explorer.charts.heat import panels, place
-from explorer.charts.palette import Theme, base_figure, lane_style, muted
+from explorer.charts.palette import Theme, base_figure, faded, lane_style, muted
 from explorer.results import ShatteredGradients
 
 Lanes = Sequence[tuple[int, str, ShatteredGradients]]
 
 
 def autocorrelation_figure(
-    lanes: Lanes, *, depth: int | None = None, theme: Theme = "light"
+    lanes: Lanes,
+    *,
+    depth: int | None = None,
+    of: Literal["autocorrelation", "cosine"] = "autocorrelation",
+    theme: Theme = "light",
 ) -> go.Figure:
-    """Correlation of dy/dx at two inputs against their distance, with the band over seeds.
+    """Likeness of the slope at two inputs against their distance, with the band over seeds.
+
+    An autocorrelation of which one point holds most is faint, and its name says so.
 
     Args:
         depth: Of the nets; each lane shows its nearest. None takes the deepest.
+        of: ``autocorrelation`` of dy/dx, or the mean ``cosine`` of dh/dx.
     """
     depths = {measured.depths[_nearest(measured, depth)] for _, _, measured in lanes}
     layers = f", {depths.pop()} layers" if len(depths) == 1 else ""
-    figure = base_figure(theme, x=f"distance between two inputs{layers}", y="correlation of dy/dx")
+    what = "correlation of dy/dx" if of == "autocorrelation" else "mean cosine of dh/dx"
+    figure = base_figure(theme, x=f"distance between two inputs{layers}", y=what)
     for lane, name, measured in lanes:
         style, at = lane_style(lane), _nearest(measured, depth)
         colour = style.colour(theme)
-        mean, low, high = measured.autocorrelation[at]
-        add_band(figure, measured.distance, low, high, colour, f"lane{lane}")
+        mean, low, high = getattr(measured, of)[at]
+        if of == "autocorrelation" and measured.one_point(at):
+            colour, name = faded(colour, 0.35), f"{name}: one point holds most"
+        else:
+            add_band(figure, measured.distance, low, high, colour, f"lane{lane}")
         figure.add_scatter(
             x=measured.distance,
             y=mean,
@@ -70,18 +82,18 @@ def input_gradient_figure(
 
 
 def gradient_likeness_figure(lanes: Lanes, *, theme: Theme = "light") -> go.Figure:
-    """Mean correlation of the gradients at two inputs against depth, and 2^-L, on a log axis.
+    """Mean cosine of dh/dx at two inputs against depth, and 2^-L, on a log axis.
 
-    A curve ends where the seeds no longer agree that the correlation is above 0.
+    A curve ends where the seeds no longer agree that it is above 0.
     """
-    figure = base_figure(theme, x="layers L", y="correlation, log scale")
+    figure = base_figure(theme, x="layers L", y="mean cosine, log scale")
     deepest = max((measured.pair_depths[-1] for _, _, measured in lanes), default=0)
     for lane, name, measured in lanes:
         style = lane_style(lane)
         colour = style.colour(theme)
         depths = np.asarray(measured.pair_depths, dtype=np.float64)
-        told = np.cumprod(measured.pair_correlation[:, 1] > 0).astype(bool)
-        mean, low, high = (np.where(told, column, np.nan) for column in measured.pair_correlation.T)
+        told = np.cumprod(measured.pair_cosine[:, 1] > 0).astype(bool)
+        mean, low, high = (np.where(told, column, np.nan) for column in measured.pair_cosine.T)
         add_band(figure, depths, low, high, colour, f"lane{lane}")
         figure.add_scatter(
             x=depths,

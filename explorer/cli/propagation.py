@@ -91,8 +91,9 @@ def run_shattering(args: argparse.Namespace) -> None:
         lanes = [(i, result.title, result) for i, result in enumerate(results)]
         if args.show == "likeness":
             return gradient_likeness_figure(lanes)
-        draw = autocorrelation_figure if args.show == "autocorrelation" else input_gradient_figure
-        return draw(lanes)
+        if args.show == "gradient":
+            return input_gradient_figure(lanes)
+        return autocorrelation_figure(lanes, of=args.show)
 
     title = f"Shattered gradients, width {args.width}, {args.seeds} seeds"
     if deliver(args, Several(results), figure, title=title):
@@ -103,7 +104,9 @@ def run_shattering(args: argparse.Namespace) -> None:
     )
     text.write(
         "beside: correlation of dy/dx at neighbouring inputs (1/64 apart); half: distance at which "
-        "it falls below ½; pairs: mean over all pairs of inputs, 2^-L in theory for plain nets.\n"
+        "it falls below ½; pairs: mean cosine of dh/dx over all pairs of inputs, 2^-L in theory "
+        "for plain nets; largest: the largest point's share of Σ|dh/dx|², beyond one half of "
+        "which the correlations are its own.\n"
     )
     rows = []
     for result in results:
@@ -113,11 +116,14 @@ def run_shattering(args: argparse.Namespace) -> None:
                 [
                     result.title if i == 0 else "",
                     str(depth),
-                    f"{result.autocorrelation[i, 0, 1]:.3f}",
-                    "beyond 2" if halves[i] != halves[i] else f"{halves[i]:.3f}",
-                    text.scientific(result.pair_correlation[depth - 1, 0]),
+                    "–" if result.one_point(i) else f"{result.autocorrelation[i, 0, 1]:.3f}",
+                    "–"
+                    if result.one_point(i)
+                    else ("beyond 2" if halves[i] != halves[i] else f"{halves[i]:.3f}"),
+                    text.scientific(result.pair_cosine[depth - 1, 0]),
                     text.scientific(0.5**depth),
+                    f"{result.largest_share[depth - 1]:.3f}",
                 ]
             )
-    header = ["net", "layers", "beside", "half", "pairs", "2^-L"]
-    text.write(text.table(header, rows, " rrrrr"))
+    header = ["net", "layers", "beside", "half", "pairs", "2^-L", "largest"]
+    text.write(text.table(header, rows, " rrrrrr"))

@@ -33,6 +33,12 @@ class ShatteredGradients:
         pair_depths: 1, 2, 3, …, greatest depth.
         pair_correlation: (pair_depths, 3): likewise, over all pairs of inputs and averaged over
             the last layer's weights; 2^-L in Balduzzi17's theory of plain nets.
+        cosine: (depths, 3, lags): likewise the mean cosine between dh/dx at inputs that far apart,
+            h the last layer's values. Every point counts the same, so that it means something
+            also where a few points hold nearly all of Σ|dh/dx|².
+        pair_cosine: (pair_depths, 3): likewise, over all pairs of inputs.
+        largest_share: (pair_depths,): share of Σ|dh/dx|² at the largest point, median of seeds.
+            Where it is large, the two correlations are those of that one point.
     """
 
     family: ScalarFamily
@@ -48,6 +54,14 @@ class ShatteredGradients:
     autocorrelation: Floats
     pair_depths: tuple[int, ...]
     pair_correlation: Floats
+    cosine: Floats
+    pair_cosine: Floats
+    largest_share: Floats
+
+    def one_point(self, place: int) -> bool:
+        """Whether one point holds most of Σ|dh/dx|² in the nets of ``depths[place]``."""
+        at = self.pair_depths.index(self.depths[place])
+        return bool(self.largest_share[at] > 0.5)
 
     @property
     def title(self) -> str:
@@ -61,8 +75,12 @@ class ShatteredGradients:
         return ", ".join(words)
 
     def half_distance(self) -> Floats:
-        """(depths,): where the mean autocorrelation first is below ½; NaN where it never is."""
-        below = self.autocorrelation[:, 0] < 0.5
+        """(depths,): where the mean autocorrelation first is below ½.
+
+        NaN where it never is, or means nothing (:meth:`one_point`).
+        """
+        one = [self.one_point(place) for place in range(len(self.depths))]
+        below = (self.autocorrelation[:, 0] < 0.5) & ~np.asarray(one)[:, None]
         first = np.where(below.any(axis=1), below.argmax(axis=1), 0)
         return np.where(below.any(axis=1), self.distance[first], np.nan)
 
@@ -81,6 +99,10 @@ class ShatteredGradients:
                 "autocorrelation": flat[:, 0],
                 "low_10": flat[:, 1],
                 "high_90": flat[:, 2],
+                "cosine": self.cosine[:, 0].reshape(-1),
+                "largest_share": np.repeat(
+                    [self.largest_share[self.pair_depths.index(d)] for d in self.depths], lags
+                ),
             }
         )
 
@@ -99,11 +121,23 @@ class ShatteredGradients:
             "autocorrelation": listed(self.autocorrelation),
             "pair_depths": list(self.pair_depths),
             "pair_correlation": listed(self.pair_correlation),
+            "cosine": listed(self.cosine),
+            "pair_cosine": listed(self.pair_cosine),
+            "largest_share": listed(self.largest_share),
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ShatteredGradients:
-        names = ("inputs", "gradient", "distance", "autocorrelation", "pair_correlation")
-        arrays = {name: np.asarray(value[name], dtype=np.float64) for name in names}
+        known = {  # what older results lack is not known
+            "cosine": np.full_like(value["autocorrelation"], np.nan, dtype=np.float64),
+            "pair_cosine": np.full_like(value["pair_correlation"], np.nan, dtype=np.float64),
+            "largest_share": np.full(len(value["pair_depths"]), np.nan),
+            **value,
+        }
+        names = (
+            *("inputs", "gradient", "distance", "autocorrelation", "pair_correlation"),
+            *("cosine", "pair_cosine", "largest_share"),
+        )
+        arrays = {name: np.asarray(known[name], dtype=np.float64) for name in names}
         depths = {name: tuple(int(n) for n in value[name]) for name in ("depths", "pair_depths")}
         return cls(**{**value, **arrays, **depths})

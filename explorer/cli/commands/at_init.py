@@ -137,9 +137,11 @@ def before_training(command: Command) -> None:
         "shattering",
         "explorer.cli.propagation:run_shattering",
         "measure how gradients shatter with depth, in small untrained nets",
-        "Nets of one input and one output: how alike dy/dx is at two inputs. In plain nets with\n"
-        "batch norm it halves with every layer and becomes white noise; shortcuts keep it alike\n"
-        "(Balduzzi et al. 2017). No data; a second or two for each family.",
+        "Nets of one input and one output: how alike dy/dx is at two inputs. No data, no loss; a\n"
+        "second or two for each family.\n"
+        + options.told(
+            "balduzzi17.shattering", "shattering.plain", "shattering.residual", "shattering.highway"
+        ),
         """\
   skipscope shattering
   skipscope shattering --families plain residual --depths 2 10 50 --beta 0.1
@@ -180,9 +182,9 @@ def before_training(command: Command) -> None:
     )
     shattering.add_argument(
         "--show",
-        type=values.one_of("autocorrelation", "gradient", "likeness"),
+        type=values.one_of("autocorrelation", "cosine", "gradient", "likeness"),
         default="autocorrelation",
-        help="what --html and --png draw: autocorrelation (default), gradient or likeness (against "
-        "depth)",
+        help="what --html and --png draw: autocorrelation (default) or cosine (of directions) by "
+        "distance, gradient, or likeness (cosine against depth)",
     )
     add_outputs(shattering)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,9 +14,11 @@ from explorer.charts import (
     gradient_likeness_figure,
     input_gradient_figure,
 )
+from explorer.claims import says
 from explorer.results import ShatteredGradients
 from explorer.ui.instruments.contract import Asking, Instrument, Lane, Result, Row
 from explorer.ui.instruments.options import Choice, Flag, Number, Options, Whole
+from explorer.ui.instruments.words import percent
 
 DEPTHS = (2, 4, 10, 24, 50)
 
@@ -51,8 +53,11 @@ def figure(lanes: Sequence[Lane], options: Options, theme: Theme) -> go.Figure:
             return input_gradient_figure(drawn, depth=int(options["depth"]), theme=theme)
         case "depth":
             made = gradient_likeness_figure(drawn, theme=theme)
-        case _:
-            made = autocorrelation_figure(drawn, depth=int(options["depth"]), theme=theme)
+        case show:
+            of: Literal["autocorrelation", "cosine"] = (
+                "cosine" if show == "cosine" else "autocorrelation"
+            )
+            made = autocorrelation_figure(drawn, depth=int(options["depth"]), of=of, theme=theme)
     made.update_layout(height=380)
     return made
 
@@ -61,7 +66,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
     said = []
     for _, name, measured in _drawn(lanes):
         if options["show"] == "depth":
-            mean, low, _ = measured.pair_correlation.T
+            mean, low, _ = measured.pair_cosine.T
             alike = [d for d, bottom in zip(measured.pair_depths, low, strict=True) if bottom > 0]
             deepest = max(alike, default=0)
             at = (
@@ -71,12 +76,28 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
                 else "not told from 0 at any depth"
             )
             said.append(
-                f"{name}: the correlation of the gradients at two inputs is {at} "
-                f"({measured.seeds} seeds)."
+                f"{name}: the mean cosine of dh/dx at two inputs is {at} ({measured.seeds} seeds)."
             )
             continue
         depth = int(options["depth"])
         place = int(np.argmin(np.abs(np.asarray(measured.depths) - depth)))
+        if options["show"] == "cosine":
+            beside, far = measured.cosine[place, 0, 1], measured.cosine[place, 0, -1]
+            said.append(
+                f"{name}: with {measured.depths[place]} layers the mean cosine of dh/dx is "
+                f"{beside:.2g} at neighbouring inputs and {far:.2g} at {measured.distance[-1]:.2g} "
+                f"apart ({measured.seeds} seeds, width {measured.width})."
+            )
+            continue
+        if measured.one_point(place):
+            share = measured.largest_share[measured.pair_depths.index(measured.depths[place])]
+            said.append(
+                f"{name}: with {measured.depths[place]} layers one of {len(measured.inputs)} "
+                f"inputs holds {percent(float(share))} of Σ|dh/dx|² (median of {measured.seeds} "
+                "seeds), so its autocorrelation says nothing; the likeness of directions counts "
+                "every input the same."
+            )
+            continue
         half = float(measured.half_distance()[place])
         where = (
             f"falls below ½ at a distance of {half:.2g}"
@@ -95,12 +116,13 @@ def formula(lanes: Sequence[Lane], options: Options) -> list[str]:
         "R(d) = Σ g(x)·g(x + d) ÷ √(Σ g(x)² · Σ g(x + d)²), g = dy/dx on 256 points of [−2, 2]",
         "plain nets, half of the ReLUs active at each input independently: P(both) ÷ P(one) = ½ a "
         "layer, 2⁻ᴸ in all",
+        "cos(x, x′) = J·J′ ÷ (|J|·|J′|), J = dh/dx of the last layer's values h: every input "
+        "counts the same",
     ]
     for _, name, measured in _drawn(lanes):
         depth = measured.pair_depths[-1]
         lines.append(
-            f"{name}: measured over all pairs at L = {depth}: "
-            f"{measured.pair_correlation[-1, 0]:.3g}"
+            f"{name}: mean cosine over all pairs at L = {depth}: {measured.pair_cosine[-1, 0]:.3g}"
             + (f"; 2⁻ᴸ = {2.0**-depth:.2g}" if measured.family == "plain" else "")
         )
     return lines
@@ -112,8 +134,11 @@ def table(result: Result) -> list[Row]:
             "nets": measured.title,
             "layers": depth,
             "below ½ at": None if np.isnan(half) else round(float(half), 4),
-            "over all pairs": float(
-                f"{measured.pair_correlation[measured.pair_depths.index(depth), 0]:.3g}"
+            "mean cosine of pairs": float(
+                f"{measured.pair_cosine[measured.pair_depths.index(depth), 0]:.3g}"
+            ),
+            "largest point's share": float(
+                f"{measured.largest_share[measured.pair_depths.index(depth)]:.3g}"
             ),
         }
         for measured in _families(result)
@@ -126,15 +151,15 @@ INSTRUMENT = Instrument(
     title="Shattered gradients",
     group="start",
     order=40,
-    question="Do two inputs that are close agree on where the loss goes down?",
+    question="Do two inputs that are close have like slopes dy/dx?",
     explains=(
-        "Small nets with one input and one output, before training: how alike the slope dy/dx is "
-        "at two inputs, against their distance. Look how soon a deep plain net's slope has nothing "
-        "in common with itself a step away, like white noise, and how shortcuts keep it alike."
+        "Small nets with one input and one output, before training and without a loss: how alike "
+        "the slope dy/dx is at two inputs, against their distance. Look at what distance a deep "
+        "plain net's slope has nothing in common with itself, like white noise, and whether "
+        "shortcuts keep it alike."
     ),
-    figure_of=(
-        "Balduzzi et al. 2017 (width 200, 256 points on [−2, 2]): the gradients of plain nets "
-        "decorrelate as 1/2ᴸ, towards white noise; those of nets with shortcuts far more slowly."
+    figure_of=says(
+        "balduzzi17.shattering", "shattering.plain", "shattering.residual", "shattering.highway"
     ),
     job="shattering",
     figure=figure,
@@ -148,8 +173,9 @@ INSTRUMENT = Instrument(
             "Show",
             {
                 "autocorrelation": "likeness by distance",
+                "cosine": "directions by distance",
                 "gradient": "dy/dx itself",
-                "depth": "likeness by depth",
+                "depth": "directions by depth",
             },
         ),
         Choice(
