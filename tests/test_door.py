@@ -778,3 +778,34 @@ def test_names_in_figures_are_text() -> None:
     shares = Prediction("net", np.array([0.25, 0.75]))
     figure = probability_figure([(0, "net", shares)], [link, "dog"])
     assert set(figure.data[0].x) == {"dog", '&lt;a href="http://evil.test"&gt;cat&lt;/a&gt;'}
+
+
+def test_what_is_missing_is_asked_again_when_it_is_here(
+    service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from explorer.data.downloads import SOURCES
+    from explorer.ui.downloading import Downloads, wanted, words
+    from explorer.ui.sources import source_net
+
+    monkeypatch.setenv("SKIPSCOPE_HOME", str(tmp_path))
+    service._desk._count = 0
+    downloads = Downloads()
+    net = source_net(service, "resnet_v2_8;width=4", DataSpec(name="mnist"), 7)
+    assert wanted(net) == "mnist"
+    assert words("mnist") == "Download MNIST (12 MB)"
+    before = downloads.stamp("mnist", net.stamp)
+    assert downloads.under_way("mnist") is None  # a look fetches nothing
+    downloads.begin(service, "mnist")
+    downloads.begin(service, "mnist")  # pressed twice
+    coming = downloads.under_way("mnist")
+    assert coming is not None
+    assert (coming.done, coming.error) == (False, None)
+    for what in ("digits", "nonsense", "../x", ""):
+        with pytest.raises(SkipscopeError):
+            downloads.begin(service, what)
+    for name in SOURCES["mnist"].files:
+        file = tmp_path / "data" / SOURCES["mnist"].folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert wanted(net) == ""
+    assert downloads.stamp("", net.stamp) != before

@@ -51,7 +51,9 @@ class Downloads:
         return Measured(number, None, False, share, text or "waiting", job.error)
 
     def stamp(self, what: str, stamp: Any) -> Any:
-        """A stamp that is another one after the download: what failed before is asked again."""
+        """Another stamp once it is here, whoever fetched it: what failed before is asked again."""
+        if what in SOURCES:
+            return (stamp, what)
         with self._lock:
             job = self._jobs.get(what)
         return stamp if job is None or job.state != "done" else (stamp, job.id)
