@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,14 +140,21 @@ def test_images_are_normalised_and_classes_told_apart_as_the_net_knows_them(
     monkeypatch.setattr(
         models.ResNet18_Weights, "get_state_dict", lambda self, **options: dict(state)
     )
+    # A worker fetches nothing by itself: the file is there as if somebody had asked for it.
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    stored = tmp_path / "torch" / "hub" / "checkpoints" / entry.url.rpartition("/")[2]
+    stored.parent.mkdir(parents=True)
     net = {**RESNET, "weights": "default"}
+    with pytest.raises(DataError, match="must be downloaded first"):
+        answer(service, shelf, "evaluate", {"net": net, "data": folder(photos, image_size=32)})
+    stored.touch()
     with pytest.raises(DataError, match="photos has the class 'unicorn', which"):
         answer(service, shelf, "evaluate", {"net": net, "data": folder(photos, image_size=32)})
     known = tmp_path / "known"
     for split in ("train", "test"):
         for name in ("goldfish", "tench"):
             (known / split).mkdir(parents=True, exist_ok=True)
-            (known / split / name).symlink_to(photos / split / name)
+            shutil.copytree(photos / split / name, known / split / name)
     data = folder(known, image_size=32)
     told = answer(service, shelf, "predict", {"nets": [net, RESNET], "data": data, "index": 0})
     assert [len(row["probabilities"]) for row in told["predictions"]] == [2, 2]

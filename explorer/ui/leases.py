@@ -27,10 +27,10 @@ def this_viewer() -> str:
 
 
 def is_here(viewer: str) -> bool:
-    """Whether the viewer's page is open: its socket is."""
+    """Whether the viewer's page is open, as far as is known: its socket is."""
     if not viewer or not runtime.exists():
         return False
-    return runtime.get_instance().is_active_session(viewer) is True
+    return runtime.get_instance().is_active_session(viewer) is not False
 
 
 def seconds_for(viewer: str) -> float:
