@@ -28,8 +28,10 @@ def this_viewer() -> str:
 
 def is_here(viewer: str) -> bool:
     """Whether the viewer's page is open, as far as is known: its socket is."""
-    if not viewer or not runtime.exists():
+    if not viewer:
         return False
+    if not runtime.exists():  # no server whose socket could be closed
+        return True
     return runtime.get_instance().is_active_session(viewer) is not False
 
 
