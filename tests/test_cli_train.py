@@ -20,6 +20,7 @@ from explorer.errors import RunError
 from explorer.results import Record
 from explorer.runs.store import claim
 from explorer.shipped import read_card
+from explorer.training.loop import Session
 from explorer.training.tensorboard import EventFile, crc32c
 
 PLAIN = "plain_8;width=2"
@@ -361,3 +362,24 @@ def test_a_file_that_holds_no_more_than_the_checkpoint_is_left_alone(
     assert go_on(folder, "--steps", "25").returncode == 0
     assert file.stat().st_ino == before.st_ino
     assert file.read_text().startswith(text)
+
+
+def test_a_checkpoint_between_two_records_of_a_step_leaves_no_gap(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was not handed on yet is in the checkpoint: no curve lacks it."""
+    folder = copied(trained, tmp_path)
+    session = Session.resume(folder / "checkpoint.safetensors")
+    session.extend(40)
+    coming = session.records()
+    while session.step < 31:
+        next(coming)  # an evaluation; the record of step 30 is to follow
+    session.save(folder / "checkpoint.safetensors")
+    before = [line for line in records(folder) if line["step"] < 30]
+    (folder / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in before))
+    assert main(["report", str(folder), "--html", str(tmp_path / "r.html")]) == 0
+    assert "gap" not in capsys.readouterr().err
+    code, _, err = run(capsys, "--resume", str(folder))
+    assert (code, "gap" in err) == (0, False)
+    steps = [line["step"] for line in records(folder) if line["kind"] == "step"]
+    assert steps == list(range(40))

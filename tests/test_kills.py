@@ -250,6 +250,7 @@ class Server:
             assert self.process.stdin is not None
             stack.enter_context(self.process.stdout)
             stack.enter_context(contextlib.suppress(BrokenPipeError))
+            stack.callback(self.process.stdin.close)
             started = children(self.process.pid)
             self.process.kill()
             self.process.wait()

@@ -77,7 +77,11 @@ def _record(row: bytes) -> Record | None:
 
 
 def missing_steps(records: Iterable[Record], step: int, file: Path) -> str | None:
-    """A sentence on the steps before ``step`` of which there is no record; None where all are."""
+    """A sentence on the steps before ``step`` of which there is no record; None where all are.
+
+    Args:
+        records: Those of the file, and those that a checkpoint will hand on first.
+    """
     known = {record.step for record in records if record.kind == "step"}
     gone = [n for n in range(step) if n not in known]
     if not gone:
@@ -106,7 +110,8 @@ def read_folder(name: str) -> tuple[ExperimentSpec, list[Record]]:
             state = json.loads((stored.metadata() or {})["skipscope"])
         lines = read_lines(file)
         spec = parse(ExperimentSpec, state["experiment"])
-        problems = (lines.problem(file), missing_steps(lines.records, int(state["step"]), file))
+        known = [*lines.records, *map(Record.from_json, state.get("pending", ()))]
+        problems = (lines.problem(file), missing_steps(known, int(state["step"]), file))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         raise RunError(
             f"{name!r} is not the folder of a training: give one that `skipscope train --out "

@@ -261,7 +261,7 @@ class _Log:
         self._written = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._records = self._up_to(step)
+            self._records = self._up_to(session)
         except OSError as error:
             raise RunError(
                 f"The folder {str(folder)!r} cannot be written to ({error.strerror or error}); "
@@ -273,12 +273,12 @@ class _Log:
             tuple(layer.name for layer in net.blueprint.weight_layers) for net in session.nets
         ]
 
-    def _up_to(self, step: int) -> list[Record]:
-        """What was recorded before a step; the file holds just that afterwards.
+    def _up_to(self, session: Session) -> list[Record]:
+        """What was recorded before the session's step; the file holds just that afterwards.
 
         It is replaced whole where it holds more, and left alone where it does not.
         """
-        found = read_lines(self._file)
+        step, found = session.step, read_lines(self._file)
         kept = [
             record
             for record in found.records
@@ -289,7 +289,7 @@ class _Log:
             aside = damaged_name(self._file)
             copy(self._file, aside)
             text.note(f"{problem} The file as it was is {str(aside)!r}.")
-        missing = missing_steps(kept, step, self._file)
+        missing = missing_steps([*kept, *session.pending], step, self._file)
         if missing is not None:
             text.note(missing)
         if found.cut or found.damaged or len(kept) < len(found.records):

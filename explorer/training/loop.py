@@ -162,6 +162,11 @@ class Session:
         return [lane.net for lane in self._lanes if lane.replica == 0]
 
     @property
+    def pending(self) -> tuple[Record, ...]:
+        """Records of what is done that :meth:`records` has not handed on yet."""
+        return tuple(self._pending)
+
+    @property
     def batches(self) -> Batches:
         """What the nets of the first seed are trained on."""
         return self._batches[0]
