@@ -75,7 +75,7 @@ def test_the_intact_net_changes_nothing_and_the_result_comes_back_from_json(
     low, high = other.intervals().T
     assert [wilson_interval(n / 5, 5) for n in other.right] == list(zip(low, high, strict=True))
     figure = answers_figure([(0, "A net", other)], digits.info.classes)
-    assert figure.layout.yaxis.title.text == "right, % of 5 images"
+    assert figure.layout.yaxis.title.text == "right, % of 5 test images"
     assert np.allclose(figure.data[0].error_y.array, high * 100 - figure.data[0].y)
 
 

@@ -166,7 +166,9 @@ def test_the_command_line_writes_the_report(
 
     folder = tmp_path / "pair"
     folder.mkdir()
-    state = {"skipscope": json.dumps({"experiment": SPEC.model_dump(mode="json")})}
+    last = max(record.step for record in recorded())
+    state = {"experiment": SPEC.model_dump(mode="json"), "step": last}
+    state = {"skipscope": json.dumps(state)}
     save_file({}, folder / CHECKPOINT, state)
     lines = [json.dumps(record.to_json()) for record in recorded()]
     (folder / "records.jsonl").write_text("\n".join(lines), "utf-8")

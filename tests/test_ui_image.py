@@ -24,9 +24,14 @@ class FakeJob:
     """A predict job that was answered at once: class k for the k-th net."""
 
     error = None
+    state = "done"
 
     def __init__(self, nets: int) -> None:
         self.nets = nets
+        self.shared = object()  # nobody else asks the same
+
+    def cancel(self) -> None:
+        """There is nothing left to give up."""
 
     def wait(self, timeout: float) -> dict[str, Any]:
         rows = [Prediction("", np.eye(10)[k], 3).to_json() for k in range(self.nets)]
