@@ -717,7 +717,8 @@ RECIPES: dict[str, TrainSpec] = {
 # What each recipe is taken from, and where it departs from that.
 SOURCES: dict[str, str] = {
     "one_cycle": "For 8×8 digits in under a minute: rate up to 0.1 and down to 0; gradients "
-    "clipped at 1, without which 50-layer highway nets diverge from some seeds.",
+    "clipped at 1, which shortens the first steps of deep plain nets most. Without, 50-layer "
+    "highway nets of b_T = −3 diverged from 2 of 8 seeds; with −4 all 8 learnt either way.",
     "he15": "He15 §4.2: SGD, momentum 0.9, weight decay 1e-4, batch 128, rate 0.1, ÷10 at 32,000 "
     "and 48,000 of 64,000 iterations.",
     "he15_110": "He15 §4.2, for 110 layers: as he15, after a warm-up at 0.01 (there until the "

@@ -1,8 +1,13 @@
-"""Error against depth."""
+"""Deeper plain nets train worse: what the paper saw, and what survives more steps on the digits."""
 
 from __future__ import annotations
 
-from explorer.claims.contract import Claim
+from explorer.claims.contract import HERE, Claim
+
+_CONDITIONS = (
+    "digits, recipe one_cycle; 5 seeds with 330 steps, 3 with 990 (the cards of the shipped nets), "
+    "and one more trained by the check"
+)
 
 ROWS = (
     Claim(
@@ -12,5 +17,59 @@ ROWS = (
         "nets of 20 to 110 layers it is the other way round.",
         source="He15 Fig 1 and 6, Table 6",
         conditions="CIFAR-10, 64k steps, batch 128",
+    ),
+    Claim(
+        key="degradation.digits",
+        says="On the digits plain nets of 110 layers get more than half of their training images "
+        "wrong, with 330 steps and with three times as many.",
+        source=HERE,
+        bears="degradation:train_error",
+        given={"name": "digits_plain_110", "seed": 21},
+        holds=(50.0, 100.0),
+        unit="% wrong of training images",
+        conditions=_CONDITIONS,
+    ),
+    Claim(
+        key="degradation.digits_residual",
+        says="Residual nets of that depth learn all but a few of them.",
+        source=HERE,
+        bears="degradation:train_error",
+        given={"name": "digits_resnet_v2_110", "seed": 21},
+        holds=(0.0, 2.0),
+        unit="% wrong of training images",
+        conditions=_CONDITIONS,
+    ),
+    Claim(
+        key="degradation.digits_shallow",
+        says="So do plain nets of 20 layers.",
+        source=HERE,
+        bears="degradation:train_error",
+        given={"name": "digits_plain_20", "seed": 21},
+        holds=(0.0, 2.0),
+        unit="% wrong of training images",
+        conditions=_CONDITIONS,
+    ),
+    Claim(
+        key="degradation.digits_later",
+        says="Plain nets of 56 layers only learn later: with 990 steps they get less than a fifth "
+        "of their training images wrong.",
+        source=HERE,
+        bears="degradation:train_error",
+        given={"name": "digits_plain_56", "seed": 21, "steps": 990},
+        holds=(0.0, 20.0),
+        unit="% wrong of training images",
+        conditions="digits, recipe one_cycle with 990 steps; 5 seeds (the card of the shipped "
+        "net), and one more trained by the check",
+    ),
+    Claim(
+        key="degradation.fc_later",
+        says="Here, too, more steps take some of it back: with 1,980 steps plain nets of 50 layers "
+        "have learnt their training images from all of three seeds.",
+        source=HERE,
+        bears="degradation:trained_anew",
+        given={"net": "fc_plain_50", "steps": 1980, "seeds": 3},
+        holds=(0.0, 5.0),
+        unit="% wrong of training images",
+        conditions="digits, recipe one_cycle with 1,980 steps, seeds 7, 8, 9",
     ),
 )

@@ -136,7 +136,7 @@ def sweep(command: Command) -> None:
     sweep.add_argument(
         "--preset",
         type=values.one_of("degradation", "sgs15"),
-        help="degradation: plain, residual, highway and dense nets (He15 Fig 1 and 6); sgs15: "
+        help="degradation: plain and residual nets (He15 Fig 1 and 6); sgs15: "
         "fully connected plain and highway nets (SGS15 Fig 1); what else is given changes it",
     )
     sweep.add_argument(
@@ -219,14 +219,14 @@ def publish_and_bench(command: Command) -> None:
         """\
   skipscope publish
   skipscope publish --only digits_plain_56 --out /somewhere/else
-  skipscope publish --only digits_plain_110 --trials      five seeds, and three times the steps""",
+  skipscope publish --only digits_plain_110 --trials""",
     )
     publish.add_argument("--out", type=values.path, metavar="FOLDER", help="default: pretrained/")
     publish.add_argument("--only", action="append", metavar="NAME", help="only this one; repeat")
     publish.add_argument(
         "--trials",
         action="store_true",
-        help="also from more seeds and three times as long, for the card (14 times the cost)",
+        help="also from more seeds, and longer, for the card (5 to 14 times the cost)",
     )
     options.json(publish)
     bench = command(
