@@ -41,6 +41,12 @@ class Trial(Spec):
             return math.nan, math.nan, math.nan
         return statistics.median(values), min(values), max(values)
 
+    def words(self, of: Quantity = "test_error") -> str:
+        """ "median 72.2 %, 68.1 to 80.3 % (5 seeds, 330 steps)"; of shares."""
+        middle, least, most = (100 * value for value in self.spread(of))
+        of_what = f"{len(self.seeds)} seeds, {self.steps:,} steps"
+        return f"median {middle:.1f} %, {least:.1f} to {most:.1f} % ({of_what})"
+
 
 Quantity = Literal["train_loss", "train_error", "test_error"]
 

@@ -17,10 +17,14 @@ import pytest
 from explorer.bench.browser import Server, chromium, find_chromium, serve
 from explorer.charts.palette import ink
 from explorer.errors import SkipscopeError
+from explorer.results import LesionCurve
+from explorer.shipped import shipped
+from explorer.ui.state import DEFAULT_LANES
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
 
 TINY = {"lanes": "plain_8;width=4,resnet_v2_8;width=4", "train": "one_cycle;steps=60"}
+FAMILIES = "plain_56,resnet_v2_56,fc_highway_50;transform_bias=-4"  # all charts have something
 LONG = {"lanes": "plain_8,resnet_v2_14", "train": "one_cycle;steps=20000"}
 
 
@@ -130,7 +134,7 @@ def test_the_first_screen_is_alive_without_a_click(visit: Visit) -> None:
     )
     captions = page.locator(".sk-caption").all_text_contents()
     assert any("360 test images" in text for text in captions)
-    assert any("blocks below" in text for text in captions)
+    assert any("Plain 110: high on training images too" in text for text in captions)
 
 
 def test_the_cover_is_the_page_before_streamlit_is_there(browser: Any, server: Server) -> None:
@@ -145,7 +149,10 @@ def test_the_cover_is_the_page_before_streamlit_is_there(browser: Any, server: S
         covered.page.route("**/static/js/index.*", lambda route: route.abort())
         covered.page.goto(server.url)
         covered.page.wait_for_function("() => document.querySelector('.sk-status').textContent")
-        assert covered.page.locator("#sk-cover .sk-big").all_text_contents()[1] == "1.7 %"
+        shown = covered.page.locator("#sk-cover .sk-big").all_text_contents()
+        names = [f"digits_{lane}" for lane in DEFAULT_LANES]
+        errors = [1 - shipped()[name].accuracy for name in names]
+        assert shown == [f"{error:.1%}".replace("%", " %") for error in errors]
         assert covered.page.locator("#sk-cover [data-unit]").count() > 100
         uncovered = Visit(browser, server, width)
         uncovered.open()
@@ -309,7 +316,7 @@ def test_every_chart_follows_the_nets_at_once(visit: Visit) -> None:
     page = visit.open()
     for preset, name in (
         ("v1 beside v2, 56 layers", "ResNet v1 56"),
-        ("Plain nets, deeper and deeper", "Plain 32"),
+        ("Plain nets, deeper and deeper", "Plain 110"),
         ("Plain, residual, highway", "Highway 50"),
     ):
         page.get_by_role("combobox", name="Start from").click()
@@ -405,7 +412,7 @@ def test_a_wrong_link_is_a_sentence_on_a_working_page(
 
 def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, server: Server) -> None:
     phone = Visit(browser, server, width=390, height=844)
-    page = phone.open()
+    page = phone.open(lanes=FAMILIES)
     for chart in range(5):  # a chart is drawn when it is scrolled near
         page.locator(".sk-chart").nth(chart).scroll_into_view_if_needed()
         page.wait_for_function(
@@ -434,7 +441,7 @@ def test_every_run_is_found_on_the_runs_page(visit: Visit) -> None:
 
 def test_a_block_under_the_pointer_is_marked_in_every_chart_and_back(visit: Visit) -> None:
     visit.page.set_viewport_size({"width": 1280, "height": 1700})
-    page = visit.open()
+    page = visit.open(lanes=FAMILIES)
     page.wait_for_function(
         "() => document.querySelectorAll('.sk-chart .js-plotly-plot .trace').length >= 8",
         timeout=60_000,
@@ -477,14 +484,16 @@ def test_the_slider_of_time_shows_an_earlier_step_and_the_link_keeps_it(visit: V
 
 
 def test_a_chart_tells_its_numbers(visit: Visit) -> None:
-    page = visit.open()
+    page = visit.open(lanes=FAMILIES)
     numbers = page.locator(".st-key-card-lesion .sk-numbers")
     numbers.locator("summary").scroll_into_view_if_needed()
     numbers.locator("summary").click()
     numbers.locator("tbody tr").nth(20).wait_for()
     cells = numbers.locator("tbody tr").nth(1).locator("td").all_text_contents()
     assert cells[0] == "2"
-    assert re.fullmatch(r"12\.78 \(\d+\.?\d* – \d+\.?\d*\)", cells[2])
+    card = LesionCurve.from_json(shipped()["digits_plain_56"].results["lesions"])
+    lost = f"{100 * card.accuracy[1]:.4g}"
+    assert re.fullmatch(rf"{re.escape(lost)} \(\d+\.?\d* – \d+\.?\d*\)", cells[2])
     assert page.get_by_role("button", name="Reset axes").count() >= 3
     assert page.get_by_role("button", name="Share chart").count() == 0  # it would upload the figure
 

@@ -97,7 +97,7 @@ def test_what_more_steps_come_to_is_said_where_it_is_known() -> None:
     )
     said = error_caption([Lane(curves=curves([0, 9], [0, 10], 0.9), longer=longer)])
     assert said.endswith(
-        "Plain 8 trained for 990 steps: training error 4.0 % (median of 3 seeds, 2.0 to 50.0 %)."
+        "Plain 8 with more steps: training error median 4.0 %, 2.0 to 50.0 % (3 seeds, 990 steps)."
     )
     assert "does not say" not in said
     assert "990" not in error_caption([Lane(curves=curves([0, 9], [0, 10], 0.1), longer=longer)])

@@ -58,8 +58,8 @@ def test_the_first_page_has_three_lanes_and_no_problem() -> None:
     assert not test.exception
     assert not test.warning
     assert test.title[0].value.startswith("Why do very deep nets fail")
-    assert test.selectbox(key="lane2.family").value == "highway"
-    assert test.selectbox(key="lane1.depth").value == 56
+    assert test.selectbox(key="lane2.family").value == "residual"
+    assert [test.selectbox(key=f"lane{i}.depth").value for i in range(3)] == [20, 110, 110]
 
 
 def test_a_changed_choice_is_in_the_address_and_on_the_page() -> None:

@@ -194,7 +194,7 @@ def _first_content(page: Any, url: str, *, since: float | None = None) -> tuple[
 def _clicks(browser: Any, server: Server, n: int) -> list[float]:
     """Deletes one more block each time; until the sentence with the new accuracy is there."""
     page = browser.new_page()
-    page.goto(server.url)
+    page.goto(f"{server.url}/?{urlencode({'lanes': 'plain_56,resnet_v2_56'})}")
     page.wait_for_function(TAKEN_OVER, timeout=60_000)
     lane = page.locator(".sk-lane").nth(1)
     units = lane.locator("[data-unit][aria-disabled='false'], [data-unit]:not([aria-disabled])")

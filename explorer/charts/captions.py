@@ -69,10 +69,8 @@ def _with_more_steps(stuck: Sequence[Shown]) -> list[str]:
         if view.longer is None:
             unknown.append(view.name)
             continue
-        middle, least, most = (100 * value for value in view.longer.spread("train_error"))
         said.append(
-            f"{view.name} trained for {view.longer.steps:,} steps: training error {middle:.1f} % "
-            f"(median of {len(view.longer.seeds)} seeds, {least:.1f} to {most:.1f} %)."
+            f"{view.name} with more steps: training error {view.longer.words('train_error')}."
         )
     if unknown:
         said.append(f"Whether more steps would mend {_and(unknown)}, this training does not say.")

@@ -60,6 +60,8 @@ def run_list(args: argparse.Namespace) -> None:
                         "data": card.data.name,
                         "accuracy": card.accuracy,
                         "n_images": card.n_images,
+                        "steps": card.recipe.steps,
+                        "trials": [trial.model_dump(mode="json") for trial in card.trials],
                     }
                     for name, card in shipped.shipped().items()
                 ],
@@ -78,10 +80,18 @@ def run_list(args: argparse.Namespace) -> None:
     if shipped.shipped():
         text.write("\nTrained nets that come with the program\n")
         trained = [
-            [name, card.data.name, text.percent(card.accuracy), str(card.n_images)]
+            [
+                name,
+                card.data.name,
+                f"{card.recipe.steps:,}",
+                text.percent(card.accuracy),
+                str(card.n_images),
+                "; ".join(trial.words() for trial in card.trials),
+            ]
             for name, card in shipped.shipped().items()
         ]
-        text.write(text.table(["name", "data", "accuracy", "test images"], trained, "  rr"))
+        head = ["name", "data", "steps", "accuracy", "test images", "test error of other seeds"]
+        text.write(text.table(head, trained, "  rrr"))
     text.write(f"\nData: {', '.join(DATASETS)}, or a folder with train/CLASS and test/CLASS")
     text.write("\nRecipes")
     for name in RECIPES:

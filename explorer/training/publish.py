@@ -32,7 +32,7 @@ from explorer.training.loop import Session
 from explorer.versions import versions
 
 MAX_POINTS = 300  # of a curve in a card
-TRIAL_SEEDS = {1: 5, 3: 3}  # by how many times the recipe's steps: so many seeds
+TRIAL_SEEDS = 5  # of trainings as long as the shipped one
 DIGITS = 5  # significant, of a number in a card
 LICENCE = "MIT; trained on the UCI handwritten digits that come with scikit-learn (CC BY 4.0)"
 
@@ -43,18 +43,35 @@ class Recipe:
 
     Attributes:
         net: Its name or token.
+        also: Trainings of another length that its card tells of, too: (steps, seeds).
     """
 
     net: str
     training: TrainSpec
     seed: int = 7
+    also: tuple[tuple[int, int], ...] = ()
 
 
-_NETS = ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3", "densenet_40_k12")
-# One recipe and one seed for all: what the first screen shows beside each other is comparable,
-# and pressing Play there trains just these nets again.
+_ONE_CYCLE = RECIPES["one_cycle"]
+# Of 56 layers, the plain net too is trained until it is as good as its twin: what their deletions
+# cost can then be compared.
+_LONGER = 3 * _ONE_CYCLE.steps
+_UNTIL_BOTH_LEARNT = _ONE_CYCLE.model_copy(update={"steps": _LONGER})
+# One seed for all, one recipe for what the first screen shows beside each other: pressing Play
+# there trains just these nets again.
 SHIPPED: Mapping[str, Recipe] = MappingProxyType(
-    {f"digits_{net.partition(';')[0]}": Recipe(net, RECIPES["one_cycle"]) for net in _NETS}
+    {
+        f"digits_{recipe.net.partition(';')[0]}": recipe
+        for recipe in (
+            Recipe("plain_20", _ONE_CYCLE, also=((_LONGER, 3),)),
+            Recipe("plain_56", _UNTIL_BOTH_LEARNT, also=((_ONE_CYCLE.steps, 5),)),
+            Recipe("plain_110", _ONE_CYCLE, also=((_LONGER, 3),)),
+            Recipe("resnet_v2_56", _UNTIL_BOTH_LEARNT),
+            Recipe("resnet_v2_110", _ONE_CYCLE),
+            Recipe("fc_highway_50;transform_bias=-4", _ONE_CYCLE),
+            Recipe("densenet_40_k12", _ONE_CYCLE),
+        )
+    }
 )
 
 
@@ -69,9 +86,9 @@ def publish(
 
     Args:
         out_folder: None writes into the program's own ``pretrained/``.
-        trials: Also train it from more seeds, and three times as long (``TRIAL_SEEDS``; about
-            fourteen times the cost). Without, a card that lies there for the same net and recipe
-            hands its trials on.
+        trials: Also train it from ``TRIAL_SEEDS`` seeds, and for as many other steps as its recipe
+            names (5 to 14 times the cost). Without, a card that lies there for the same net and
+            recipe hands its trials on.
         progress: Told what is being done and the share done, in [0, 1].
 
     Returns:
@@ -83,7 +100,7 @@ def publish(
     if name not in SHIPPED:
         raise WeightsError(f"There is no recipe {name!r}; there are: {', '.join(SHIPPED)}.")
     recipe, tell = SHIPPED[name], progress or (lambda text, share: None)
-    experiment = _experiment(recipe)
+    experiment = experiment_of(recipe)
     data_spec = experiment.data
     data = load_data(data_spec)
     file = (out_folder or PRETRAINED) / f"{name}.safetensors"
@@ -116,7 +133,8 @@ def publish(
     return card
 
 
-def _experiment(recipe: Recipe) -> ExperimentSpec:
+def experiment_of(recipe: Recipe) -> ExperimentSpec:
+    """The training that makes a shipped net."""
     data = DataSpec(name="digits")
     return ExperimentSpec(
         lanes=(fit_to_data(spec_of(recipe.net), data),),
@@ -128,22 +146,12 @@ def _experiment(recipe: Recipe) -> ExperimentSpec:
 
 
 def _trials(recipe: Recipe, data: Dataset, tell: Progress) -> tuple[Trial, ...]:
-    experiment = _experiment(recipe)
-    return tuple(
-        trial(
-            experiment.model_copy(
-                update={
-                    "seeds": seeds,
-                    "training": recipe.training.model_copy(
-                        update={"steps": times * recipe.training.steps}
-                    ),
-                }
-            ),
-            data,
-            tell,
-        )
-        for times, seeds in TRIAL_SEEDS.items()
-    )
+    made = []
+    for steps, seeds in ((recipe.training.steps, TRIAL_SEEDS), *recipe.also):
+        training = recipe.training.model_copy(update={"steps": steps})
+        change = {"training": training, "seeds": seeds}
+        made.append(trial(experiment_of(recipe).model_copy(update=change), data, tell))
+    return tuple(made)
 
 
 def trial(experiment: ExperimentSpec, data: Dataset, tell: Progress) -> Trial:

@@ -321,7 +321,10 @@ def _rest_answer(
 
     bar = _idle_transport(state.training.learning_rate)
     if all(v.curves is not None for v in views):
-        bar["text"] = "Shipped weights, trained on the digits. Play trains them anew."
+        bar["text"] = (
+            "Shipped weights, trained on the digits. "
+            f"Play trains the nets anew: {state.training.steps:,} steps"
+        )
     else:
         bar["text"] = f"Ready: {state.training.steps:,} steps"
     situation: Situation = "measuring" if state.data.name == "digits" else "before play"

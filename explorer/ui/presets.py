@@ -6,19 +6,20 @@ from explorer.names import spec_of, token_of
 from explorer.specs import NetSpec
 
 PRESETS: dict[str, tuple[str, ...]] = {
-    "Plain, residual, highway": ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-3"),
+    "Deeper: plain and residual": ("plain_20", "plain_110", "resnet_v2_110"),
+    "Plain, residual, highway": ("plain_56", "resnet_v2_56", "fc_highway_50;transform_bias=-4"),
     "Four families": (
         "plain_56",
         "resnet_v2_56",
-        "fc_highway_50;transform_bias=-3",
+        "fc_highway_50;transform_bias=-4",
         "densenet_40_k12",
     ),
-    "Plain nets, deeper and deeper": ("plain_8", "plain_20", "plain_32", "plain_56"),
+    "Plain nets, deeper and deeper": ("plain_8", "plain_20", "plain_56", "plain_110"),
     "Residual nets, deeper and deeper": (
         "resnet_v2_8",
         "resnet_v2_20",
-        "resnet_v2_32",
         "resnet_v2_56",
+        "resnet_v2_110",
     ),
     "Batch norm off": (
         "plain_20;batch_norm=false",

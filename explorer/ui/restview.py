@@ -62,21 +62,23 @@ def rest_views(
 
 
 def shipped_card(state: PageState, lane: int) -> Card | None:
-    """The card of the shipped weights that Play would train: the lane's net, by these choices."""
+    """The card of shipped weights of the lane's net, trained by these choices.
+
+    They may have been trained for another number of steps than Play would, which is said.
+    """
     card = shipped_for(state.lanes[lane], state.data.name)
     if card is None or card.data != state.data:
         return None
-    return card if (card.recipe, card.seed) == (state.training, state.seed) else None
+    recipe = state.training.model_copy(update={"steps": card.recipe.steps})
+    return card if (card.recipe, card.seed) == (recipe, state.seed) else None
 
 
 def shipped_origin(card: Card) -> str:
     """On what a shipped net's number was measured, and what other seeds come to."""
     origin = f"{card.n_images} images · shipped weights, seed {card.seed}"
     if card.alike is None:
-        return origin
-    middle, least, most = (100 * value for value in card.alike.spread())
-    seeds = len(card.alike.seeds)
-    return f"{origin} · {seeds} seeds: median {middle:.1f} %, {least:.1f} to {most:.1f} %"
+        return f"{origin}, {card.recipe.steps:,} steps"
+    return f"{origin}; {card.alike.words()}"
 
 
 def fresh_source(net: NetSpec, seed: int) -> dict[str, Any]:
