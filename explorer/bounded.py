@@ -49,7 +49,9 @@ def whole_number(text: str, name: str, least: int, most: int) -> int:
     if value is not None and least <= value <= most:
         return value
     if value is None and not digits.removeprefix("-").isdecimal():
-        raise SpecError(f"{name} must be a whole number, not {text[:40]!r}.")
+        raise SpecError(
+            f"{name} must be a whole number between {least:,} and {most:,}, not {text[:40]!r}."
+        )
     shown = f"{value:,}" if value is not None else f"a number of {len(digits)} digits"
     raise SpecError(f"{name} must lie between {least:,} and {most:,}, not {shown}.")
 

@@ -14,7 +14,8 @@ README = (ROOT / "README.md").read_text()
 
 
 HEAD = (
-    "| net | steps | accuracy | test error of other seeds | median accuracy after deleting one block |"
+    "| net | steps | accuracy | test error of other seeds "
+    "| median accuracy after deleting one block |"
 )
 ROWS = {
     "digits_plain_20": "plain, 20 layers",

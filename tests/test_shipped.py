@@ -21,11 +21,11 @@ from explorer.probes.gates import gate_means
 from explorer.probes.gradients import layer_gradients
 from explorer.probes.lesions import lesion_curve
 from explorer.results import GateMeans, LayerGradients, LesionCurve
-from explorer.shipped import PRETRAINED, Card, shipped, shipped_for
-from explorer.specs import DataSpec, TrainSpec, fit_to_data
+from explorer.shipped import PRETRAINED, Card, longer_trial, shipped, shipped_for
+from explorer.specs import RECIPES, DataSpec, TrainSpec, fit_to_data
 from explorer.training import publish as publishing
 from explorer.training.loop import evaluate
-from explorer.training.publish import SHIPPED, Recipe, publish
+from explorer.training.publish import SHIPPED, TRIAL_SEEDS, Recipe, publish
 
 NAMES = sorted(SHIPPED)
 
@@ -69,10 +69,41 @@ def test_plain_and_residual_twin_have_one_recipe() -> None:
     assert SHIPPED["digits_plain_56"].training == SHIPPED["digits_resnet_v2_56"].training
     assert SHIPPED["digits_plain_56"].seed == SHIPPED["digits_resnet_v2_56"].seed
     plain, residual = card_of("digits_plain_56"), card_of("digits_resnet_v2_56")
+    # Both have learnt, so that what their deletions cost can be compared.
+    assert plain.accuracy > 0.9
     assert residual.accuracy > 0.95
-    assert plain.accuracy < 0.8  # degradation, as He15 saw it: in training error, too
-    assert plain.records["eval"]["train_error"][-1] > 0.2
-    assert residual.records["eval"]["train_error"][-1] < 0.02
+
+
+def test_a_card_says_what_other_seeds_and_lengths_come_to() -> None:
+    for name in NAMES:
+        card, recipe = card_of(name), SHIPPED[name]
+        lengths = [(trial.steps, len(trial.seeds)) for trial in card.trials]
+        assert lengths == [(recipe.training.steps, TRIAL_SEEDS), *recipe.also]
+        assert card.alike is not None
+        assert card.alike.seeds[0] == card.seed
+        # The first of the seeds is this very training.
+        assert card.alike.test_error[0] == pytest.approx(1 - card.accuracy, abs=2 / 360)
+
+
+def test_degradation_is_not_taken_back_by_three_times_the_steps_nor_by_other_seeds() -> None:
+    """In training error, too, as He15 saw it; and what only learns later is no degradation."""
+
+    def train_errors(name: str, steps: int) -> tuple[float, ...]:
+        (found,) = [trial for trial in card_of(name).trials if trial.steps == steps]
+        assert None not in found.train_error
+        return tuple(error or 0.0 for error in found.train_error)
+
+    for steps in (330, 990):
+        assert min(train_errors("digits_plain_110", steps)) > 0.5
+        assert max(train_errors("digits_plain_20", steps)) < 0.02
+    assert max(train_errors("digits_resnet_v2_110", 330)) < 0.02
+    assert min(train_errors("digits_plain_56", 330)) > 0.1
+    assert max(train_errors("digits_plain_56", 990)) < 0.2
+    longer = longer_trial(card_of("digits_plain_110").spec, DataSpec(), RECIPES["one_cycle"])
+    assert longer is not None
+    assert longer.steps == 990
+    other = RECIPES["one_cycle"].model_copy(update={"learning_rate": 0.05})
+    assert longer_trial(card_of("digits_plain_110").spec, DataSpec(), other) is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,11 +150,13 @@ def test_gradients_are_those_of_the_card(name: str, data: Dataset) -> None:
     plan = fresh.blueprint
     for told, net in ((trained, load_pretrained(name)), (start, fresh)):
         measured = layer_gradients(net, data)
-        # Rounding alone (other convolution kernels) moves the plain net's gradients by 6 %.
+        # Rounding alone (other convolution kernels) moves the plain net's gradients by 6 % in 56
+        # layers, by 26 % in 110.
+        rtol = 0.25 if card.spec.depth < 100 else 0.6
         assert told.layers == tuple(layer.name for layer in plan.weight_layers)
         assert told.units == net.unit_names
-        np.testing.assert_allclose(told.parameter_rms, measured.parameter_rms, rtol=0.25)
-        np.testing.assert_allclose(told.output_rms, measured.output_rms, rtol=0.25)
+        np.testing.assert_allclose(told.parameter_rms, measured.parameter_rms, rtol=rtol)
+        np.testing.assert_allclose(told.output_rms, measured.output_rms, rtol=rtol)
 
 
 def test_gates_are_those_of_the_card(data: Dataset) -> None:
@@ -183,5 +216,5 @@ def test_publishing_reproduces(tiny: str, tmp_path: Path) -> None:
 
 
 def test_publishing_an_unknown_net(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"no recipe 'digits'; there are: digits_plain_56, "):
+    with pytest.raises(WeightsError, match=r"no recipe 'digits'; there are: digits_plain_20, "):
         publish("digits", tmp_path)

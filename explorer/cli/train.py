@@ -253,7 +253,6 @@ class _Log:
     """
 
     def __init__(self, folder: Path, session: Session, tensorboard: bool) -> None:
-        step = session.step
         self.folder = folder
         self._kept: set[int] = set()
         self._file = folder / RECORDS
