@@ -21,45 +21,55 @@ from functools import lru_cache
 import numpy as np
 
 from explorer.blueprint import Layer, blueprint
-from explorer.specs import Activation, PlainSpec, ResidualSpec
+from explorer.conventions import kernel_and_stride, same_padding
+from explorer.specs import Activation, NetSpec, PlainSpec, ResidualSpec
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(201)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
-def share_on_the_map(layer: Layer) -> float:
-    """Of the places that a convolution's kernel takes, over all of its answers, those on the map.
+def shares_on_the_map(spec: NetSpec) -> dict[str, float]:
+    """By convolution: of the places that its kernel takes, over all answers, those on the map.
 
     Zeros are padded at the others. For 3×3 on n×n: ((3n − 2) / 3n)²; 0.84, 0.69 and 0.44 for
     8, 4 and 2. 1 for what is not padded with zeros.
     """
-    first, *_ = layer.detail.split(", ")
-    if layer.kind != "conv" or " padding" in layer.detail:
-        return 1.0
-    kernel = int(first.partition("×")[0])
+    found, before = {}, None
+    for layer in blueprint(spec).layers:
+        if layer.kind == "conv":
+            found[layer.name] = 1.0 if spec.padding != "zeros" else _on_the_map(layer, before)
+        before = layer
+    return found
+
+
+def _on_the_map(layer: Layer, before: Layer | None) -> float:
+    kernel, stride = kernel_and_stride(layer)
+    padded = before is not None and before.kind == "pad"  # asymmetrically, by a layer of its own
+    sizes = before.input_shape[1:] if before is not None and padded else layer.input_shape[1:]
     share = 1.0
-    for given, made in zip(layer.input_shape[1:], layer.output_shape[1:], strict=True):
-        stride = math.ceil(given / made)
-        taps = stride * np.arange(made)[:, None] + np.arange(kernel) - kernel // 2
+    for given, made in zip(sizes, layer.output_shape[1:], strict=True):
+        first = same_padding(given, kernel, stride)[0] if padded else kernel // 2
+        taps = stride * np.arange(made)[:, None] + np.arange(kernel) - first
         share *= float(((taps >= 0) & (taps < given)).mean())
     return share
 
 
 def padding_factor(spec: PlainSpec) -> float:
     """By what zeros at the edges multiply a plain net's gradient, all in all: √ of all shares."""
-    return math.prod(math.sqrt(share_on_the_map(layer)) for layer in _layers(spec)[1:])
+    shares = shares_on_the_map(spec)
+    return math.prod(math.sqrt(shares.get(layer.name, 1.0)) for layer in _layers(spec)[1:])
 
 
 def gradient_factor(spec: PlainSpec) -> float:
     """RMS of the gradient at the first layer's answer ÷ that at the last one's, derived."""
-    factor = 1.0
+    factor, shares = 1.0, shares_on_the_map(spec)
     q = 1.0 if spec.batch_norm else _variance(spec, _layers(spec)[0])  # of unit images
     for layer in _layers(spec)[1:]:
         mean, square, slope = moments(spec.activation, 1.0 if spec.batch_norm else q)
         if spec.batch_norm:
             factor *= math.sqrt(slope / (square - mean**2))
             continue
-        scale = _variance(spec, layer) * share_on_the_map(layer)
+        scale = _variance(spec, layer) * shares.get(layer.name, 1.0)
         factor *= math.sqrt(scale * slope)
         q = scale * square
     return factor
@@ -100,10 +110,10 @@ def doubling(spec: ResidualSpec) -> float:
     Var(x + F) = Var(x) · (1 + the product of F's shares), averaged over the units that keep the
     shape, by geometric mean: He's rule alone doubles it, zeros at the edges take some of that.
     """
-    logs = []
+    logs, shares = [], shares_on_the_map(spec)
     for unit in blueprint(spec).units:
         if unit.input_shape == unit.output_shape:
             inside = [layer for layer in unit.layers if layer.branch == "residual"]
-            added = math.prod(share_on_the_map(layer) for layer in inside if layer.kind == "conv")
+            added = math.prod(shares.get(layer.name, 1.0) for layer in inside)
             logs.append(math.log1p(added))
     return math.exp(float(np.mean(logs)))

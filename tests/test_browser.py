@@ -121,6 +121,7 @@ def answer_of(page: Any, lane: int, *, other_than: str = "") -> str:
 
 
 def test_the_first_screen_is_alive_without_a_click(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 1440, "height": 1500})  # charts are drawn in sight
     page = visit.open()
     page.wait_for_function(
         """() => {
@@ -129,7 +130,7 @@ def test_the_first_screen_is_alive_without_a_click(visit: Visit) -> None:
         }"""
     )
     page.wait_for_function(
-        "() => document.querySelectorAll('.sk-chart .js-plotly-plot .trace').length >= 8",
+        "() => document.querySelectorAll('.sk-chart .js-plotly-plot .trace').length >= 9",
         timeout=60_000,
     )
     captions = page.locator(".sk-caption").all_text_contents()

@@ -28,6 +28,7 @@ class Lane:
     lesions_step: int | None = None
     clip: tuple[float, float] | None = None
     longer: Trial | None = None
+    chance: float = 0.1
 
 
 def curves(steps: list[int], evals: list[int], error: float) -> TrainingCurves:
@@ -132,3 +133,11 @@ def test_clipping_is_said_where_it_acts() -> None:
         "ResNet 8 0.29."
     )
     assert "Clipping" not in gradient_caption(shown[2:], "outputs")
+
+
+def test_a_net_that_only_guesses_has_nothing_to_lose() -> None:
+    guessing = replace(lesions([0.1, 0.12, 0.09]), baseline_accuracy=0.092)
+    said = lesion_caption([Lane("Plain 110", lesions=guessing), Lane(lesions=lesions([0.1, 0.2]))])
+    assert said.endswith(
+        "Median loss in points: Plain 110 only guesses, with all blocks too; Plain 8 35.0."
+    )

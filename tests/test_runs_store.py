@@ -320,7 +320,7 @@ def test_a_home_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"cannot keep its runs in .*SKIPSCOPE_HOME"):
         Store(tmp_path / "file" / "home")
     (tmp_path / "home" / "skipscope.sqlite").mkdir(parents=True)
-    with pytest.raises(RunError, match=r"cannot open .*SKIPSCOPE_HOME"):
+    with pytest.raises(RunError, match=r"is a folder, and .*SKIPSCOPE_HOME"):
         Store(tmp_path / "home")
 
 

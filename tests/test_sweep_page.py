@@ -263,7 +263,7 @@ def test_wrong_choices_are_one_sentence_on_the_page(desk: SweepDesk) -> None:
     test.text_input(key="sweep.depths").set_value("deep")
     next(b for b in test.button if b.label == "Start").click()
     test.run()
-    assert "Depths are whole numbers such as 8, 20, 32, not 'deep'" in words(test)
+    assert "A depth must be a whole number between 2 and 1,300, not 'deep'" in words(test)
     assert desk.ids() == ()
 
 

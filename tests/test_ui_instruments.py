@@ -144,10 +144,10 @@ def test_a_trained_net_takes_images_of_its_own_shape(service: RunService) -> Non
 
 def test_lanes_of_compare_keep_weights_images_and_seed() -> None:
     state = default_state()
-    assert look_inside(state, [0, 1])["nets"] == "digits_plain_56,digits_resnet_v2_56"
+    assert look_inside(state, [0, 1])["nets"] == "digits_plain_20,digits_plain_110"
     other = replace(state.with_data(DataSpec(name="mnist")), seed=3)
     assert look_inside(other, [1]) == {
-        "nets": "resnet_v2_56",
+        "nets": "plain_110",
         "instrument": "lesions",
         "data": "mnist",
         "seed": "3",

@@ -22,7 +22,7 @@ from explorer.mean_field import (
     gradient_factor,
     moments,
     padding_factor,
-    share_on_the_map,
+    shares_on_the_map,
 )
 from explorer.names import spec_of
 from explorer.nets import create_net
@@ -71,21 +71,25 @@ def test_moments_are_those_of_normal_numbers() -> None:
 def test_the_share_on_the_map_is_counted_by_a_convolution_of_ones() -> None:
     for token in ("plain_20", "plain_20;unit=bottleneck", "imagenet_plain_18", "reference_plain_5"):
         spec = on_digits(token)
-        net = create_net(spec, seed=0)
-        for layer in net.blueprint.weight_layers:
+        net, shares = create_net(spec, seed=0), shares_on_the_map(spec)
+        pad: nn.Module = nn.Identity()
+        for layer in net.blueprint.layers:
+            if layer.kind == "pad":
+                pad, given = net.get_submodule(layer.name), layer.input_shape
             if layer.kind != "conv":
                 continue
             conv = net.get_submodule(layer.name)
             assert isinstance(conv, nn.Conv2d)
-            ones = torch.ones(1, 1, *layer.input_shape[1:])
-            kernel = torch.ones(1, 1, *conv.kernel_size)
-            seen = torch.nn.functional.conv2d(ones, kernel, None, conv.stride, conv.padding)
+            shape = layer.input_shape if isinstance(pad, nn.Identity) else given
+            ones, kernel = torch.ones(1, 1, *shape[1:]), torch.ones(1, 1, *conv.kernel_size)
+            seen = torch.nn.functional.conv2d(pad(ones), kernel, None, conv.stride, conv.padding)
+            assert seen.shape[2:] == layer.output_shape[1:]
             wanted = float(seen.mean()) / math.prod(conv.kernel_size)
-            assert share_on_the_map(layer) == pytest.approx(wanted), (token, layer.name)
-    squares = [share_on_the_map(x) for x in create_net(on_digits("plain_8")).blueprint.stem[:1]]
-    assert squares == pytest.approx([(22 / 24) ** 2])
-    circular = create_net(on_digits("plain_8;padding=circular")).blueprint.weight_layers
-    assert {share_on_the_map(layer) for layer in circular} == {1.0}
+            assert shares.pop(layer.name) == pytest.approx(wanted), (token, layer.name)
+            pad = nn.Identity()
+        assert not shares
+    assert shares_on_the_map(on_digits("plain_8"))["stem.conv"] == pytest.approx((22 / 24) ** 2)
+    assert set(shares_on_the_map(on_digits("plain_8;padding=circular")).values()) == {1.0}
 
 
 def test_what_is_derived_of_plain_nets() -> None:

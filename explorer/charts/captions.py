@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from explorer.results import GateMeans, LayerGradients, LesionCurve, TrainingCurves
+from explorer.results.lesions import only_guesses
 from explorer.shipped import Trial
 
 HIGH_ERROR = 0.3  # share of wrong answers that we call high
@@ -25,6 +26,7 @@ class Shown(Protocol):
         lesions_step: Step of the weights whose lesions are shown; None for shipped weights.
         clip: What clipping multiplied the gradient by, at the first step and at the one shown.
         longer: Trainings of the same net with more steps, where some are known.
+        chance: Accuracy of guessing: a net that does no better has nothing to lose.
     """
 
     @property
@@ -45,6 +47,8 @@ class Shown(Protocol):
     def clip(self) -> tuple[float, float] | None: ...
     @property
     def longer(self) -> Trial | None: ...
+    @property
+    def chance(self) -> float: ...
 
 
 def error_caption(lanes: Sequence[Shown]) -> str:
@@ -174,6 +178,9 @@ def lesion_caption(lanes: Sequence[Shown]) -> str:
         if not len(done):
             continue
         cost = (curve.baseline_accuracy - float(np.median(done))) * 100
+        if only_guesses(curve.baseline_accuracy, curve.n_images, view.chance):
+            parts.append(f"{view.name} only guesses, with all blocks too")
+            continue
         when = f" (weights of step {view.lesions_step:,})" if view.lesions_step is not None else ""
         lost = f"{cost:.1f}".replace("-", "−") if abs(cost) >= 0.05 else "0"
         parts.append(f"{view.name} {lost}{when}")

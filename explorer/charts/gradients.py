@@ -71,7 +71,7 @@ def gradients_at_init_figure(
     parameters = of == "parameters"
     figure = base_figure(
         theme,
-        x="depth, layers" + (f" ({sweep.padding} padding)" if sweep.padding else ""),
+        x="depth, layers" + (f" (padding: {sweep.padding})" if sweep.padding else ""),
         y="RMS of ∂L/∂W, first layer" if parameters else "∂ℓ/∂y, first block ÷ last",
         height=380,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from explorer.cli.choices import load
 from explorer.cli.commands.options import UsageError
 from explorer.cli.show import chosen
 from explorer.end_point_names import end_points_of, program_names
-from explorer.files import whole
+from explorer.files import whole, write_bytes
 from explorer.graph import shape_text
 
 if TYPE_CHECKING:
@@ -119,17 +120,18 @@ def _shape(plan: Blueprint, place: str) -> list[int]:
 def _write(out: Path, values: dict[str, Tensor], facts: dict[str, Any]) -> None:
     ready = {name: value.detach().cpu().contiguous() for name, value in values.items()}
     try:
-        with whole(out) as partial:
-            if out.suffix == ".npz":
-                import numpy as np
+        if out.suffix == ".npz":
+            import numpy as np
 
-                arrays: dict[str, Any] = {name: value.numpy() for name, value in ready.items()}
-                with partial.open("wb") as file:
-                    np.savez(file, **arrays)
-            else:
-                from safetensors.torch import save_file
+            arrays: dict[str, Any] = {name: value.numpy() for name, value in ready.items()}
+            content = io.BytesIO()
+            np.savez(content, **arrays)
+            write_bytes(out, content.getbuffer())
+        else:
+            from safetensors.torch import save_file
 
-                apart = {name: value.clone() for name, value in ready.items()}  # none shares
+            apart = {name: value.clone() for name, value in ready.items()}  # none shares
+            with whole(out) as partial:
                 save_file(apart, partial, {key: str(value) for key, value in facts.items()})
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror or error}.") from None

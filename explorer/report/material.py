@@ -90,6 +90,10 @@ class LaneTold:
         return longer_trial(self.plan.spec, spec.data, spec.training)
 
     @property
+    def chance(self) -> float:
+        return 1 / self.plan.spec.classes
+
+    @property
     def progress(self) -> float:
         return self.training.step / max(1, self.training.steps_total)
 

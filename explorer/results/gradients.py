@@ -145,7 +145,7 @@ def _padding(family: str) -> str:
     _, given, rest = family.partition(";padding=")
     if family.startswith("fc_"):
         return "no"
-    return rest.partition(";")[0] if given else "zero"
+    return rest.partition(";")[0] if given else "zeros"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,12 @@ def intervals(accuracy: Floats, n: Floats | int) -> Floats:
     return np.asarray(pairs, dtype=np.float64).reshape(*accuracy.shape, 2)
 
 
+def only_guesses(accuracy: float, n: int, chance: float) -> bool:
+    """Whether an accuracy on ``n`` images cannot be told from guessing."""
+    low, _ = wilson_interval(accuracy, n)
+    return low <= chance
+
+
 @dataclass(frozen=True)
 class ByClass:
     """The same accuracies, class by class.

@@ -71,10 +71,9 @@ def figure(
             )
         case _:
             shown = [v for v in lanes if v.lesions is not None]
-            chance = 1 / shown[0].blueprint.spec.classes if shown else None
             return lesion_figure(
                 [(v.index, v.name, v.unit_names, v.lesions) for v in shown if v.lesions],
-                chance=chance,
+                chance=shown[0].chance if shown else None,
                 theme=theme,
             )
 

@@ -47,6 +47,11 @@ class LaneView:
     longer: Trial | None = None
 
     @property
+    def chance(self) -> float:
+        """Accuracy of guessing."""
+        return 1 / self.blueprint.spec.classes
+
+    @property
     def unit_names(self) -> tuple[str, ...]:
         return tuple(unit.name for unit in self.blueprint.units)
 

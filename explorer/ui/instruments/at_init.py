@@ -44,7 +44,7 @@ def caption(lanes: Sequence[Lane], options: Options) -> list[str]:
                 f"{times(last / first)} what it is at {depth[0]:.0f} (median of {seeds} seeds, "
                 f"{sweep.n_images} images{so_far(lane)})."
             )
-        if said and sweep.padding == "zero":
+        if said and sweep.padding == "zeros":
             said.append(
                 "Convolutions find zeros at the edges, which without batch norm take a share of "
                 "the gradient away at every layer: circular padding shows depth alone."

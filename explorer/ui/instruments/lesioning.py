@@ -18,7 +18,7 @@ from explorer.results import (
     wilson_interval,
 )
 from explorer.results.common import IMAGES
-from explorer.results.lesions import of_class
+from explorer.results.lesions import of_class, only_guesses
 from explorer.ui.instruments.blocks import how
 from explorer.ui.instruments.contract import Asking, Lane, Result, one_net
 from explorer.ui.instruments.options import Choice, ClassPick, Flag, Options, Present
@@ -110,8 +110,7 @@ def guessing(lane: Lane, result: LesionCurve | LesionStudy) -> str:
     if ", class " in result.data or not np.isfinite(result.baseline_accuracy):
         return ""
     chance = 1 / len(lane.info.classes)
-    low, _ = wilson_interval(result.baseline_accuracy, result.n_images)
-    if low > chance:
+    if not only_guesses(result.baseline_accuracy, result.n_images, chance):
         return ""
     return (
         f" Intact it does no better than guessing ({percent(chance)}), so that what is changed "

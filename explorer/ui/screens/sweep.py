@@ -162,7 +162,7 @@ def chosen() -> SweepSpec:
 
 def _depths(text: str) -> list[int]:
     parts = text.replace(",", " ").split()
-    return [whole_number(part, "a depth", 2, MAX_DEPTH) for part in parts]
+    return [whole_number(part, "A depth", 2, MAX_DEPTH) for part in parts]
 
 
 def _start() -> None:
