@@ -245,6 +245,9 @@ const turns = {
   },
 };
 
+// Whether an element is on the page and has a size to draw in.
+const hasRoom = (element) => element.isConnected && element.clientWidth > 0;
+
 export function chart(component) {
   return part(component, (root) => {
     const box = root.querySelector(".sk-chart");
@@ -297,6 +300,11 @@ export function chart(component) {
         if (drawn === self.drawn) return;
         self.drawn = drawn;
         const Plotly = await loadPlotly();
+        if (!hasRoom(plot)) { // taken away, or not laid out yet: Plotly would divide by its width
+          self.drawn = null;
+          if (plot.isConnected) setTimeout(() => self.waiting && self.draw(), 200);
+          return;
+        }
         figure.layout.autosize = true;
         await Plotly.react(plot, figure.data, figure.layout, {
           displaylogo: false,
