@@ -420,7 +420,7 @@ class ZeroPad(nn.Module):
 ''',
     "SamePad": '''
 class SamePad(nn.Module):
-    """A margin around the maps as TensorFlow's "same" puts it: an odd pixel goes after."""
+    """A margin around the maps, as TensorFlow's "same": an odd pixel goes after."""
 
     def __init__(self, kernel: int, stride: int, mode: str = "constant") -> None:
         super().__init__()
