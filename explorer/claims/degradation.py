@@ -51,14 +51,15 @@ ROWS = (
     ),
     Claim(
         key="degradation.digits_later",
-        says="Plain nets of 56 layers only learn later, how much later depends on the seed: with "
-        "990 steps they get less than half of their training images wrong.",
+        says="Plain nets of 56 layers only learn later, and how much later depends on the seed: "
+        "after 990 steps less than a fifth of their training images is wrong in the median of the "
+        "seeds, from none to more than half.",
         source=HERE,
-        bears="degradation:train_error",
+        bears="degradation:median_error",
         given={"name": "digits_plain_56", "seed": 21, "steps": 990},
-        holds=(0.0, 50.0),
-        unit="% wrong of training images",
-        conditions="digits, recipe one_cycle with 990 steps; 5 seeds (the card of the shipped "
+        holds=(0.0, 20.0),
+        unit="% wrong of training images, median of the seeds",
+        conditions="digits, recipe one_cycle with 990 steps; 11 seeds (the card of the shipped "
         "net), and one more trained by the check",
     ),
     Claim(

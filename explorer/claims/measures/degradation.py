@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from explorer.claims.measures.nets import images
 from explorer.shipped import Trial, shipped
@@ -27,6 +28,11 @@ def train_error(name: str, seed: int, steps: int | None = None) -> list[float]:
     if not known:
         raise ValueError(f"the card of {name} has no trials of {steps} steps")
     return _errors(*known, trial(experiment, images(), lambda text, share: None))
+
+
+def median_error(name: str, seed: int, steps: int) -> float:
+    """The median of :func:`train_error`."""
+    return statistics.median(train_error(name, seed, steps))
 
 
 def trained_anew(net: str, steps: int, seeds: int) -> list[float]:
