@@ -693,8 +693,9 @@ def test_a_job_ends_when_whoever_asked_is_gone(
 
 
 def test_a_closed_page_gives_up_what_nobody_else_looks_at() -> None:
+    from test_ui_instruments import Desk
+
     from explorer.ui.measurements import Measurements
-    from tests.test_ui_instruments import Desk
 
     measurements, desk = Measurements(held=lambda viewer: 0.4), Desk()
     for viewer in ("anna", "boris"):
@@ -710,8 +711,9 @@ def test_a_closed_page_gives_up_what_nobody_else_looks_at() -> None:
 
 
 def test_a_visitors_own_bound_is_no_failure_of_the_measurement() -> None:
+    from test_ui_instruments import Desk
+
     from explorer.ui.measurements import Measurements
-    from tests.test_ui_instruments import Desk
 
     class Full(Desk):
         def submit(self, kind: str, payload: Any) -> Any:

@@ -25,7 +25,7 @@ SWEEP_PRESETS: dict[str, SweepPreset] = {
             "degradation.digits",
             "degradation.digits_residual",
             "degradation.digits_shallow",
-            "degradation.digits_later",
+            "degradation.digits_between",
         ),
         spec=SweepSpec(
             nets=("plain_N", "resnet_v2_N"),

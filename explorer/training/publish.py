@@ -54,8 +54,8 @@ class Recipe:
 
 
 _ONE_CYCLE = RECIPES["one_cycle"]
-# Of 56 layers, the plain net too is trained until it is as good as its twin: what their deletions
-# cost can then be compared.
+# Of 56 layers, the plain net too is trained until it has learnt, as from this seed it does: what
+# deletions cost it and its twin can then be compared.
 _LONGER = 3 * _ONE_CYCLE.steps
 _UNTIL_BOTH_LEARNT = _ONE_CYCLE.model_copy(update={"steps": _LONGER})
 # One seed for all, one recipe for what the first screen shows beside each other: pressing Play
