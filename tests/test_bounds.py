@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import pickle
 import resource
 import struct
@@ -206,9 +207,41 @@ def test_the_tensor_that_is_there_is_read(tmp_path: Path) -> None:
     assert read_state_dict(file)["w"].tolist() == [[1, 2], [3, 4]]
 
 
+def short(n: int) -> bytes:
+    return b"J" + struct.pack("<i", n)
+
+
+def colliding() -> bytes:
+    """Tuples of numbers that have the same hash, as keys: a dictionary takes the square of them."""
+    prime = 2**61 - 1
+    numbers = [0, prime, -prime, 2 * prime, -2 * prime, 3 * prime, -3 * prime]
+    head = b"".join(
+        b"\x8a\x08" + n.to_bytes(8, "little", signed=True) + b"q" + bytes([i]) + b"0"
+        for i, n in enumerate(numbers)
+    )
+    keys = (b"(" + bytes(x for i in places for x in (104, i)) + b"tN" for places in SIXES)
+    return b"\x80\x02" + head + b"}(" + b"".join(keys) + b"u."
+
+
+SIXES = list(itertools.islice(itertools.product(range(7), repeat=6), 60_000))
+# A text or a list of half a megabyte, and a thousand times what copies it.
+TEXT = b"X" + struct.pack("<I", 500_000) + b"a" * 500_000
+PAIRS = b"](" + b"".join(short(i) + b"K\x01\x86" for i in range(50_000)) + b"e"
+
+
+def copies(what: bytes, function: bytes) -> bytes:
+    head = b"\x80\x02" + what + b"q\x010c" + function + b"q\x020]"
+    return head + b"h\x02h\x01\x85Ra" * 1000 + b"."
+
+
 @pytest.mark.parametrize(
     "head",
     [
+        b"\x80\x02}(" + b")" + b"\x85" * 300_000 + b"Nu.",  # its hash would crash Python
+        b"\x80\x02})" + b"\x85" * 300_000 + b"Ns.",
+        colliding(),
+        copies(TEXT, b"torch\nSize\n"),
+        copies(PAIRS, b"collections\nOrderedDict\n"),
         b"\x80\x02]r\xff\xff\xff\xff.",  # an index of the memo that would take 64 GB
         b"\x80\x05\x96\xff\xff\xff\xff\x00\x00\x00\x00.",  # a bytearray of 4 GB
         b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.",
@@ -217,7 +250,20 @@ def test_the_tensor_that_is_there_is_read(tmp_path: Path) -> None:
         b"\x80\x02" + b"(" * 1000 + b".",
         b"\x80\x02" + b"]" * (LARGEST_PICKLE + 1) + b".",
     ],
-    ids=["memo", "bytearray", "call", "exec", "attribute", "marks", "long"],
+    ids=[
+        "deep",
+        "deep one",
+        "colliding",
+        "copies of a text",
+        "copies of a list",
+        "memo",
+        "bytearray",
+        "call",
+        "exec",
+        "attribute",
+        "marks",
+        "long",
+    ],
 )
 def test_a_pickle_takes_what_its_bytes_take(tmp_path: Path, head: bytes) -> None:
     file = archive(tmp_path / "net.pt", head)
@@ -337,6 +383,44 @@ def test_a_photograph_of_48_million_pixels_is_shrunk_while_it_is_decoded(tmp_pat
         assert decode_image(file, 32)[:, 16, 16].tolist() == pytest.approx([200, 30, 40], abs=3)
     for said in both_doors(encoded(Image.new("L", (8100, 8000)), "JPEG"), tmp_path):
         assert "more than the 64 million" in said
+
+
+def progressive(width: int, height: int, scans: int) -> bytes:
+    """A JPEG of one grey, in so many scans of 60 bytes, each of which goes over every block."""
+
+    def segment(marker: int, body: bytes) -> bytes:
+        return bytes([255, marker]) + struct.pack(">H", len(body) + 2) + body
+
+    blocks = -(-width // 8) * -(-height // 8)
+    nothing = b"\x7f\xff\x00" * (-(-blocks // 16_384))  # for 16,384 blocks, and a little more
+    first = segment(0xDA, b"\1\1\0\0\0\0") + bytes(blocks // 8 + 1)
+    return b"".join(
+        (
+            b"\xff\xd8",
+            segment(0xDB, b"\0" + b"\1" * 64),
+            segment(0xC2, struct.pack(">BHHB", 8, height, width, 1) + b"\1\x11\0"),
+            segment(0xC4, b"\0\1" + bytes(15) + b"\0"),
+            segment(0xC4, b"\x10\1" + bytes(15) + b"\xe0"),
+            first,
+            (segment(0xDA, b"\1\1\0\1\x3f\0") + nothing) * scans,
+            b"\xff\xd9",
+        )
+    )
+
+
+def test_a_jpeg_in_scans_is_not_larger_than_others_and_has_few(tmp_path: Path) -> None:
+    """Its decoder holds all of it, however small it is to be, and goes over it again and again."""
+    with within(megabytes=80, seconds=5):
+        assert read_image(progressive(3900, 4000, 5), (1, 8, 8)).float().std() == 0
+    for said in both_doors(progressive(8000, 8000, 1), tmp_path):
+        assert "has 8000 × 8000 pixels, more than the 16 million that are read" in said
+    for said in both_doors(progressive(100, 100, 30_000), tmp_path):
+        assert "comes in 30,001 scans, more than the 100 that are read" in said
+    noise = Image.effect_noise((300, 200), 60).convert("RGB")
+    for options in ({"progressive": True}, {"restart_marker_rows": 1}, {"subsampling": 0}):
+        file = tmp_path / "photo.jpg"
+        file.write_bytes(encoded(noise, "JPEG", quality=95, **options))
+        assert decode_image(file, 8).std() > 0
 
 
 def test_a_tile_that_is_larger_than_its_image_is_refused(tmp_path: Path) -> None:

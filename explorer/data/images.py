@@ -22,6 +22,7 @@ from explorer.formats import IMAGE_FORMATS, listed
 
 MAX_PIXELS = 16_000_000  # that are decoded of one image: 64 MB with four bytes a pixel
 MAX_JPEG_PIXELS = 64_000_000  # of a JPEG, which is shrunk while it is decoded
+MAX_SCANS = 100  # of a JPEG; a photograph has ten or so, each of which is decoded over all of it
 MAX_FILE_BYTES = 64 << 20
 MAX_BYTES = 8 * 2**30  # of one decoded data set
 # What turns an image or makes it transparent, among what Pillow tells of a file.
@@ -79,8 +80,8 @@ def read_picture(source: Path | bytes, name: str, size: tuple[int, int]) -> Imag
             # Its decoder of WebP takes memory for the whole picture when it opens one.
             _check_size(_webp_size(content), MAX_PIXELS, name)
             with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
-                is_jpeg = image.format in ("JPEG", "MPO")
-                _check_size(image.size, MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS, name)
+                shrinks = image.format in ("JPEG", "MPO") and not _in_scans(content, name)
+                _check_size(image.size, MAX_JPEG_PIXELS if shrinks else MAX_PIXELS, name)
                 _check_size(_tile_size(image), MAX_PIXELS, name)
                 image.draft("RGB", (2 * size[0], 2 * size[1]))  # JPEG: decoded at a coarser scale
                 _check_size(image.size, MAX_PIXELS, name)
@@ -137,6 +138,38 @@ def _webp_size(content: bytes) -> tuple[int, int]:
         width, height = (int.from_bytes(content[at : at + 2], "little") for at in (26, 28))
         return width & 0x3FFF, height & 0x3FFF
     return 0, 0
+
+
+def _in_scans(content: bytes, name: str) -> bool:
+    """Whether a JPEG comes in several scans (progressive): its decoder then holds all of it.
+
+    Raises:
+        DataError: In more scans than any that is meant to be looked at.
+    """
+    progressive, components, at = False, 0, 2
+    while True:  # from marker to marker, until the first scan
+        at = content.find(b"\xff", at)
+        while content[at : at + 1] == b"\xff":
+            at += 1
+        if at < 1 or at + 10 > len(content):
+            break
+        kind = content[at]
+        if kind in (0x00, 0x01, *range(0xD0, 0xD9)):  # of no length
+            continue
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            progressive, components = kind in (0xC2, 0xC6, 0xCA, 0xCE), content[at + 8]
+        elif kind == 0xDA and not progressive and content[at + 3] == components:
+            return False
+        elif kind == 0xDA:
+            break
+        at += 1 + int.from_bytes(content[at + 1 : at + 3])
+    scans = content.count(b"\xff\xda")
+    if scans > MAX_SCANS:
+        raise DataError(
+            f"{name} comes in {scans:,} scans, more than the {MAX_SCANS} that are read; save it "
+            "again and try once more."
+        )
+    return True
 
 
 def _tile_size(image: Image.Image) -> tuple[int, int]:

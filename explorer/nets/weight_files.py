@@ -180,14 +180,21 @@ def _tensor(storage: object, offset: Any, size: Any, stride: Any, *_: object) ->
     return claim
 
 
+def _sizes(sizes: object) -> object:
+    """Those of one tensor: a copy of any other text or list, made often, would fill the memory."""
+    if not isinstance(sizes, tuple) or len(sizes) > _MOST_DIMENSIONS:
+        raise pickle.UnpicklingError("no sizes of a tensor")
+    return sizes
+
+
 _TENSOR = _Function(_tensor)
 _KNOWN: dict[tuple[str, str], object] = {
-    ("collections", "OrderedDict"): _Function(OrderedDict),
+    ("collections", "OrderedDict"): _Function(lambda: OrderedDict()),  # an empty one, that is
     ("torch._utils", "_rebuild_tensor"): _TENSOR,
     ("torch._utils", "_rebuild_tensor_v2"): _TENSOR,
     ("torch._utils", "_rebuild_parameter"): _Function(lambda data, *_: data),
     # What a training's checkpoint may hold beside its tensors.
-    ("torch", "Size"): _Function(tuple),
+    ("torch", "Size"): _Function(_sizes),
     ("torch", "device"): _Function(lambda *words: words),
     **{("torch", name): dtype for name, dtype in _DTYPES.items()},
     **{("torch", str(dtype).removeprefix("torch.")): str(dtype) for dtype in _DTYPES.values()},
@@ -214,6 +221,8 @@ class _Unpickler(pickle._Unpickler):
     stack: list[Any]
     read: Callable[[int], bytes]
     append: Callable[[object], None]
+    pop_mark: Callable[[], list[Any]]
+    load_mark: Callable[[], None]
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         code[0]: pickle._Unpickler.dispatch[code[0]] for code in _OPCODES
@@ -240,6 +249,24 @@ class _Unpickler(pickle._Unpickler):
         self.stack.pop()
 
     dispatch[pickle.BUILD[0]] = load_build
+
+    def load_setitems(self) -> None:
+        """Keys are texts and numbers: tuples could be made to collide, or as deep as to crash."""
+        items = self.pop_mark()
+        into = self.stack[-1]
+        if not isinstance(into, dict) or not all(type(key) in (str, int) for key in items[::2]):
+            raise pickle.UnpicklingError("no name in a dictionary")
+        into.update(zip(items[::2], items[1::2], strict=True))
+
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.load_mark()
+        self.stack += [key, value]
+        self.load_setitems()
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
 
     def load_long1(self) -> None:
         """Of up to eight bytes: larger ones could be chosen to collide as keys."""
