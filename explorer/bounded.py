@@ -20,7 +20,9 @@ DEEPEST = 32  # brackets inside brackets
 MOST_DIGITS = 20  # of a whole number: more than any that is counted here has
 MOST_INDEX = 10_000_000  # of an image in its set
 SMALL_FILE = 8 << 20  # bytes of a spec or a card; the largest that ships has 0.2 million
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+# One that nobody closed reaches to its end: looked for again from each of its quotes, it would take
+# the square of its length.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?')
 
 
 def parameters(query: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
+from explorer.bounded import plain_json
 from explorer.cli import UNFORESEEN, main
 from explorer.cli.parser import build
 from explorer.errors import DataError
@@ -149,6 +151,21 @@ def test_readers_of_addresses_take_any_text(n: int, run: str) -> None:
                 read(query)
             except Exception as error:
                 raise AssertionError(f"{read.__module__} of {str(query)[:300]!r}") from error
+
+
+def test_a_text_of_many_quotes_is_read_at_once() -> None:
+    """Brackets are counted outside of texts; where none ends, each quote began a search anew."""
+    for text in (
+        "[" * 40 + '"\\' * 500_000,
+        "[" * 40 + '"' * 500_001,
+        "[" * 40 + '"\\\n' * 300_000,
+    ):
+        began = time.thread_time()
+        with pytest.raises(ValueError):  # noqa: PT011
+            plain_json(text)
+        assert time.thread_time() - began < 5
+    for text in ('["[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "\\"["]', "[" * 32 + '"]"' + "]" * 32):
+        assert plain_json(text) == json.loads(text)
 
 
 def get(
