@@ -34,6 +34,7 @@ from explorer.ui.askers import HERE, Asker, asked_by, asker
 from explorer.ui.door import (
     COOKIE,
     KEY,
+    NO_PATH,
     NO_PROOF,
     WRONG_HOST,
     WRONG_ORIGIN,
@@ -332,6 +333,16 @@ def test_a_path_in_front_is_left_away() -> None:
     assert ask("/tools/skipscope/skipscope/feed", guests=below).text == NO_PROOF
     assert ask("/tools/skipscope/skipscope/feed", PROVEN, guests=below).status == 200
     assert ask("/tools/skipscope", guests=below).status == 200
+
+
+@pytest.mark.parametrize("path", ["*", "http://localhost:8501/", "localhost:80", "evil", ""])
+def test_what_is_no_path_is_refused_in_a_sentence(path: str) -> None:
+    """What proxies are asked, and `OPTIONS *`."""
+    for method in ("GET", "OPTIONS", "POST"):
+        answer = ask(path, PROVEN, method=method)
+        assert (answer.status, answer.text) == (400, NO_PATH)
+    below = Guests(base="/tools", machine=())
+    assert ask("/toolsskipscope/feed", guests=below).text != NO_PROOF  # nothing lies there
 
 
 # ------------------------------------------------------------------------------------ policies

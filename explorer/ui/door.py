@@ -58,6 +58,12 @@ NO_PROOF = (
 )
 
 
+NO_PATH = (
+    "This is no address of a page: it must begin with a slash, such as "
+    "http://localhost:8501/instruments."
+)
+
+
 @dataclass(frozen=True)
 class Guests:
     """Under which names the server is known, and who else may ask.
@@ -262,7 +268,11 @@ class Door:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        row = route_of(self._path(scope))
+        path = self._path(scope)
+        if not path.startswith("/"):  # a proxy's way of asking, which no route here answers
+            await self._refuse(NO_PATH, scope, receive, send, 400)
+            return
+        row = route_of(path)
         why = self._refusal(scope, headers, row)
         if why is not None:
             await self._refuse(why, scope, receive, send)
@@ -294,7 +304,9 @@ class Door:
     def _path(self, scope: Scope) -> str:
         path: str = scope["path"]
         base = scope.get("root_path", "") or self._guests.base
-        return path.removeprefix(base) or "/" if base else path
+        if base and (path == base or path.startswith(f"{base}/")):
+            return path.removeprefix(base) or "/"
+        return path
 
     def _refusal(self, scope: Scope, headers: Headers, row: RouteRow) -> str | None:
         """One sentence, or None where the request may pass."""
@@ -339,16 +351,18 @@ class Door:
             f"SameSite=Lax{secure}"
         )
 
-    async def _refuse(self, why: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(
+        self, why: str, scope: Scope, receive: Receive, send: Send, status: int = 403
+    ) -> None:
+        response = PlainTextResponse(why, status, self._policies)
         if scope["type"] == "websocket":
-            response = PlainTextResponse(why, 403, self._policies)
             socket = WebSocket(scope, receive, send)
             if "websocket.http.response" in scope.get("extensions", {}):
                 await socket.send_denial_response(response)
             else:
                 await socket.close(1008)
             return
-        await PlainTextResponse(why, 403, self._policies)(scope, receive, send)
+        await response(scope, receive, send)
 
 
 def page(text: str, guests: Guests, status: int = 200) -> HTMLResponse:
