@@ -242,7 +242,8 @@ def publish_and_bench(command: Command) -> None:
         "training: steps of the loop against DataLoader, PIL and float32; `--net papers` takes\n"
         "the papers' nets at two sizes, and with commas fully connected lanes train together.\n"
         "app: the server and a real Chromium (needs the `test` extra).\n"
-        "crowd: thirty viewers of one training, and the server's memory a session.\n"
+        "crowd: thirty viewers and ten browsers of one training, and the server's memory a "
+        "session.\n"
         "Medians of repeats; the conditions are printed with the numbers.",
         """\
   skipscope bench lesions --net resnet_v2_110 --size 32 --images 64
