@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from explorer.ui.server import lifespan, middleware, on_script_error, open_home, routes
+from explorer.pages.server.routes import lifespan, middleware, on_script_error, open_home, routes
 
 open_home()
 
 app = st.App(
-    "explorer/ui/main.py",
+    "explorer/pages/main.py",
     lifespan=lifespan,
     routes=routes(),
     middleware=middleware(),

@@ -5,7 +5,7 @@ In a notebook::
     import explorer
 
     net = explorer.load_pretrained("digits_resnet_v2_56")
-    explorer.lesion_curve(net, "digits").to_frame()
+    explorer.lesions(net, "digits").to_frame()
 
 Names are loaded when they are first used: importing this package imports neither torch nor
 pandas.
@@ -18,53 +18,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from explorer.api import (
-        activation_maps,
-        attribute,
-        branch_responses,
-        classifier_by_unit,
-        estimation_error,
         evaluate_program,
-        feature_reuse,
-        gate_distribution,
-        gate_image,
-        gate_lesions,
-        gate_maps,
-        gate_means,
-        gradient_terms,
-        gradients_at_init,
-        layer_gradients,
-        layer_responses,
-        lesion_band,
-        lesion_curve,
+        load_checkpoint,
         load_data,
-        loss_surface,
-        path_gradients,
         predict,
-        propagation,
-        sensitivity,
-        shortcut_scaling,
-        shuffle_lesions,
-        stage_lesions,
-        swap_lesions,
         sweep,
         train,
-        unit_conductance,
-        unravelled_view,
-        vanishing_causes,
     )
-    from explorer.blueprint import blueprint
     from explorer.errors import SkipscopeError
-    from explorer.names import spec_of, title_of, token_of
+    from explorer.instruments.amplifier.result import WorkedExample
+    from explorer.instruments.counted_paths import multiplicity, path_lengths
+    from explorer.instruments.functions import *  # noqa: F403
+    from explorer.instruments.paths.measure import gradients_by_length
+    from explorer.measuring.end_points import end_points
     from explorer.nets import create_net
     from explorer.nets.adapters import adapt, load_external
     from explorer.nets.export import export_code
     from explorer.nets.weights import load_pretrained, load_weights
-    from explorer.path_counts import multiplicity, path_lengths
-    from explorer.probes.end_points import end_points
-    from explorer.probes.paths import gradients_by_length
-    from explorer.probes.shattering import shattered_gradients
-    from explorer.results import WorkedExample
-    from explorer.specs import (
+    from explorer.structure.blueprint import Blueprint
+    from explorer.structure.names import spec_of, title_of, token_of
+    from explorer.structure.specs import (
         DataSpec,
         DenseSpec,
         ExperimentSpec,
@@ -90,116 +63,76 @@ __all__ = [
     "SweepSpec",
     "TrainSpec",
     "WorkedExample",
-    "activation_maps",
     "adapt",
-    "attribute",
     "blueprint",
-    "branch_responses",
-    "classifier_by_unit",
     "create_net",
     "end_points",
-    "estimation_error",
     "evaluate_program",
     "export_code",
-    "feature_reuse",
-    "gate_distribution",
-    "gate_image",
-    "gate_lesions",
-    "gate_maps",
-    "gate_means",
-    "gradient_terms",
-    "gradients_at_init",
     "gradients_by_length",
-    "layer_gradients",
-    "layer_responses",
-    "lesion_band",
-    "lesion_curve",
+    "load_checkpoint",
     "load_data",
     "load_external",
     "load_pretrained",
     "load_weights",
-    "loss_surface",
     "multiplicity",
-    "path_gradients",
     "path_lengths",
     "predict",
-    "propagation",
-    "sensitivity",
-    "shattered_gradients",
-    "shortcut_scaling",
-    "shuffle_lesions",
     "spec_of",
-    "stage_lesions",
-    "swap_lesions",
     "sweep",
     "title_of",
     "token_of",
     "train",
-    "unit_conductance",
-    "unravelled_view",
-    "vanishing_causes",
 ]
 
 _HOME = {
     "Session": "explorer.training.loop",
     "SkipscopeError": "explorer.errors",
-    "WorkedExample": "explorer.results",
+    "WorkedExample": "explorer.instruments.amplifier.result",
     "create_net": "explorer.nets",
-    "end_points": "explorer.probes.end_points",
+    "end_points": "explorer.measuring.end_points",
     "export_code": "explorer.nets.export",
     **dict.fromkeys(("adapt", "load_external"), "explorer.nets.adapters"),
     "load_pretrained": "explorer.nets.weights",
     "load_weights": "explorer.nets.weights",
-    "gradients_by_length": "explorer.probes.paths",
-    **dict.fromkeys(("multiplicity", "path_lengths"), "explorer.path_counts"),
-    "shattered_gradients": "explorer.probes.shattering",
-    **dict.fromkeys(("spec_of", "title_of", "token_of"), "explorer.names"),
-    **dict.fromkeys((name for name in __all__ if name.endswith("Spec")), "explorer.specs"),
+    "gradients_by_length": "explorer.instruments.paths.measure",
+    **dict.fromkeys(("multiplicity", "path_lengths"), "explorer.instruments.counted_paths"),
+    **dict.fromkeys(("spec_of", "title_of", "token_of"), "explorer.structure.names"),
+    **dict.fromkeys(
+        (name for name in __all__ if name.endswith("Spec")), "explorer.structure.specs"
+    ),
     **dict.fromkeys(
         (
-            "activation_maps",
-            "attribute",
-            "branch_responses",
-            "classifier_by_unit",
-            "estimation_error",
             "evaluate_program",
-            "feature_reuse",
-            "gate_distribution",
-            "gate_image",
-            "gate_lesions",
-            "gate_maps",
-            "gate_means",
-            "gradient_terms",
-            "gradients_at_init",
-            "layer_gradients",
-            "layer_responses",
-            "lesion_band",
-            "lesion_curve",
+            "load_checkpoint",
             "load_data",
-            "loss_surface",
-            "path_gradients",
             "predict",
-            "propagation",
-            "sensitivity",
-            "shortcut_scaling",
-            "shuffle_lesions",
-            "stage_lesions",
-            "swap_lesions",
             "sweep",
             "train",
-            "unit_conductance",
-            "unravelled_view",
-            "vanishing_causes",
         ),
         "explorer.api",
     ),
 }
 
 
+def blueprint(net: NetSpec | str) -> Blueprint:
+    """What a net amounts to: its units, shapes, parameters and cost, without building it.
+
+    Args:
+        net: A spec, or a name or token.
+    """
+    from explorer.structure import blueprint as plans
+    from explorer.structure.names import spec_of
+
+    return plans.blueprint(spec_of(net) if isinstance(net, str) else net)
+
+
 def __getattr__(name: str) -> Any:
-    if name == "blueprint":
-        return import_module("explorer.blueprint")  # a module that can be called
     if name not in _HOME:
+        from explorer.instruments import functions
+
+        if name in dir(functions):
+            return getattr(functions, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
@@ -207,4 +140,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    from explorer.instruments import functions
+
+    return sorted({*globals(), *__all__, *dir(functions)})

@@ -16,23 +16,24 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 import torch
+from asking import Lane, asked_of, drawn
+from asking import page_of as instrument
 from PIL import Image
 
 import explorer
-from explorer.blueprint import blueprint
-from explorer.charts import activation_figure
 from explorer.cli import main
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
-from explorer.errors import DataError, NotApplicableError, SkipscopeError
-from explorer.names import spec_of
+from explorer.errors import DataError, SkipscopeError
+from explorer.instruments.activations.result import ActivationMaps
 from explorer.nets import Net, create_net
-from explorer.probes.activations import activation_maps
-from explorer.results import ActivationMaps
-from explorer.runs.jobs import JOBS, Context, Shelf
-from explorer.runs.requests import parse_request
-from explorer.specs import DATASETS, DataSpec, fit_to_data
-from explorer.ui.instruments import Asking, Lane, instrument
+from explorer.pages.instruments.on_page import Asking
+from explorer.runs.serve.requests import parse_request
+from explorer.runs.worker.jobs import run as run_job
+from explorer.runs.worker.warm import Context, Shelf
+from explorer.structure.blueprint import blueprint
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DATASETS, DataSpec, fit_to_data
 
 PLAIN, RESIDUAL = "plain_8;width=4", "resnet_v2_14;width=4"
 FAMILIES = [PLAIN, RESIDUAL, "highway_13;width=4", "densenet_13_k4", "resnet_v1_14;shortcut=B"]
@@ -51,6 +52,11 @@ def digits() -> Dataset:
     return load_data(DataSpec(name="digits", test_limit=20))
 
 
+def activation_maps(net: Net, data: Dataset, image: Any, **options: Any) -> ActivationMaps:
+    found: ActivationMaps = asked_of("activations", net, data, image, **options)
+    return found
+
+
 def a_net(name: str) -> Net:
     return create_net(name, input_shape=(1, 8, 8), classes=10, seed=3)
 
@@ -67,7 +73,7 @@ def test_parts_are_what_the_unit_computes(name: str, digits: Dataset) -> None:
     net = settled(a_net(name), digits)
     modes = [module.training for module in net.modules()]
     results = {
-        part: activation_maps(net, digits, 3, units=range(len(net.units)), part=part, k=99)  # type: ignore[arg-type]
+        part: activation_maps(net, digits, 3, units=range(len(net.units)), part=part, k=99)
         for part in ("output", "branch")
     }
     assert [module.training for module in net.modules()] == modes
@@ -152,9 +158,9 @@ def test_large_maps_are_means_of_blocks() -> None:
     [
         ("fc_plain_6", {}, "give features, not maps"),
         (PLAIN, {"part": "shortcut"}, "Nothing passes unit 'stages.0.units.0' by"),
-        (RESIDUAL, {"part": "gate"}, "not of 'gate'"),
-        (RESIDUAL, {"channels": "weakest"}, "strongest or first"),
-        (RESIDUAL, {"k": 0}, "At least 1 channel"),
+        (RESIDUAL, {"part": "gate"}, "part: input should be .*not 'gate'"),
+        (RESIDUAL, {"channels": "weakest"}, "channels: input should be .*not 'weakest'"),
+        (RESIDUAL, {"k": 0}, "k must be at least 1"),
         (RESIDUAL, {"units": []}, "Name at least one unit"),
         (RESIDUAL, {"units": ["stages.0"]}, "no unit 'stages.0'; the nearest is"),
         (RESIDUAL, {"units": [1], "deleted": [1], "part": "branch"}, "is deleted, so its own"),
@@ -164,7 +170,7 @@ def test_large_maps_are_means_of_blocks() -> None:
 def test_what_means_nothing_is_a_sentence(
     name: str, options: dict[str, Any], sentence: str, digits: Dataset
 ) -> None:
-    with pytest.raises(NotApplicableError, match=sentence):
+    with pytest.raises(SkipscopeError, match=sentence):
         activation_maps(a_net(name), digits, 0, **options)
 
 
@@ -202,8 +208,9 @@ def test_the_shell(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
     code, out, err = run(PLAIN, RESIDUAL, "--image", "2")
     assert (code, err) == (0, "")
-    assert "plain_8;width=4 (untrained, seed 7), test image 2 of digits" in out
+    assert "plain_8;width=4 (untrained, seed 7)\ntest image 2 of digits" in out
     assert out.count("4×8×8") == out.count("16×2×2") == 2
+    assert out.count("--html FILE") == 1
     file = tmp_path / "mine.png"
     Image.effect_noise((30, 30), 80).save(file)
     code, out, err = run(
@@ -215,13 +222,13 @@ def test_the_shell(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert {row["unit"] for row in rows} == {"stages.0.units.1", "stages.1.units.1"}
     assert sum(row["kept"] == "True" for row in rows) == 4
     code, out, err = run(RESIDUAL, "--json", "--k", "1")
-    (given,) = json.loads(out)["nets"]
+    given = json.loads(out)
     net = create_net(RESIDUAL, input_shape=(1, 8, 8), classes=10, seed=7)
     expected = explorer.activation_maps(net, "digits", 0, k=1)
     np.testing.assert_allclose(given["units"][0]["maps"], expected.units[0].maps, rtol=1e-5)
     page = tmp_path / "maps.html"
     assert run(RESIDUAL, "--html", str(page))[0] == 0
-    assert "Maps of blocks (output), test image 0 of digits" in page.read_text("utf-8")
+    assert "Maps: resnet_v2_14;width=4 (test image 0 of digits)" in page.read_text("utf-8")
     code, out, err = run("fc_plain_6")
     assert (code, out, err.count("\n")) == (2, "", 1)
 
@@ -233,45 +240,46 @@ def test_the_job_and_its_page() -> None:
     one = instrument("activations")
 
     def asked(**options: Any) -> dict[str, Any]:
-        chosen = {"image": 2, "own": "", "without": "", "block": "", "part": "branch"}
+        chosen = {"image": 2, "own": "", "without": "", "units": "", "part": "branch"}
         chosen |= {"channels": "strongest", **options}
         asking = Asking(0, source, DataSpec(), None, 7, chosen, blueprint(spec))
         request = parse_request("activations", one.payload(asking))
-        return JOBS["activations"](context, request.model_dump(mode="json"))
+        return run_job(context, "activations", request.model_dump(mode="json"))
 
-    result = asked(block="stages.1.units.0", without="stages.0.units.1")
+    result = asked(units="stages.1.units.0", without="stages.0.units.1")
     assert [unit["name"] for unit in result["units"]] == ["stages.1.units.0"]
     assert (result["part"], result["deleted"]) == ("branch", ["stages.0.units.1"])
-    assert len(asked(block="layer1.0")["units"]) == 3  # not of this net: the last of each stage
+    assert len(asked(units="layer1.0")["units"]) == 3  # not of this net: the last of each stage
     lane = Lane(0, "Mine", blueprint(spec), DATASETS["digits"], result)
     (words,) = one.caption([lane], {})
-    assert "Mine, test image 2, without stages.0.units.1: block 3 (stages.1.units.0) has 8" in words
+    assert "Mine, test image 2, without stages.0.units.1: block 3 (stages.1.units" in words
+    assert "stages.1.units.0) adds 8 maps of 4×4" in words
     assert len(one.table(result)) == 8
     assert one.figure([lane], {"narrow": True}, "dark").data
     assert one.not_for(blueprint(spec)) is None
     assert "features, not maps" in (one.not_for(blueprint(spec_of("fc_plain_6"))) or "")
-    with pytest.raises(SkipscopeError):
-        parse_request("activations", {"net": source, "index": 0, "units": []})
+    nothing = parse_request("activations", {"net": source, "index": 0, "units": []})
+    payload = {**nothing.model_dump(mode="json"), "data": DataSpec().model_dump(mode="json")}
+    with pytest.raises(SkipscopeError, match="Name at least one unit"):
+        run_job(context, "activations", payload)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_tiles(theme: Any, digits: Dataset) -> None:
-    lanes = [
-        (i, name, activation_maps(a_net(name), digits, 0, k=5))
-        for i, name in enumerate((PLAIN, RESIDUAL))
-    ]
-    figure = activation_figure(lanes, columns=4, theme=theme)
+    results = [activation_maps(a_net(name), digits, 0, k=12) for name in (PLAIN, RESIDUAL)]
+    figure = drawn("activations", results, narrow=True, theme=theme)
     maps = [trace for trace in figure.data if isinstance(trace, go.Heatmap)]
     assert len(maps) == 6
     assert len([trace for trace in figure.data if isinstance(trace, go.Image)]) == 1
-    first = lanes[0][2].units[0]  # 4 channels of 8×8, each pixel drawn twice as large
-    assert np.shape(maps[0].z) == (16, 4 * 16 + 3 * 2)
+    first = results[0].units[0]  # 4 channels of 8×8, each pixel drawn twice as large
+    assert np.shape(maps[0].z) == (16, 8 * 16 + 7 * 2)
     np.testing.assert_allclose(maps[0].customdata[:16:2, :16:2], first.maps[0], rtol=1e-6)
     for trace in maps:
         assert np.nanmax(np.abs(trace.z)) == pytest.approx(1)
         assert (trace.zmin, trace.zmax) == (-1, 1)
-    assert np.shape(maps[1].z)[0] == 2 * 16 + 2  # 5 channels in two rows
+    assert np.shape(maps[1].z)[0] == 16  # 8 channels in one row
+    assert np.shape(maps[2].z)[0] == 2 * 16 + 2  # 12 channels in two rows
     domains = [figure.layout[f"yaxis{i}"].domain for i in ("", *range(2, 8))]
     assert all(0 <= low < high <= 1 for low, high in domains)
     assert all(upper[0] >= lower[1] for upper, lower in pairwise(domains))
-    assert not activation_figure([]).data
+    assert not drawn("activations", []).data

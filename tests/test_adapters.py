@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from asking import asked
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,18 +28,17 @@ from torchvision.models.vgg import VGG, make_layers
 
 from explorer.data.dataset import Dataset, build
 from explorer.errors import DataError, NotApplicableError, SkipscopeError, SpecError, WeightsError
-from explorer.external import TORCHVISION
+from explorer.instruments.functions import lesions
+from explorer.measuring.gradients import layer_gradients
+from explorer.measuring.match import matched
+from explorer.measuring.predict import predict
+from explorer.measuring.programs import evaluate_program, evaluate_programs, without
+from explorer.measuring.taps import tap
 from explorer.nets.adapters import AdaptedNet, adapt, external_blueprint, load_external
 from explorer.nets.dense import DenseUnit
 from explorer.nets.residual import ResidualUnit
-from explorer.probes.gates import gate_means
-from explorer.probes.gradients import layer_gradients
-from explorer.probes.lesions import lesion_curve
-from explorer.probes.match import matched
-from explorer.probes.predict import predict
-from explorer.probes.programs import evaluate_program, evaluate_programs, without
-from explorer.probes.taps import tap
-from explorer.specs import DataInfo, DataSpec
+from explorer.structure.library_nets import TORCHVISION
+from explorer.structure.specs import DataInfo, DataSpec
 
 SHAPE = (3, 32, 32)
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
@@ -242,21 +242,23 @@ def test_the_blueprint_is_the_nets(pair: tuple[nn.Module, AdaptedNet]) -> None:
     assert sorted(depths) == list(range(1, net.external.depth + 1))
 
 
-def test_well_known_sizes() -> None:
+@pytest.mark.parametrize(
+    ("name", "units", "deletable"),
+    [("resnet50", 16, 16), ("resnext50_32x4d", 16, 16), ("densenet121", 61, 58)],
+)
+def test_well_known_sizes(name: str, units: int, deletable: int) -> None:
     """Depth as the names have it, parameters as torchvision prints them."""
-    for name, units, deletable in (
-        ("resnet50", 16, 16),
-        ("resnext50_32x4d", 16, 16),
-        ("densenet121", 61, 58),
-    ):
-        net = load_external(f"torchvision_{name}", input_shape=(3, 64, 64), seed=0)
-        meta = models.get_model_weights(name).DEFAULT.meta
-        assert net.blueprint.parameters == meta["num_params"]
-        assert net.external.depth == int(re.findall(r"\d+", name)[0])
-        assert len(net.units) == units
-        assert sum(unit.deletable for unit in net.blueprint.units) == deletable
-        assert net.training
-        assert external_blueprint(f"torchvision_{name}", input_shape=(3, 64, 64)) == net.blueprint
+    net = load_external(f"torchvision_{name}", input_shape=(3, 64, 64), seed=0)
+    meta = models.get_model_weights(name).DEFAULT.meta
+    assert net.blueprint.parameters == meta["num_params"]
+    assert net.external.depth == int(re.findall(r"\d+", name)[0])
+    assert len(net.units) == units
+    assert sum(unit.deletable for unit in net.blueprint.units) == deletable
+    assert net.training
+    assert external_blueprint(f"torchvision_{name}", input_shape=(3, 64, 64)) == net.blueprint
+
+
+def test_densenet_at_its_own_size() -> None:
     plan = external_blueprint("torchvision_densenet121")
     assert plan.multiply_adds == 2_834_161_664
     assert plan.spec.input_shape == (3, 224, 224)
@@ -321,7 +323,7 @@ def test_deleting_is_what_it_says(pair: tuple[nn.Module, AdaptedNet], dataset: D
         wanted = answers(cut, dataset).softmax(1).numpy()
         given = predict(net, x, program=without(plan, [name]))
         np.testing.assert_allclose(given, wanted, rtol=1e-3, atol=1e-5, err_msg=name)
-    curve = lesion_curve(net, dataset, name="a_net")
+    curve = lesions(net, dataset, name="a_net")
     assert curve.units == tuple(deletable)
     assert curve.baseline_accuracy == accuracy(original, dataset)
     assert curve.accuracy.tolist() == [
@@ -389,7 +391,7 @@ def test_gradients_are_the_originals(dataset: Dataset) -> None:
     result = layer_gradients(net, dataset, n_images=10)
     assert result.units == net.unit_names
     assert result.layers[:2] == ("stem.conv1", "layer1.0.shortcut.0")
-    from explorer.probes.select import some_images
+    from explorer.measuring.select import some_images
 
     pixels, labels = some_images(net, dataset, 10, train=True)
     original.train()
@@ -400,14 +402,16 @@ def test_gradients_are_the_originals(dataset: Dataset) -> None:
         gradient = original.get_parameter(f"{ours}.weight").grad
         assert gradient is not None
         assert rms == pytest.approx(float(gradient.square().mean().sqrt()), rel=1e-3), name
-    with pytest.raises(NotApplicableError, match="has no transform gates"):
-        gate_means(net, dataset)
+    with pytest.raises(NotApplicableError, match="has no gates"):
+        asked("gates", net, dataset)
 
 
 def test_terms_and_responses_are_the_originals(dataset: Dataset) -> None:
-    from explorer.probes.gradient_terms import gradient_terms
-    from explorer.probes.responses import branch_responses, estimation_error, layer_responses
-    from explorer.probes.select import some_images
+    from explorer.instruments.functions import branches as branch_responses
+    from explorer.instruments.functions import estimation_error
+    from explorer.instruments.functions import responses as layer_responses
+    from explorer.measuring.gradient_terms import gradient_terms
+    from explorer.measuring.select import some_images
 
     torch.manual_seed(1)
     original = stirred(narrow(BasicBlock, [2, 1, 1, 1]))
@@ -445,8 +449,8 @@ def test_terms_and_responses_are_the_originals(dataset: Dataset) -> None:
 
 
 def test_graphs_and_titles_take_adapted_nets(pair: tuple[nn.Module, AdaptedNet]) -> None:
-    from explorer.graph import to_dot, to_svg
-    from explorer.names import title_of, token_of
+    from explorer.structure.graph import to_dot, to_svg
+    from explorer.structure.names import title_of, token_of
 
     _, net = pair
     plan = net.blueprint
@@ -596,16 +600,16 @@ def test_weights_that_are_not_are_refused(tmp_path: Path) -> None:
     assert not sprung.exists()
     torch.save(models.resnet18(num_classes=5), tmp_path / "whole.pt")
     assert "torch.save(net.state_dict(), 'net.pt')" in message(tmp_path / "whole.pt")
-    for name in ("net.bin", "net.pkl", "net"):
+    for name in ("net.bin", "net.pkl", "net"):  # its content decides what a file is
         torch.save(state, tmp_path / name)
-        assert "read from .safetensors, .pt and .pth files" in message(tmp_path / name)
+        load_external("torchvision_resnet18", weights=tmp_path / name, input_shape=SHAPE)
     assert "There is no weights file" in message(tmp_path / "gone.pt")
     whole = (tmp_path / "trap.pt").read_bytes()
     for name, content in (("a.pt", whole[:-2000]), ("b.pth", b""), ("c.pt", b"\x80\x02garbage")):
         (tmp_path / name).write_bytes(content)
         assert "is damaged" in message(tmp_path / name)
     (tmp_path / "d.safetensors").write_bytes(whole[:300])
-    assert "not a safetensors file" in message(tmp_path / "d.safetensors")
+    assert "is damaged" in message(tmp_path / "d.safetensors")
     for name, stored in (("list.pt", [1, 2]), ("empty.pt", {}), ("text.pt", {"a": "b"})):
         torch.save(stored, tmp_path / name)
         assert "does not hold a state_dict" in message(tmp_path / name)
@@ -684,7 +688,7 @@ def test_the_librarys_weights_are_downloaded(
     assert few.external.class_names == ("goldfish", "great white shark", "tench")
     assert few.blueprint.parameters == net.blueprint.parameters - 997 * 1025
     assert net.spec.classes == 1000
-    assert len(lesion_curve(few, ready).units) == 58
+    assert len(lesions(few, ready).units) == 58
     strange = DataInfo(title="Pets", input_shape=SHAPE, classes=("tench", "unicorn"))
     pets = build(DataSpec(name="folder", path="p"), strange, *[(pixels, torch.arange(9) % 2)] * 2)
     with pytest.raises(DataError, match="Pets has the class 'unicorn', which"):
@@ -822,7 +826,7 @@ def test_from_a_shell(
     assert "here a net of `skipscope list`" in message("train", "torchvision_resnet18")
     assert "here a net of `skipscope list`" in message("export", "torchvision_resnet18")
     assert "did you mean" in message("show", "torchvision_resnet19")
-    assert "no transform gates" in message("gates", "torchvision_resnet18", *data)
+    assert "has no gates" in message("gates", "torchvision_resnet18", *data)
     torch.save(models.resnet18(num_classes=4).state_dict(), tmp_path / "four.pt")
     four = ("--weights", str(tmp_path / "four.pt"))
     assert "and 4 classes, and photos has" in message(
@@ -838,6 +842,6 @@ def test_from_a_notebook(photos: Path) -> None:
     assert isinstance(net, AdaptedNet)
     assert torch.equal(net.eval()(images()), again.eval()(images()))
     data = explorer.DataSpec(name="folder", path=str(photos), image_size=32)
-    assert explorer.lesion_curve(net, data).units == net.unit_names
+    assert explorer.lesions(net, data).units == net.unit_names
     own = explorer.adapt(models.resnet18(), name="mine", input_shape=SHAPE)
     assert own.external.classes == 1000

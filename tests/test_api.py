@@ -9,38 +9,24 @@ import numpy as np
 import pytest
 
 import explorer
+from explorer.instruments import functions
 
 NAMES = {
     *("DataSpec", "DenseSpec", "ExperimentSpec", "HighwaySpec", "NetSpec", "PlainSpec"),
     *("ResidualSpec", "Session", "SkipscopeError", "TrainSpec", "blueprint", "create_net"),
-    *("evaluate_program", "gate_means", "layer_gradients", "lesion_curve", "load_data"),
+    *("evaluate_program", "load_checkpoint", "load_data"),
     *("load_pretrained", "load_weights", "predict", "spec_of", "title_of", "token_of", "train"),
-    *("WorkedExample", "feature_reuse", "loss_surface", "propagation", "sensitivity"),
-    *("shattered_gradients", "attribute", "unit_conductance", "activation_maps"),
+    *("WorkedExample",),
     *("adapt", "end_points", "export_code", "load_external", "sweep", "SweepSpec"),
-    *("gate_lesions", "lesion_band", "shuffle_lesions", "stage_lesions", "swap_lesions"),
-    *("gradients_by_length", "multiplicity", "path_gradients", "path_lengths", "unravelled_view"),
-    *(
-        "gradient_terms",
-        "shortcut_scaling",
-        "gradients_at_init",
-        "vanishing_causes",
-        "layer_responses",
-        "branch_responses",
-        "classifier_by_unit",
-        "estimation_error",
-        "gate_maps",
-        "gate_distribution",
-        "gate_image",
-    ),
+    *("gradients_by_length", "multiplicity", "path_lengths"),
 }
 
 
 def test_the_exported_names() -> None:
     assert set(explorer.__all__) == NAMES
     assert list(explorer.__all__) == sorted(explorer.__all__)
-    assert set(dir(explorer)) >= NAMES
-    for name in NAMES:
+    assert set(dir(explorer)) >= NAMES | set(dir(functions))
+    for name in {*NAMES, *dir(functions)}:
         assert getattr(explorer, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'wings'"):
         _ = explorer.wings  # type: ignore[attr-defined]
@@ -60,7 +46,7 @@ def test_blueprint_is_a_function_whatever_was_imported(first: str) -> None:
     check = (
         f"{first}; import explorer; plan = explorer.blueprint('resnet_v1_56');"
         "print(plan.parameters, explorer.blueprint(explorer.spec_of('plain_20')).parameters);"
-        "from explorer.blueprint import blueprint; print(blueprint(plan.spec) is plan)"
+        "from explorer.structure.blueprint import blueprint; print(blueprint(plan.spec) is plan)"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout == "853018 269722\nTrue\n"
@@ -80,10 +66,10 @@ def test_a_notebook_session() -> None:
     assert session.step == 20
     assert kinds == {"step", "eval", "layers", "gates", "responses", "lesions"}
     plain, highway = session.nets
-    curve = explorer.lesion_curve(plain, dataset, n_images=100)
+    curve = explorer.lesions(plain, dataset, n_images=100)
     assert curve.net == "plain_8;width=4"
     assert list(curve.to_frame().columns)[:4] == ["unit", "accuracy", "low_95", "high_95"]
-    named = explorer.lesion_curve(plain, "digits", n_images=100)
+    named = explorer.lesions(plain, "digits", n_images=100)
     assert named.n_images == 100
     assert explorer.layer_gradients(plain, dataset).loss > 0
     assert explorer.gate_means(highway, dataset).units[0] == "stages.0.units.0"

@@ -10,31 +10,41 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 import torch
+from asking import Lane
+from asking import page_of as instrument
 from PIL import Image
 
 import explorer
-from explorer.blueprint import blueprint
-from explorer.charts import attribution_figure, conductance_figure
 from explorer.cli import main
 from explorer.data.images import MAX_FILE_BYTES
 from explorer.data.load import load_data
 from explorer.errors import DataError, RunError, SkipscopeError
-from explorer.names import spec_of
+from explorer.instruments import functions
+from explorer.instruments import instrument as declared
+from explorer.instruments.attribution.ask import Method
+from explorer.instruments.attribution.result import Attribution
+from explorer.instruments.conductance.result import UnitConductance
+from explorer.instruments.contract import Lane as Drawn
+from explorer.instruments.contract import Style
+from explorer.instruments.decisions import Decision
 from explorer.nets import Net, create_net
-from explorer.results import METHODS, Attribution, Decision, UnitConductance
-from explorer.results.attribution import from_png, to_png
-from explorer.runs import pictures
-from explorer.runs.jobs import JOBS, Context, Shelf
-from explorer.runs.requests import parse_request
-from explorer.specs import DATASETS, DataSpec, fit_to_data
-from explorer.ui.instruments import Asking, Lane, instrument
+from explorer.pages.instruments.on_page import Asking
+from explorer.results.png import from_png, to_png
+from explorer.runs.serve import pictures
+from explorer.runs.serve.requests import parse_request, priority_of
+from explorer.runs.worker.jobs import run as run_job
+from explorer.runs.worker.warm import Context, Shelf
+from explorer.structure.blueprint import blueprint
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DATASETS, DataSpec, fit_to_data
 
+METHODS = get_args(Method)
 PLAIN, RESIDUAL = "plain_8;width=2", "resnet_v2_14;width=2"
 Run = Callable[..., tuple[int, str, str]]
 
@@ -68,11 +78,12 @@ def net() -> Net:
 def test_maps_in_the_terminal(run: Run) -> None:
     code, out, err = run(PLAIN, RESIDUAL, "--image", "3", "--steps", "8", "--class", "true")
     assert (code, err) == (0, "")
-    assert "plain_8;width=2 (untrained, seed 7), test image 3 of digits" in out
-    assert "Explained: the logit of 8" in out
-    assert "true class 8, untrained, so batch norm by the statistics of a batch" in out
-    assert "x′ black (error" in out
-    assert "after 8 steps)" in out
+    assert "plain_8;width=2 (untrained, seed 7)\ntest image 3 of digits; normalised by the" in out
+    said = " ".join(out.split())
+    assert "untrained, so batch norm by the statistics of a batch" in said
+    assert "Explained is 8" in said
+    assert said.count("it is 8.") == 2
+    assert said.count(", 8 steps)") == 2
     maps = [line.strip() for line in out.splitlines() if set(line.strip()) & set("·")]
     assert len(maps) == 16
     assert {len(row) for row in maps} == {16}
@@ -84,8 +95,8 @@ def test_the_shells_numbers_are_the_functions(run: Run, net: Net) -> None:
         shown = method.replace("_", "-")
         code, out, err = run(RESIDUAL, "--image", "2", "--method", shown, "--json")
         assert (code, err) == (0, "")
-        (given,) = json.loads(out)["nets"]
-        expected = explorer.attribute(net, "digits", 2, method=method, name=RESIDUAL)
+        given = json.loads(out)
+        expected = functions.attribution(net, "digits", 2, method=method, name=RESIDUAL)
         assert Attribution.from_json(given).decision == expected.decision
         np.testing.assert_allclose(given["values"], expected.values, rtol=1e-4, atol=1e-6)
     code, out, _ = run(RESIDUAL, "--image", "2", "--method", "conductance", "--csv")
@@ -106,10 +117,11 @@ def test_conductance_in_the_terminal_with_a_lesion_of_ones_own_image(
     )
     assert (code, err) == (0, "")
     assert "five.png of digits" in out
-    assert "Without stages.0.units.0." in out
-    assert "Without stages.0.units.1, stages.1.units.1." in out
+    said = " ".join(out.split())
+    assert "to five.png, without stages.0.units.0. Explained" in said
+    assert "without stages.0.units.1 and stages.1.units.1. Explained" in said
     assert out.count("deleted  ") == 3
-    assert "true class" not in out
+    assert "it is" not in said
 
 
 def test_a_page_that_opens_offline(run: Run, tmp_path: Path) -> None:
@@ -119,7 +131,7 @@ def test_a_page_that_opens_offline(run: Run, tmp_path: Path) -> None:
     )
     assert (code, out, err) == (0, "", f"Wrote {file}.\n")
     page = file.read_text("utf-8")
-    assert "Grad cam, test image 0 of digits" in page
+    assert "Pixels: plain_8;width=2 (test image 0 of digits)" in page
     assert "data:image" in page
 
 
@@ -129,11 +141,11 @@ def test_a_page_that_opens_offline(run: Run, tmp_path: Path) -> None:
         ((PLAIN, "--image", "360"), "There is no test image 360: Handwritten digits has 360"),
         ((PLAIN, "--image", "no.png"), "'no.png' cannot be read: No such file"),
         ((PLAIN, "--image", "pyproject.toml"), "is not an image that can be read"),
-        ((PLAIN, "--method", "magic"), "choose saliency, integrated_gradients, grad_cam"),
+        ((PLAIN, "--method", "magic"), "integrated_gradients, grad_cam, occlusion"),
         ((PLAIN, "--class", "eleven"), "There is no class 'eleven'"),
         ((PLAIN, "--unit", "stages.0.units.0"), "A unit is chosen for grad_cam alone"),
-        ((PLAIN, "--method", "conductance", "--unit", "x"), "--unit means nothing"),
-        ((PLAIN, "--method", "conductance", "--window", "2"), "--window means nothing"),
+        ((PLAIN, "--method", "conductance", "--unit", "x"), "takes no option '--unit'"),
+        ((PLAIN, "--method", "conductance", "--window", "2"), "takes no option '--window'"),
         ((PLAIN, RESIDUAL, "--delete", "a", "--delete", "b", "--delete", "c"), "3 times for 2"),
         ((PLAIN, "--delete", "stages.1.units.0"), "cannot be deleted"),
         ((PLAIN, RESIDUAL, "--weights", "w.safetensors"), "--weights are of one net"),
@@ -155,7 +167,7 @@ def test_captum_is_imported_by_its_instrument_alone() -> None:
         for path in root.rglob("*.py")
         if re.search(r"^\s*(from|import) captum", path.read_text("utf-8"), re.MULTILINE)
     ]
-    assert users == ["probes/attribution.py"]
+    assert users == ["instruments/attribution/measure.py"]
 
 
 # -------------------------------------------------------------------------------------- jobs
@@ -173,7 +185,7 @@ def test_jobs_stream_and_end_as_the_functions_do(net: Net, tmp_path: Path) -> No
     def asked(kind: str, **more: Any) -> dict[str, Any]:
         request = parse_request(kind, {"net": source(RESIDUAL), **more})
         payload = {**request.model_dump(mode="json"), "data": DataSpec().model_dump(mode="json")}
-        value = JOBS[kind](context, payload)
+        value = run_job(context, kind, payload)
         json.dumps(value, allow_nan=False)
         return value
 
@@ -203,10 +215,8 @@ def test_what_takes_long_lets_clicks_come_first() -> None:
         method: parse_request("attribution", {"net": source(PLAIN), "index": 0, "method": method})
         for method in METHODS
     }
-    assert {method for method, asked in quick.items() if asked.priority == "click"} == {
-        "saliency",
-        "grad_cam",
-    }
+    ways = {method: priority_of("attribution", asked) for method, asked in quick.items()}
+    assert {method for method, way in ways.items() if way == "click"} == {"saliency", "grad_cam"}
 
 
 @pytest.mark.parametrize(
@@ -232,7 +242,14 @@ def test_requests_that_make_no_sense(more: dict[str, Any]) -> None:
 
 def asking(**options: Any) -> Asking:
     spec = fit_to_data(spec_of(RESIDUAL), DataSpec())
-    chosen = {"image": 2, "own": "", "class": "true", "without": "", "baseline": "black", **options}
+    chosen = {
+        "image": 2,
+        "own": "",
+        "target": "true",
+        "without": "",
+        "baseline": "black",
+        **options,
+    }
     return Asking(
         0, {"source": "shipped", "name": "x"}, DataSpec(), None, 7, chosen, blueprint(spec)
     )
@@ -247,6 +264,8 @@ def test_a_page_asks_for_what_was_chosen() -> None:
     # Names of another net's blocks mean the last block, and none left out.
     asked = one.payload(asking(method="grad_cam", unit="layer1.0", without="layer1.0"))
     assert (asked["unit"], asked["deleted"]) == (None, [])
+    # A block that was chosen for Grad-CAM is not asked of another method.
+    assert one.payload(asking(method="saliency", unit="stages.0.units.1"))["unit"] is None
     own = "0123456789abcdef.picture"
     asked = instrument("conductance").payload(asking(own=own, without="stages.0.units.1"))
     assert (asked["index"], asked["image_path"]) == (None, own)
@@ -258,7 +277,8 @@ def test_sentences_say_what_the_numbers_do(net: Net) -> None:
     def said(key: str, result: Any) -> str:
         spec = fit_to_data(spec_of(RESIDUAL), DataSpec())
         lane = Lane(0, "Mine", blueprint(spec), DATASETS["digits"], result.to_json())
-        options = {"method": getattr(result, "method", ""), "narrow": True}
+        method = getattr(result, "method", "integrated_gradients")
+        options = {"method": method, "target": "true", "narrow": True}
         one = instrument(key)
         assert one.figure([lane], options, "light").data
         assert one.table(lane.result)
@@ -325,13 +345,19 @@ def map_over(side: int, cells: int, method: Any = "grad_cam") -> Attribution:
     )
 
 
+def figure_of(key: str, lanes: list[tuple[int, str, Any]], **style: Any) -> go.Figure:
+    one = declared(key)
+    plain = [Drawn(i, name, None, DATASETS["digits"], result) for i, name, result in lanes]
+    return one.figure(plain, one.asked({}), one.shown({}), Style(**style))
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("side", "cells", "smooth"), [(8, 2, False), (224, 7, "best")])
 def test_maps_lie_over_their_pictures(
     theme: Any, side: int, cells: int, smooth: str | bool
 ) -> None:
     lanes = [(i, f"net {i}", map_over(side, cells)) for i in range(3)]
-    figure = attribution_figure(lanes, columns=2, theme=theme)
+    figure = figure_of("attribution", lanes, narrow=True, theme=theme)
     pictures = [trace for trace in figure.data if isinstance(trace, go.Image)]
     maps = [trace for trace in figure.data if isinstance(trace, go.Heatmap)]
     assert (len(pictures), len(maps)) == (4, 3)
@@ -355,12 +381,12 @@ def test_maps_lie_over_their_pictures(
 
 
 def test_saliency_has_no_sign_and_a_map_of_zeros_no_colour() -> None:
-    figure = attribution_figure([(0, "a", map_over(8, 8, "saliency"))])
+    figure = figure_of("attribution", [(0, "a", map_over(8, 8, "saliency"))])
     assert figure.layout.coloraxis.cmin == 0
     assert [stop[0] for stop in figure.layout.coloraxis.colorscale] == [0, 0.5, 1]
     nothing = Attribution(decision(), "occlusion", np.zeros((8, 8, 1), np.uint8), np.zeros((8, 8)))
-    assert not np.any(attribution_figure([(0, "a", nothing)]).data[-1].z)
-    assert not attribution_figure([]).data
+    assert not np.any(figure_of("attribution", [(0, "a", nothing)]).data[-1].z)
+    assert not figure_of("attribution", []).data
 
 
 def test_bars_stand_at_their_units_and_deleted_ones_are_missing() -> None:
@@ -374,7 +400,7 @@ def test_bars_stand_at_their_units_and_deleted_ones_are_missing() -> None:
         (0, "plain", result((), [0, 0, 0, 0])),
         (2, "residual", result((names[1],), [3, 4, 0, 5])),
     ]
-    figure = conductance_figure(lanes, theme="dark")
+    figure = figure_of("conductance", lanes, theme="dark")
     plain, residual = figure.data
     assert (plain.x.tolist(), plain.y.tolist()) == ([1, 2, 3, 4], [4, 4, 4, 4])
     assert plain.marker.opacity.tolist() == [1, 1, 1, 1]
@@ -383,14 +409,14 @@ def test_bars_stand_at_their_units_and_deleted_ones_are_missing() -> None:
     assert residual.xaxis == "x2"
     assert [note.text.split(" · ")[-1] for note in figure.layout.annotations] == ["all: 4"] * 2
     assert [shape.y0 for shape in figure.layout.shapes] == [4, 0, 4, 0]
-    assert not conductance_figure([]).data
+    assert not figure_of("conductance", []).data
 
 
 @pytest.mark.parametrize("n", range(1, 9))
 def test_any_number_of_nets_share_the_height(n: int, net: Net) -> None:
     """Of five the last axis began a rounding error below the figure, which Plotly refuses."""
     result = explorer.unit_conductance(net, "digits", 0, steps=2)
-    drawn = conductance_figure([(i % 4, f"net {i}", result) for i in range(n)])
+    drawn = figure_of("conductance", [(i % 4, f"net {i}", result) for i in range(n)])
     ends = [drawn.layout[f"yaxis{i or ''}"].domain for i in (0, *range(2, n + 1))]
     assert ends[-1][0] == 0
     assert ends[0][1] == 1

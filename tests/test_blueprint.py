@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from explorer.blueprint import ORDERS, Blueprint, blueprint
 from explorer.errors import SpecError
-from explorer.names import spec_of
-from explorer.specs import DenseSpec, HighwaySpec, PlainSpec, ResidualSpec, fit
+from explorer.structure.blueprint import ORDERS, Blueprint, blueprint
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DenseSpec, HighwaySpec, PlainSpec, ResidualSpec, fit
 
 
 def depth_of(plan: Blueprint) -> int:
@@ -232,6 +232,34 @@ def test_pre_activation_stands_before_the_first_split_and_after_the_last_additio
     assert opening[2] == ["batch_norm", "activation"]  # shared by projection and F
     shared = plan.units[2].layers
     assert [layer.branch for layer in shared][:3] == ["main", "main", "shortcut"]
+
+
+@pytest.mark.parametrize(
+    ("token", "kind", "gated", "all_units"),
+    [
+        ("fc_highway_5", "transform", 4, 4),
+        ("highway_25", "transform", 21, 23),  # units between stages have none
+        ("reference_highway_25", "transform", 25, None),
+        ("resnet_v1_20;shortcut=exclusive_gating", "shortcut", 7, 9),  # two change the shape
+        ("resnet_v2_14;shortcut=shortcut_only_gating", "shortcut", 4, 6),
+        ("resnet_v1_20", None, 0, 9),
+        ("resnet_v2_14;shortcut=constant_scaling", None, 0, 6),
+        ("plain_20", None, 0, None),
+        ("densenet_10_k4", None, 0, None),
+    ],
+)
+def test_which_units_have_a_gate(
+    token: str, kind: str | None, gated: int, all_units: int | None
+) -> None:
+    plan = blueprint(spec_of(token))
+    assert plan.gate_kind == kind
+    assert len(plan.gated_units) == gated
+    assert all_units in (None, len(plan.units))
+    assert {unit.gate for unit in plan.gated_units} == {
+        f"{unit.name}.{kind}_gate" for unit in plan.gated_units
+    }
+    for unit in plan.units:
+        assert (unit.gate is None) == (not any(layer.in_gate for layer in unit.layers))
 
 
 def test_highway_depth_counts_h_alone() -> None:

@@ -27,11 +27,14 @@ from torch import nn
 from explorer.data.catalog import list_folder
 from explorer.data.images import decode_image
 from explorer.errors import DataError, WeightsError
-from explorer.formats import IMAGE_FORMATS
+from explorer.measuring.image import read_image
+from explorer.nets import create_net, load_weights
 from explorer.nets.adapters import load_external
 from explorer.nets.adapters.load import read_state_dict
-from explorer.nets.weight_files import LARGEST_PICKLE, stored_tensors
-from explorer.probes.image import read_image
+from explorer.nets.weight_files import LARGEST_HEADER, stored_tensors
+from explorer.nets.weights import fitted_to, net_with_weights
+from explorer.structure.names import spec_of
+from explorer.writing.formats import IMAGE_FORMATS
 
 MEGABYTE = 1 << 20
 TORCHVISION = "torchvision_resnet18"
@@ -131,6 +134,24 @@ def test_a_million_classes_of_no_width_take_no_memory(tmp_path: Path) -> None:
     refused(tmp_path / "vast.safetensors", r"fc.weight has the shape \(1000000, 0\)")
     torch.save(state, tmp_path / "vast.pt")
     refused(tmp_path / "vast.pt", r"fc.weight has the shape \(1000000, 0\)")
+
+
+def test_a_header_of_a_million_tensors_is_refused_by_every_reader(tmp_path: Path) -> None:
+    """1.5 million of them, of no bytes, took minutes to list: each look-up takes longer."""
+    nothing = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    header = "{" + ",".join(f'"{i}":{nothing}' for i in range(60_000)) + "}"
+    assert len(header) > LARGEST_HEADER
+    file = tmp_path / "many.safetensors"
+    file.write_bytes(struct.pack("<Q", len(header)) + header.encode())
+    said = r"many.safetensors has [\d,]+ bytes of names and shapes, more than the 2,097,152 that"
+    spec = spec_of("plain_8;width=2")
+    with pytest.raises(WeightsError, match=said):
+        stored_tensors(file)
+    with pytest.raises(WeightsError, match=said):
+        net_with_weights(spec, file)
+    with pytest.raises(WeightsError, match=said):
+        load_weights(create_net(spec), file)
+    assert fitted_to(spec, file) == spec
 
 
 def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
@@ -248,7 +269,7 @@ def copies(what: bytes, function: bytes) -> bytes:
         b"\x80\x02cbuiltins\nexec\nX\x05\x00\x00\x00raise\x85R.",
         b"\x80\x02ccollections\nOrderedDict\n}X\x01\x00\x00\x00aK\x01sb.",
         b"\x80\x02" + b"(" * 1000 + b".",
-        b"\x80\x02" + b"]" * (LARGEST_PICKLE + 1) + b".",
+        b"\x80\x02" + b"]" * (LARGEST_HEADER + 1) + b".",
     ],
     ids=[
         "deep",

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from explorer.bench.browser import Server, chromium, find_chromium, serve
-from explorer.charts.palette import ink
+from explorer.drawing.palette import ink
 from explorer.errors import SkipscopeError
-from explorer.results import LesionCurve
-from explorer.shipped import shipped
-from explorer.ui.state import DEFAULT_LANES
+from explorer.instruments.lesions.result import LesionCurve
+from explorer.pages.shared.state import DEFAULT_LANES
+from explorer.structure.cards import shipped
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
 
@@ -208,6 +208,8 @@ def test_two_lanes_are_built_trained_and_cut(visit: Visit) -> None:
     other = Visit(page.context.browser, visit.server)
     other.page.goto(page.url)
     other.status("finished")
+    # The cover of the first moments shows the same lanes once more, until the page has them.
+    other.page.wait_for_function("() => document.querySelectorAll('.sk-big').length === 2")
     assert other.page.locator(".sk-big").all_text_contents() == numbers
     other.page.close()
 
@@ -277,7 +279,7 @@ def training_workers(server: int) -> list[int]:
     import time
 
     listing = subprocess.run(
-        ["ps", "--ppid", str(server), "-o", "pid=,args="],
+        ["ps", "-ww", "--ppid", str(server), "-o", "pid=,args="],  # whole, however narrow COLUMNS
         capture_output=True,
         text=True,
         check=True,
@@ -312,6 +314,7 @@ def test_the_graph_is_operated_by_keyboard(visit: Visit) -> None:
 
 
 def test_every_chart_follows_the_nets_at_once(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 1440, "height": 1500})  # charts are drawn in sight
     page = visit.open()
     for preset, name in (
         ("v1 beside v2, 56 layers", "ResNet v1 56"),
@@ -497,7 +500,9 @@ def test_a_chart_tells_its_numbers(visit: Visit) -> None:
     assert page.get_by_role("button", name="Share chart").count() == 0  # it would upload the figure
 
 
-@pytest.mark.parametrize("path", ["", "net", "timing", "runs", "sweep"])
+@pytest.mark.parametrize(
+    "path", ["", "net", "papers?figure=veit16_fig3", "timing", "runs", "sweep"]
+)
 def test_axe_finds_no_violation(browser: Any, server: Server, path: str) -> None:
     """axe-core's rules for accessible pages, with every live part drawn, in both themes."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()

@@ -23,10 +23,10 @@ from PIL import Image
 
 from explorer.bench.browser import CHROMIUM_FLAGS, Server, find_chromium, serve
 from explorer.errors import SkipscopeError
-from explorer.runs.service import RunService
-from explorer.ui.askers import HEADER
-from explorer.ui.door import NO_PROOF, WRONG_HOST, WRONG_ORIGIN
-from explorer.ui.state import from_query
+from explorer.pages.server.askers import HEADER
+from explorer.pages.server.door import NO_PROOF, WRONG_HOST, WRONG_ORIGIN
+from explorer.pages.shared.state import from_query
+from explorer.runs.serve.service import RunService
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
@@ -338,7 +338,7 @@ def test_a_closed_tab_leaves_no_work_behind(browser: Any, server: Server) -> Non
 
 # ------------------------------------------------------------------------------- our own pages
 
-PAGES = ("/", "/instruments", "/net?net=resnet_v2_8", "/sweep", "/timing", "/runs")
+PAGES = ("/", "/instruments", "/net?net=resnet_v2_8", "/sweep", "/papers", "/timing", "/runs")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -403,11 +403,12 @@ def links(runs: list[str]) -> list[str]:
         "/timing?" + urlencode({"net": EVIL, "steps": EVIL}),
         "/sweep?" + urlencode({"nets": f"plain_N,{EVIL}", "depths": EVIL, "data": EVIL}),
         "/sweep?" + urlencode({"sweep": EVIL}),
+        "/papers?" + urlencode({"figure": EVIL}),
         "/runs?" + urlencode({"run": EVIL, "q": EVIL}),
     ]
 
 
-@pytest.mark.parametrize("nth", range(15))
+@pytest.mark.parametrize("nth", range(16))
 def test_a_name_is_text_everywhere(browser: Any, server: Server, runs: list[str], nth: int) -> None:
     context = browser.new_context(bypass_csp=True)  # the policies must not hide what is loaded
     page = context.new_page()

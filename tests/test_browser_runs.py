@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_ui_runs import fill
+from test_pages_runs import fill
 
 from explorer.bench.browser import Server, chromium, find_chromium, serve
 from explorer.errors import SkipscopeError

@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 
-from explorer.blueprint import blueprint
 from explorer.cli import main
 from explorer.cli.parser import build
 from explorer.cli.text import bar, progress, table
-from explorer.names import NETS, PAPERS, spec_of
-from explorer.shipped import shipped
-from explorer.specs import DATASETS, PlainSpec, fit
+from explorer.instruments import instruments
+from explorer.structure.blueprint import blueprint
+from explorer.structure.cards import shipped
+from explorer.structure.names import NETS, PAPERS, spec_of
+from explorer.structure.specs import DATASETS, PlainSpec, fit
 
 COMMAND = [sys.executable, "-m", "explorer.cli"]
 PLAIN = "plain_8;width=2"
@@ -57,10 +58,11 @@ def json_of(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     _, commands = build()
     assert set(commands) == {
-        *("app", "list", "show", "train", "lesions", "gradients", "gates", "responses", "export"),
-        *("publish", "bench", "sweep", "report", "claims"),
-        *("reuse", "propagation", "sensitivity", "surface", "shattering", "vanishing"),
-        *("attribute", "activations", "endpoints", "paths"),
+        *("app", "list", "show", "train", "lesions", "gradients", "gates", "export"),
+        *("zoo", "bench", "sweep", "report", "claims", "reproduce", "import"),
+        *("propagation", "sensitivity", "surface", "shattering", "vanishing"),
+        *("attribution", "conductance", "activations", "endpoints", "paths"),
+        *instruments(),
     }
     for argv in (["--help"], *([name, "--help"] for name in commands)):
         with pytest.raises(SystemExit) as done:
@@ -69,6 +71,22 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         out = capsys.readouterr().out
         assert ("examples:" if len(argv) > 1 else "start here:") in out
         assert all(len(line) <= 100 for line in out.splitlines()), argv
+
+
+def test_an_option_before_its_command_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json", "lesions", "digits_plain_20"]) == 2
+    assert (
+        capsys.readouterr().err == "Options stand behind the command: skipscope lesions … --json.\n"
+    )
+
+
+def test_a_weights_file_is_refused_before_images_are_decoded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("explorer.data.load.load_data", lambda *_: pytest.fail("decoded"))
+    (tmp_path / "weights.bin").write_bytes(b"no weights")
+    assert main(["lesions", "plain_8", "--weights", str(tmp_path / "weights.bin")]) == 2
+    assert "weights.bin" in capsys.readouterr().err
 
 
 def test_examples_in_the_help_are_understood() -> None:
@@ -229,7 +247,8 @@ def test_lesions_of_a_fresh_net(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, err) == (0, "")
     assert "untrained, seed 7" in out
     assert "50 test images" in out
-    assert "Not deletable, because they change the shape: stages.1.units.0" in out
+    said = " ".join(out.split())
+    assert "Never deleted, because they change the shape: block 2 (stages.1.units.0) and" in said
 
 
 def test_gradients_and_gates(capsys: pytest.CaptureFixture[str]) -> None:
@@ -348,11 +367,11 @@ def test_ctrl_c_saves_and_the_resumed_curve_is_the_same(
         (["lesions", "digits_plain_65"], "did you mean the trained 'digits_plain_56'?"),
         (["lesions", "digits_plain_56", "--data", "cifar10"], "was trained on digits"),
         (["lesions", "plain_8", "--n", "0"], "whole number of at least 1, not '0'"),
-        (["lesions", "plain_8", "--weights", "w.pt"], "only, not from 'w.pt'"),
+        (["lesions", "plain_8", "--weights", "w.pt"], "There is no weights file"),
         (["lesions", "plain_8", "--weights", "w.safetensors"], "no weights file w.safetensors"),
-        (["lesions", "none.safetensors"], "no card none.json"),
+        (["lesions", "none.safetensors"], "There is no weights file none.safetensors"),
         (["lesions", "plain_8", "--device", "gpu"], "choose auto, cpu, cuda or mps, not 'gpu'"),
-        (["gates", "plain_8"], "no transform gates; measure its gradients"),
+        (["gates", "plain_8"], "has no gates: look at its gradients"),
         (["train"], "one to four nets"),
         (["train", *["plain_8"] * 5], "At most 4 nets"),
         (["train", "plain_8", "--lr", "nan"], "a number above 0, not 'nan'"),
@@ -363,7 +382,12 @@ def test_ctrl_c_saves_and_the_resumed_curve_is_the_same(
         (["train", "plain_8", "--seed", "-1"], "(0 to 2147483647|expected one argument)"),
         (["train", "--resume", "nowhere"], "no checkpoint"),
         (["train", "plain_8", "--resume", "nowhere"], "alone"),
-        (["publish", "--only", "digits_plain"], "did you mean 'digits_plain_56'?"),
+        (["publish", "--only", "digits_plain"], "did you mean 'digits_plain_"),
+        (["zoo", "build", "--only", "digits_plain"], "did you mean 'digits_plain_"),
+        (["zoo", "verify", "--only", "digits_plain_2"], "did you mean 'digits_plain_20'?"),
+        (["zoo", "build", "--only", "cifar10_plain_20"], "give --data cifar10, which downloads"),
+        (["zoo", "build", "--from", "nowhere"], "name it with --only"),
+        (["zoo", "burn"], "choose from 'build', 'verify'"),
         (["bench", "speed"], "choose forward, lesions, paths, norms, training, .* not 'speed'"),
         (["app", "--port", "99999"], "a port from 1 to 65535"),
     ],

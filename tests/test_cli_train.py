@@ -19,7 +19,7 @@ from explorer.cli import main
 from explorer.errors import RunError
 from explorer.results import Record
 from explorer.runs.store import claim
-from explorer.shipped import read_card
+from explorer.structure.cards import read_card
 from explorer.training.loop import Session
 from explorer.training.tensorboard import EventFile, crc32c
 
@@ -240,14 +240,15 @@ def test_training_writes_event_files(capsys: pytest.CaptureFixture[str], tmp_pat
 
 
 def go_on(folder: Path, *more: str, killed_at: str = "") -> subprocess.CompletedProcess[str]:
-    """``skipscope train --resume``, killed when it first comes to a line of :mod:`explorer.files`.
+    """``skipscope train --resume``, killed when it first comes to a line of ``system/files.py``.
 
     Args:
         killed_at: What that line begins with; empty lets it come to its end.
     """
     script = f"""
 import inspect, os, signal, sys
-from explorer import cli, files
+from explorer import cli
+from explorer.system import files
 lines = inspect.getsource(files).splitlines()
 where = {{n for n, line in enumerate(lines, 1) if line.strip().startswith({killed_at!r})}}
 

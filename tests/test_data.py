@@ -24,12 +24,13 @@ import torch
 from PIL import Image
 
 from explorer.data.catalog import data_home, data_info, scan_folder
-from explorer.data.dataset import Batches, Dataset, channel_statistics, crop_and_flip
+from explorer.data.dataset import Batches, Dataset, build, channel_statistics, crop_and_flip
 from explorer.data.images import decode_image
 from explorer.data.load import load_data
-from explorer.data.order import balanced, permutation, random_bits
+from explorer.data.order import balanced, in_shares, permutation, random_bits
 from explorer.errors import DataError, SpecError
-from explorer.specs import DataSpec
+from explorer.structure.specs import DataInfo, DataSpec
+from explorer.training.evaluation import training_subset
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,30 @@ def test_permutation_is_uniform_enough() -> None:
     assert sorted(places[0]) == list(range(10))
     counts = np.array([np.bincount(places[:, place], minlength=10) for place in range(10)])
     assert (np.abs(counts - 200) < 75).all()  # 5.6 standard deviations
+
+
+def test_subsets_have_the_datas_own_shares() -> None:
+    """Of nine common images to one rare one, so are forty of them; and smaller ones are in them."""
+    labels = np.repeat([0, 1], (900, 100))
+    chosen = in_shares(labels, 40, 1)
+    assert np.bincount(labels[chosen]).tolist() == [36, 4]
+    assert set(in_shares(labels, 20, 1)) < set(chosen)
+    assert len(in_shares(labels, 2000, 1)) == 1000
+    # About equally many take turns, as they always did.
+    alike = np.repeat(range(10), [142, 147] * 5)
+    assert np.array_equal(in_shares(alike, 100, 1), balanced(alike, 100, 1))
+
+
+def test_skewed_classes_are_said_and_kept() -> None:
+    labels = torch.from_numpy(np.repeat([0, 1], (180, 20)))
+    images = torch.zeros(200, 3, 8, 8, dtype=torch.uint8)
+    info = DataInfo(title="Skewed", input_shape=(3, 8, 8), classes=("common", "rare"))
+    spec = DataSpec(name="folder", path="skewed", train_limit=50)
+    data = build(spec, info, (images, labels), (images, labels))
+    assert data.train_labels.bincount().tolist() == [45, 5]
+    assert data.test_labels[data.some_test(40)].bincount().tolist() == [36, 4]
+    assert data.train_labels[training_subset(data)].bincount().tolist() == [11, 1]
+    assert data.skew == "classes in their own shares, rare 10 % to common 90 %"
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 20, 29, 30, 99])
@@ -153,8 +178,9 @@ def test_limits_are_balanced_and_keep_the_normalisation(digits: Dataset) -> None
 
 def test_catalog_knows_shapes_without_torch() -> None:
     code = (
-        "import sys; from explorer.data.catalog import data_info; from explorer.specs import "
-        "DataSpec; print(data_info(DataSpec(name='cifar10')).input_shape, 'torch' in sys.modules)"
+        "import sys; from explorer.data.catalog import data_info;"
+        "from explorer.structure.specs import DataSpec;"
+        "print(data_info(DataSpec(name='cifar10')).input_shape, 'torch' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "(3, 32, 32) False"
@@ -689,3 +715,68 @@ def test_images_normalised_as_others_were(digits: Dataset) -> None:
     assert torch.allclose(other.normalise(digits.test_images[:3]), expected, atol=1e-5)
     assert digits.normalised_by((), ()) is digits
     assert digits.normalised_by((0.5,) * 3, (0.25,) * 3) is digits
+
+
+# --------------------------------------------------------------------- folders as people have them
+
+
+def put(path: Path, side: int = 16, shade: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(shade).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def own(folder: Path, *, test: str = "test", n: int = 4) -> Path:
+    for split in ("train", test):
+        for name in "ab":
+            for i in range(n):
+                put(folder / split / name / f"{i}.png", shade=i)
+    return folder
+
+
+def test_hidden_folders_are_no_classes(tmp_path: Path) -> None:
+    put(own(tmp_path) / "train" / ".ipynb_checkpoints" / "0-checkpoint.png")
+    spec = DataSpec(name="folder", path=str(tmp_path), image_size=16)
+    assert data_info(spec).classes == ("a", "b")
+    assert load_data(spec).info.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation", "TEST"])
+def test_validation_images_stand_for_test_images_and_it_is_said(tmp_path: Path, name: str) -> None:
+    own(tmp_path / "mine", test=name)
+    spec = DataSpec(name="folder", path=str(tmp_path / "mine"), image_size=16)
+    data = load_data(spec)
+    assert len(data.test_labels) == 8
+    said = "mine" if name == "TEST" else f"mine (tested on {name!r})"
+    assert data.info.title == data_info(spec).title == said
+
+
+def test_a_test_folder_goes_before_a_validation_folder(tmp_path: Path) -> None:
+    own(tmp_path / "mine")
+    put(tmp_path / "mine" / "val" / "a" / "0.png")
+    spec = DataSpec(name="folder", path=str(tmp_path / "mine"), image_size=16)
+    assert len(load_data(spec).test_labels) == 8
+    assert data_info(spec).title == "mine"
+
+
+def test_all_broken_images_are_named_at_once(tmp_path: Path) -> None:
+    own(tmp_path, n=6)
+    for name in ("a/1", "a/3", "b/2"):
+        (tmp_path / "train" / f"{name}.png").write_bytes(b"")
+    spec = DataSpec(name="folder", path=str(tmp_path), image_size=16)
+    with pytest.raises(DataError, match="3 of 24 images cannot be read") as error:
+        load_data(spec)
+    assert all(str(Path("train", f"{name}.png")) in str(error.value) for name in ("a/1", "b/2"))
+    assert str(error.value).endswith("is empty; choose a PNG, JPEG, WEBP, BMP, GIF or TIFF file.")
+    for i in range(4, 40):
+        (tmp_path / "train" / "a" / f"{i}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="and 19 more; replace or remove them"):
+        load_data(spec)
+
+
+def test_webp_and_jfif_are_images(tmp_path: Path) -> None:
+    own(tmp_path)
+    put(tmp_path / "train" / "a" / "w.webp")
+    put(tmp_path / "train" / "b" / "w.jfif")
+    spec = DataSpec(name="folder", path=str(tmp_path), image_size=16)
+    assert len(load_data(spec).train_labels) == 10

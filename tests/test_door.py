@@ -19,19 +19,15 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Match, Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from streamlit import config
 
 from explorer.data.catalog import data_info
 from explorer.errors import NotAllowedError, SkipscopeError
-from explorer.names import spec_of
-from explorer.runs import service as run_services
-from explorer.runs.service import Action, RunService
-from explorer.runs.sweep_desk import SweepDesk
-from explorer.specs import RECIPES, DataSpec, ExperimentSpec, fit
-from explorer.ui import askers, rights, visitors
-from explorer.ui.askers import HERE, Asker, asked_by, asker
-from explorer.ui.door import (
+from explorer.pages.server import askers, rights, routes, visitors
+from explorer.pages.server.askers import HERE, Asker, asked_by, asker
+from explorer.pages.server.door import (
     COOKIE,
     KEY,
     NO_PATH,
@@ -45,7 +41,21 @@ from explorer.ui.door import (
     may_be_called,
     policies,
 )
-from explorer.ui.rights import ACTIONS, GRANTS, ROUTES, ActionRow, Grant, RouteRow, route_of
+from explorer.pages.server.rights import (
+    ACTIONS,
+    GRANTS,
+    ROUTES,
+    ActionRow,
+    Grant,
+    RouteRow,
+    route_of,
+)
+from explorer.pages.server.upload_room import UploadRoom
+from explorer.runs.serve import service as run_services
+from explorer.runs.serve.service import Action, RunService
+from explorer.runs.sweeps.server_sweeps import ServerSweeps
+from explorer.structure.names import spec_of
+from explorer.structure.specs import RECIPES, DataSpec, ExperimentSpec, fit
 
 ROOT = Path(__file__).parent.parent
 LAN = ("192.168.1.9", 40000)
@@ -56,10 +66,32 @@ MACHINE = ("lab", "lab.local")
 # ------------------------------------------------------------------------------ names and origins
 
 
-@pytest.mark.parametrize("name", ["localhost", "localhost:8501", "127.0.0.1:8501", "[::1]:8501"])
+@pytest.mark.parametrize(
+    "name", ["localhost", "localhost:8501", "127.0.0.1:8501", "[::1]:8501", "127.0.0.2:8501"]
+)
 def test_this_machine_is_called_by_its_own_names(name: str) -> None:
     assert may_be_called(name, Guests(machine=MACHINE), from_here=True)
     assert may_be_called(name, Guests(machine=MACHINE), from_here=False)  # a container's port
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", "LOCALHOST", "127.0.0.2", "::1", "192.168.1.5", ""]
+)
+def test_only_a_server_that_is_open_says_so(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(routes, "guests", lambda: Guests(machine=MACHINE))
+    before = config.get_option("server.address"), config.get_option("server.allowedHosts")
+    config.set_option("server.address", address)
+    try:
+        routes._tell_who_may()
+        hosts = config.get_option("server.allowedHosts")
+    finally:
+        config.set_option("server.address", before[0])
+        config.set_option("server.allowedHosts", before[1])
+    is_open = address in ("192.168.1.5", "")
+    assert ("open beyond this machine" in capsys.readouterr().out) == is_open
+    assert hosts == ["*"] if is_open else address in hosts
 
 
 @pytest.mark.parametrize(
@@ -335,7 +367,19 @@ def test_a_path_in_front_is_left_away() -> None:
     assert ask("/tools/skipscope", guests=below).status == 200
 
 
-@pytest.mark.parametrize("path", ["*", "http://localhost:8501/", "localhost:80", "evil", ""])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "*",
+        "http://localhost:8501/",
+        "localhost:80",
+        "evil",
+        "",
+        "/skipscope/feed\n",
+        "/\x00",
+        "/a\x7f",
+    ],
+)
 def test_what_is_no_path_is_refused_in_a_sentence(path: str) -> None:
     """What proxies are asked, and `OPTIONS *`."""
     for method in ("GET", "OPTIONS", "POST"):
@@ -343,6 +387,82 @@ def test_what_is_no_path_is_refused_in_a_sentence(path: str) -> None:
         assert (answer.status, answer.text) == (400, NO_PATH)
     below = Guests(base="/tools", machine=())
     assert ask("/toolsskipscope/feed", guests=below).text != NO_PROOF  # nothing lies there
+
+
+def test_what_a_route_answers_is_that_routes_row_however_it_is_written() -> None:
+    """Routes match by patterns of their own: "/skipscope/feed%0A" was the feed, without a proof."""
+    own = [route for route in routes.routes() if isinstance(route, Route)]
+    wanting = [r for r in own if route_of(r.path).proof]
+    assert len(wanting) == 7
+    signs = [chr(code) for code in range(0x3000)] + ["//", "/.", "/..", "\r\n", "%0A", "\ufeff"]
+    answered = []
+    for route in wanting:
+        for sign in signs:
+            end, middle = f"{route.path}{sign}", route.path.replace("/", f"/{sign}", 1)
+            for path in (end, middle, f"{sign}{route.path}"):
+                scope = {"type": "http", "path": path, "method": "GET"}
+                if route.matches(scope)[0] != Match.NONE and path != route.path:
+                    answered.append(path)
+                    assert ask(path).status in (400, 403), ascii(path)
+    assert [path for path in answered if path.endswith("feed\n")]  # if not, this tests nothing
+    for path in (
+        "/skipscope",
+        "/skipscope/",
+        "/skipscope/feed/",
+        "/skipscope/new",
+        "/skipscope//feed",
+    ):
+        assert ask(path).text == NO_PROOF
+
+
+# --------------------------------------------------------------------------------- room for uploads
+
+
+def put(
+    tab: str, size: int | None, held: dict[str, int], *, meanwhile: tuple[str, int] | None = None
+) -> list[int]:
+    """Statuses of an upload, after that of another one that comes while it is under way."""
+    statuses: list[int] = []
+
+    async def streamlit(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal meanwhile
+        if meanwhile is not None:
+            other, meanwhile = meanwhile, None
+            await one(*other)
+        await PlainTextResponse("", 204)(scope, receive, send)
+
+    room = UploadRoom(streamlit, lambda: held, largest=200 << 20, base="/lab")
+
+    async def one(tab: str, size: int | None) -> None:
+        said = [] if size is None else [(b"content-length", str(size).encode())]
+        path = f"/lab/_stcore/upload_file/{tab}/file"
+        scope = {"type": "http", "method": "PUT", "path": path, "headers": said}
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        await room(scope, receive, send)
+
+    asyncio.run(one(tab, size))
+    assert not room._coming
+    return statuses
+
+
+def test_uploads_fill_so_much_of_the_memory_and_no_more() -> None:
+    mb = 1 << 20
+    assert put("a", 200 * mb, {}) == [204]
+    assert put("a", 24 * mb, {"a": 1000 * mb}) == [204]
+    assert put("a", 25 * mb, {"a": 1000 * mb}) == [413]
+    assert put("a", None, {"a": 825 * mb}) == [413]  # which may have 200 MB
+    assert put("b", 200 * mb, {"a": 1000 * mb}) == [204]
+    assert put("c", 49 * mb, {"a": 1000 * mb, "b": 1000 * mb}) == [413]
+    # What is under way counts as well.
+    assert put("a", 100 * mb, {"a": 850 * mb}, meanwhile=("a", 100 * mb)) == [413, 204]
+    assert put("a", 50 * mb, {"a": 850 * mb}, meanwhile=("a", 100 * mb)) == [204, 204]
 
 
 # ------------------------------------------------------------------------------------ policies
@@ -400,7 +520,9 @@ def test_every_address_of_the_server_is_in_the_table() -> None:
         assert row.theirs == (not path.startswith("/skipscope/") and not row.opens), path
     for row in ROUTES:
         held = [path for path in paths if route_of(path) == row]
-        assert held or row.path in ("/static/…",), f"{row.path} is in the table, and nowhere else"
+        assert held or row.path in ("/static/…", "/skipscope/…"), (
+            f"{row.path} is in the table, and nowhere else"
+        )
 
 
 def public(of: type) -> set[str]:
@@ -418,7 +540,7 @@ def test_every_action_is_in_the_table() -> None:
     rows = {row.name for row in ACTIONS}
     assert len(rows) == len(ACTIONS)
     wanted = public(RunService) - SERVERS_OWN | set(get_args(Action))
-    wanted |= {f"sweeps.{name}" for name in public(SweepDesk) - {"close"}}
+    wanted |= {f"sweeps.{name}" for name in public(ServerSweeps) - {"close"}}
     assert rows == wanted | {"folder", "download"}
 
 
@@ -463,7 +585,7 @@ MORE: dict[str, tuple[Any, ...]] = {
     "rename": ("a name",),
     "annotate": ("a note",),
     "weights_file": (0,),
-    "layer_history": (0,),
+    "recorded_training": (0,),
     "moment": (1,),
     "recorded": (0, "step"),
 }
@@ -552,7 +674,7 @@ def test_a_queue_has_bounds_for_the_network(
 
 
 def test_measurements_of_the_network_have_bounds(service: RunService) -> None:
-    service._desk._count = 0  # nobody answers: all wait
+    service._job_queue._count = 0  # nobody answers: all wait
 
     def payload(seed: int) -> dict[str, Any]:
         net = spec_of("plain_8").model_dump(mode="json")
@@ -580,8 +702,8 @@ def folder_of_images(root: Path) -> Path:
 def test_the_servers_folders_are_not_the_networks(
     service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from explorer.ui.look import from_query as read_look
-    from explorer.ui.state import from_query as read_page
+    from explorer.pages.instruments.links import from_query as read_look
+    from explorer.pages.shared.state import from_query as read_page
 
     there, missing = folder_of_images(tmp_path / "there"), tmp_path / "missing"
     data = DataSpec(name="folder", path=str(there))
@@ -622,7 +744,7 @@ def test_the_network_downloads_nothing_unless_it_is_switched_on(
             his.submit(*fetch)  # type: ignore[arg-type]
         with pytest.raises(NotAllowedError, match="--allow downloads"):
             his.submit("prepare_weights", {"name": "torchvision_resnet50"})
-    service._desk._count = 0
+    service._job_queue._count = 0
     monkeypatch.setenv(rights.ALLOW, "downloads")
     with as_(BORIS) as his:
         his.submit(*fetch).cancel()  # type: ignore[arg-type]
@@ -681,13 +803,13 @@ def test_the_command_hands_names_on() -> None:
 def test_a_job_ends_when_whoever_asked_is_gone(
     service: RunService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from explorer.ui import leases as module
+    from explorer.pages.server import leases as module
 
     monkeypatch.setattr(module, "GONE_SECONDS", 0.3)
     monkeypatch.setattr(module, "_TURN", 0.05)
     open_pages = {"anna"}
     monkeypatch.setattr(module, "is_here", lambda viewer: viewer in open_pages)
-    service._desk._count = 0
+    service._job_queue._count = 0
     held = module.Leases()
     net = spec_of("plain_8").model_dump(mode="json")
     job = held.hold(service.submit("gradients", {"net": {"source": "fresh", "spec": net}}), "anna")
@@ -704,9 +826,9 @@ def test_a_job_ends_when_whoever_asked_is_gone(
 
 
 def test_a_closed_page_gives_up_what_nobody_else_looks_at() -> None:
-    from test_ui_instruments import Desk
+    from test_pages_instrument_feed import Desk
 
-    from explorer.ui.measurements import Measurements
+    from explorer.pages.shared.measurements import Measurements
 
     measurements, desk = Measurements(held=lambda viewer: 0.4), Desk()
     for viewer in ("anna", "boris"):
@@ -722,9 +844,9 @@ def test_a_closed_page_gives_up_what_nobody_else_looks_at() -> None:
 
 
 def test_a_visitors_own_bound_is_no_failure_of_the_measurement() -> None:
-    from test_ui_instruments import Desk
+    from test_pages_instrument_feed import Desk
 
-    from explorer.ui.measurements import Measurements
+    from explorer.pages.shared.measurements import Measurements
 
     class Full(Desk):
         def submit(self, kind: str, payload: Any) -> Any:
@@ -767,13 +889,15 @@ def test_looking_downloads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_no_page_takes_the_service_past_the_table() -> None:
-    for path in (ROOT / "explorer" / "ui").rglob("*.py"):
+    for path in (ROOT / "explorer" / "pages").rglob("*.py"):
         if path.name == "visitors.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
                 names = {alias.name for alias in node.names}
-                assert not (node.module == "explorer.runs.service" and "get_service" in names), path
+                assert not (
+                    node.module == "explorer.runs.serve.service" and "get_service" in names
+                ), path
                 assert not (
                     node.module == "explorer.data.catalog"
                     and names & {"data_info", "scan_folder", "list_folder"}
@@ -784,7 +908,7 @@ def test_names_in_figures_are_text() -> None:
     """Plotly takes a little HTML for markup; a class is a folder's name."""
     import numpy as np
 
-    from explorer.charts.image import probability_figure
+    from explorer.drawing.image import probability_figure
     from explorer.results import Prediction
 
     link = '<a href="http://evil.test">cat</a>'
@@ -797,11 +921,11 @@ def test_what_is_missing_is_asked_again_when_it_is_here(
     service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from explorer.data.downloads import SOURCES
-    from explorer.ui.downloading import Downloads, wanted, words
-    from explorer.ui.sources import source_net
+    from explorer.pages.instruments.downloads import Downloads, wanted, words
+    from explorer.pages.shared.sources import source_net
 
     monkeypatch.setenv("SKIPSCOPE_HOME", str(tmp_path))
-    service._desk._count = 0
+    service._job_queue._count = 0
     downloads = Downloads()
     net = source_net(service, "resnet_v2_8;width=4", DataSpec(name="mnist"), 7)
     assert wanted(net) == "mnist"

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 import explorer
 from explorer.cli import main
-from explorer.end_point_names import end_points_of, program_names
 from explorer.errors import DataError
+from explorer.measuring.end_points import end_points
 from explorer.nets import Net
-from explorer.probes.end_points import end_points
+from explorer.structure.end_point_names import end_points_of, program_names
 
 NETS = [
     "plain_8;width=3",

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from explorer import files
+from explorer.system import files
 
 KILLED = (
-    "import os, signal, sys; from pathlib import Path; from explorer.files import whole\n"
+    "import os, signal, sys; from pathlib import Path; from explorer.system.files import whole\n"
     "with whole(Path(sys.argv[1])) as partial:\n"
     "    partial.write_bytes(b'half of')\n"
     "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -143,7 +143,7 @@ def test_a_folder_is_removed_in_one_step(tmp_path: Path) -> None:
 
 
 def test_no_other_way_of_writing_is_left() -> None:
-    """Whoever writes a file does it by :mod:`explorer.files`."""
+    """Whoever writes a file does it by :mod:`explorer.system.files`."""
     root = Path(files.__file__).parent
     ways = (".write_text(", ".write_bytes(", 'open("w', "open('w", "to_csv(path", "write_html(")
     found = [

@@ -18,23 +18,29 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from fuzzing import NASTY, mutated, samples
+from safetensors.numpy import save_file
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from explorer.bounded import plain_json
 from explorer.cli import UNFORESEEN, main
 from explorer.cli.parser import build
 from explorer.errors import DataError
-from explorer.names import spec_of
-from explorer.runs import service as services
-from explorer.runs.service import RunService
-from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
-from explorer.ui import look, run_list, state
-from explorer.ui.screens import sweep, timing
-from explorer.ui.server import routes
+from explorer.pages.instruments import links as look
+from explorer.pages.papers import page as papers
+from explorer.pages.runs import listing
+from explorer.pages.server.routes import routes
+from explorer.pages.shared import state
+from explorer.pages.sweep import page as sweep
+from explorer.pages.timing import page as timing
+from explorer.runs.serve import service as services
+from explorer.runs.serve.service import RunService
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
+from explorer.system.bounded import plain_json
 
 FEW, MANY = 300, 12_000
 
@@ -66,7 +72,7 @@ def run(service: RunService) -> str:
     nets = tuple(fit_to_data(spec_of(name), DataSpec()) for name in ("plain_8", "resnet_v2_8"))
     spec = ExperimentSpec(lanes=nets, training=TrainSpec(steps=2))
     row = service._store.create("two nets", spec.model_dump_json(), 2)
-    from explorer.runs.run import Run
+    from explorer.runs.serve.run import Run
 
     found = service._store.experiment(row)
     assert found is not None
@@ -143,7 +149,8 @@ def test_readers_of_addresses_take_any_text(n: int, run: str) -> None:
         look.from_query,
         sweep.from_query,
         timing.from_query,
-        run_list.from_query,
+        papers.from_query,
+        listing.from_query,
     )
     for query in links(n, 1, run):
         for read in readers:
@@ -302,6 +309,30 @@ def test_spec_files_may_hold_anything(n: int, tmp_path: Path) -> None:
         say_nothing_unforeseen(["show", str(file)])
 
 
+def test_files_of_ours_may_hold_brackets_without_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Deeper than Python's stack: an error of another kind than that of a text that is no JSON."""
+    deep = "[" * 100_000 + "]" * 100_000
+    (tmp_path / "surfaces.json").write_text(f'{{"surfaces": {deep}}}')
+    (tmp_path / "records.jsonl").write_text(f"{deep}\n")
+    place, header = tmp_path / "checkpoint.safetensors", {"skipscope": deep}
+    save_file({"a": np.zeros(1, np.float32)}, place, metadata=header)
+    page = str(tmp_path / "page.html")
+    for argv, said in (
+        (
+            ["surface", "digits_plain_20", "--keep", str(tmp_path / "surfaces.json")],
+            "holds nothing that could be gone on from",
+        ),
+        (["train", "--resume", str(tmp_path)], "is not a whole checkpoint"),
+        (["report", str(tmp_path), "--html", page], "is not the folder of a training"),
+    ):
+        assert main(argv) == 2
+        told = capsys.readouterr().err
+        assert said in told
+        assert "unexpected" not in told
+
+
 def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path: Path) -> None:
     import os
 
@@ -394,7 +425,7 @@ def test_options_of_every_command_take_any_value(
 
 def test_a_fault_in_a_page_is_a_sentence_on_it() -> None:
     def script() -> None:
-        from explorer.ui.server import on_script_error
+        from explorer.pages.server.routes import on_script_error
 
         on_script_error(KeyError("blocks"))
 
@@ -410,7 +441,7 @@ def test_a_fault_in_a_route_is_a_sentence(
     def fault(*_: object) -> None:
         raise ZeroDivisionError("a fault")
 
-    from explorer.ui import server
+    from explorer.pages.server import routes as server
 
     monkeypatch.setattr(server.feed, "answer", fault)
     monkeypatch.setattr(server.instrument_feed, "answer", fault)

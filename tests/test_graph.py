@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from explorer.blueprint import Blueprint, blueprint
-from explorer.comparison import compare
 from explorer.errors import SkipscopeError, SpecError
-from explorer.graph import (
+from explorer.nets import create_net
+from explorer.structure.blueprint import Blueprint, blueprint
+from explorer.structure.differences import compare
+from explorer.structure.graph import (
     COLLAPSE_ABOVE,
     RANKS,
     WIDTH,
@@ -24,8 +25,7 @@ from explorer.graph import (
     to_dot,
     to_svg,
 )
-from explorer.names import spec_of
-from explorer.nets import create_net
+from explorer.structure.names import spec_of
 
 GOLDEN = Path(__file__).parent / "golden"
 REFRESH = bool(os.environ.get("SKIPSCOPE_REFRESH_GOLDEN"))

@@ -11,36 +11,39 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "explorer"
 
-# part -> packages that it must not import, directly or through the package's other modules
+# room -> packages that it must not import, directly or through the package's other modules
+NO_TORCH = {"torch", "torchvision"}
 FORBIDDEN = {
-    "specs": {"torch", "torchvision", "streamlit"},
-    "names": {"torch", "torchvision", "streamlit"},
-    "conventions": {"torch", "torchvision", "streamlit"},
-    "end_point_names": {"torch", "torchvision", "streamlit"},
-    "blueprint": {"torch", "torchvision", "streamlit"},
-    "graph": {"torch", "torchvision", "streamlit"},
-    "memory": {"torch", "torchvision", "streamlit"},
-    "comparison": {"torch", "torchvision", "streamlit"},
-    "shipped": {"torch", "torchvision", "streamlit"},
-    "external": {"torch", "torchvision", "streamlit"},
-    "claims": {"torch", "torchvision", "streamlit"},
+    "structure": {*NO_TORCH, "streamlit", "plotly"},
+    "system": {*NO_TORCH, "streamlit", "plotly"},
+    "writing": {*NO_TORCH, "streamlit", "plotly"},
+    "results": {*NO_TORCH, "streamlit", "plotly"},
+    "claims": {*NO_TORCH, "streamlit"},
     "claims.measures": {"streamlit", "plotly"},
-    "paths": {"torch", "torchvision", "streamlit"},
-    "path_counts": {"torch", "torchvision", "streamlit"},
-    "unravelled": {"torch", "torchvision", "streamlit"},
-    "results": {"torch", "torchvision", "streamlit"},
-    "charts": {"torch", "torchvision", "streamlit"},
+    "reproduce": {*NO_TORCH, "streamlit"},
+    "reproduce.measures": {"streamlit", "plotly"},
     "nets": {"streamlit", "plotly"},
     "data": {"streamlit", "plotly"},
     "training": {"streamlit", "plotly"},
-    "probes": {"streamlit", "plotly", "explorer.training"},
+    "measuring": {"streamlit", "plotly", "explorer.training"},
+    "drawing": {*NO_TORCH, "streamlit"},
+    "instruments": {"streamlit"},
     "runs": {"streamlit"},
-    "report": {"torch", "torchvision", "streamlit"},
-    "ui": {"torch", "torchvision"},
+    "runs.worker": {"streamlit"},  # these two are the only way from runs to torch
+    "runs.sweeps.train_one": {"streamlit"},
+    "pages": NO_TORCH,
+    "report": {*NO_TORCH, "streamlit"},
     "cli": {"streamlit"},
     "bench": {"streamlit"},
 }
-IN_WORKERS = {"explorer.runs.worker", "explorer.runs.jobs"}  # the only way from runs to torch
+# file of an instrument's folder -> likewise
+FORBIDDEN_TO_FILES = {
+    "ask": {*NO_TORCH, "plotly", "streamlit"},
+    "result": {*NO_TORCH, "plotly", "streamlit"},
+    "measure": {"plotly", "streamlit"},
+    "figure": {*NO_TORCH, "streamlit"},
+    "page": {*NO_TORCH, "streamlit"},
+}
 
 
 def modules() -> dict[str, Path]:
@@ -98,23 +101,32 @@ def test_no_layer_reaches_past_its_neighbours(part: str) -> None:
     inside = {
         name: path
         for name, path in modules().items()
-        if is_in(name, part)
-        and not any(is_in(name, other) for other in inner)
-        and name not in IN_WORKERS
+        if is_in(name, part) and not any(is_in(name, other) for other in inner)
     }
     assert inside, f"explorer.{part} is gone: change the table, or bring it back"
-    lazily_torch = part in ("runs", "data")  # data's loaders and runs' worker import it when used
     for name, path in inside.items():
-        for imported in imported_at_the_top(path) | (
-            set() if lazily_torch or part in ("cli", "bench") else everything_imported(path)
-        ):
-            for bad in FORBIDDEN[part]:
-                assert imported != bad, f"{name} imports {bad}"
-                assert not imported.startswith(bad + "."), f"{name} imports {imported}"
+        imports_none_of(FORBIDDEN[part], name, path)
+        if part == "runs":  # the rest of it is the server's
+            imports_none_of(NO_TORCH, name, path)
+
+
+@pytest.mark.parametrize("file", sorted(FORBIDDEN_TO_FILES))
+def test_an_instruments_file_imports_what_its_kind_may(file: str) -> None:
+    paths = sorted((ROOT / "instruments").glob(f"*/{file}.py"))
+    assert len(paths) > 30
+    for path in paths:
+        imports_none_of(FORBIDDEN_TO_FILES[file], f"{path.parent.name}/{path.name}", path)
+
+
+def imports_none_of(bad: set[str], name: str, path: Path) -> None:
+    """Neither when it is imported nor when its functions are called."""
+    for imported in imported_at_the_top(path) | everything_imported(path):
+        for package in bad:
+            assert not f"{imported}.".startswith(f"{package}."), f"{name} imports {imported}"
 
 
 @pytest.mark.parametrize(
-    "module", ["explorer", "explorer.cli", "explorer.charts", "explorer.runs.service"]
+    "module", ["explorer", "explorer.cli", "explorer.drawing", "explorer.runs.serve.service"]
 )
 def test_light_modules_load_no_torch(module: str) -> None:
     check = f"import sys, {module}; print('torch' in sys.modules, 'streamlit' in sys.modules)"
@@ -122,10 +134,21 @@ def test_light_modules_load_no_torch(module: str) -> None:
     assert done.stdout.split() == ["False", "False"]
 
 
+def test_a_commands_help_loads_nothing_that_draws_or_computes() -> None:
+    """Reading all instruments' declarations costs a shell every time it starts."""
+    check = (
+        "import sys; from explorer.cli.parser import build; build();"
+        "print({'torch', 'plotly', 'pandas', 'streamlit'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_the_pages_load_no_torch() -> None:
     check = (
-        "import sys, explorer.ui.server, explorer.ui.screens.compare, explorer.ui.screens.runs,"
-        "explorer.ui.screens.sweep;"
+        "import sys, explorer.pages.server.routes,"
+        "explorer.pages.compare.page, explorer.pages.runs.page,"
+        "explorer.pages.sweep.page;"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
@@ -134,7 +157,7 @@ def test_the_pages_load_no_torch() -> None:
 
 def test_streamlit_is_imported_by_the_pages_only() -> None:
     for name, path in modules().items():
-        if name.startswith("explorer.ui"):
+        if name.startswith("explorer.pages"):
             continue
         used = {imported.split(".")[0] for imported in everything_imported(path)}
         assert "streamlit" not in used, f"{name} imports streamlit"
@@ -144,9 +167,28 @@ def test_streamlit_is_imported_by_the_pages_only() -> None:
 def test_a_worker_is_warm_without_what_it_does_not_use(role: str) -> None:
     """Each of these would cost a starting process up to 2 s of processor time."""
     check = (
-        "import sys; from explorer.runs.jobs import Shelf; from explorer.runs.worker import *;"
+        "import sys; from explorer.runs.worker.warm import Shelf;"
+        "from explorer.runs.worker.main import *;"
         f"warm_up('{role}', Shelf());"
         "print({'torch._dynamo', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+# A page's links may be made, and its live views of runs drawn, on another page.
+FOR_OTHER_PAGES = {"explorer.pages.instruments.links", "explorer.pages.compare.run_views"}
+
+
+def test_pages_know_only_what_they_share() -> None:
+    rooms = {path.parent.name for path in (ROOT / "pages").glob("*/page.py")}
+    assert len(rooms) >= 6
+    for name, path in modules().items():
+        room = name.split(".")[2] if name.startswith("explorer.pages.") else None
+        if room not in {*rooms, "shared"}:
+            continue
+        for imported in imported_at_the_top(path) | everything_imported(path):
+            parts = imported.split(".")
+            if parts[:2] == ["explorer", "pages"] and parts[2:3] and parts[2] in rooms - {room}:
+                reached = ".".join(parts[:4])
+                assert len(parts) == 3 or reached in FOR_OTHER_PAGES, f"{name} imports {imported}"

@@ -22,9 +22,9 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from explorer.names import spec_of
-from explorer.runs.stored import stored_run
-from explorer.specs import DataSpec, ExperimentSpec, SweepSpec, TrainSpec, fit_to_data
+from explorer.runs.stored_reader import stored_run
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DataSpec, ExperimentSpec, SweepSpec, TrainSpec, fit_to_data
 
 pytestmark = [
     pytest.mark.kills,
@@ -165,8 +165,8 @@ def test_trainings_of_the_shell(tmp_path: Path) -> None:
 _SERVER = """
 import sys, threading, time
 from pathlib import Path
-from explorer.runs.service import RunService
-from explorer.specs import ExperimentSpec, parse
+from explorer.runs.serve.service import RunService
+from explorer.structure.specs import ExperimentSpec, parse
 
 service = RunService(Path(sys.argv[1]), threads=1, instrument_workers=1)
 service.start()
@@ -328,7 +328,7 @@ def test_servers_and_their_workers(tmp_path: Path, request: pytest.FixtureReques
 
 
 def test_sweeps(tmp_path: Path) -> None:
-    from explorer.runs.sweep import Sweep
+    from explorer.runs.sweeps.sweep import Sweep
 
     chance = random.Random(SEED)
     spec = SweepSpec(
@@ -340,7 +340,7 @@ def test_sweeps(tmp_path: Path) -> None:
 
     def begin(folder: Path) -> subprocess.Popen[bytes]:
         Sweep(folder, spec)
-        command = [sys.executable, "-m", "explorer.runs.sweep_main", str(folder)]
+        command = [sys.executable, "-m", "explorer.runs.sweeps.drive", str(folder)]
         return subprocess.Popen(
             [*command, "--processes", "2"], stdin=subprocess.PIPE, stdout=log, stderr=log
         )

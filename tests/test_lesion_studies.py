@@ -8,6 +8,8 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from html import escape as html_escape
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,48 +18,54 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 import torch
+from asking import Lane, asked, drawn
+from asking import page_of as instrument
 from scipy.stats import kendalltau
 from torch import nn
 
 import explorer
-from explorer import charts
-from explorer.blueprint import blueprint
 from explorer.cli import main
-from explorer.cli.outputs import page
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.data.order import spread
-from explorer.errors import Cancelled, DataError, NotApplicableError, SkipscopeError
-from explorer.names import spec_of
+from explorer.drawing import lesion_figure
+from explorer.drawing.page import figure_page as page
+from explorer.errors import Cancelled, DataError, NotApplicableError, SkipscopeError, SpecError
+from explorer.instruments.gate_lesions.result import GateLesions
+from explorer.instruments.lesion_measure import swap_groups
+from explorer.instruments.lesion_results import LesionStudy, of_class
+from explorer.instruments.lesions.result import LesionCurve
+from explorer.instruments.random_lesions.result import LesionBand
+from explorer.instruments.shuffle_lesions.measure import kendall_tau, walk
+from explorer.instruments.shuffle_lesions.result import ShuffleLesions
+from explorer.instruments.stage_lesions.result import StageLesions
+from explorer.instruments.swap_lesions.result import SwapLesions
+from explorer.measuring.engine import Engine
+from explorer.measuring.programs import Counts, evaluate_program, evaluate_programs, without
 from explorer.nets import Net, create_net
-from explorer.probes.deletions import lesion_band, stage_lesions
-from explorer.probes.engine import Engine
-from explorer.probes.held_gates import gate_lesions
-from explorer.probes.lesions import lesion_curve
-from explorer.probes.programs import Counts, evaluate_program, evaluate_programs, without
-from explorer.probes.shuffles import kendall_tau, shuffle_lesions, swap_lesions, walk
-from explorer.probes.studies import swap_groups
-from explorer.results import (
-    GateLesions,
-    LesionBand,
-    LesionCurve,
-    LesionStudy,
-    ShuffleLesions,
-    StageLesions,
-    SwapLesions,
-    wilson_interval,
-)
-from explorer.results.lesions import of_class
-from explorer.runs.jobs import JOBS, Context, Shelf
-from explorer.runs.requests import parse_request
-from explorer.specs import DATASETS, DataSpec
-from explorer.ui.instruments import Asking, Lane, Present, instrument
+from explorer.pages.instruments.controls import Present
+from explorer.pages.instruments.links import Look, from_query
+from explorer.pages.instruments.on_page import Asking
+from explorer.results import wilson_interval
+from explorer.runs.serve.requests import parse_request
+from explorer.runs.worker.jobs import run as run_job
+from explorer.runs.worker.warm import Context, Shelf
+from explorer.structure.blueprint import blueprint
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DATASETS, DataSpec
 
 RESIDUAL = "resnet_v2_20;width=2"
 PLAIN = "plain_14;width=2"
 HIGHWAY = "fc_highway_6;width=9"
 GATED = "resnet_v2_8;width=2;shortcut=exclusive_gating;gate_bias=0"
 DENSE = "densenet_13_k4"
+
+lesion_curve = partial(asked, "lesions")
+lesion_band = partial(asked, "random_lesions")
+shuffle_lesions = partial(asked, "shuffle_lesions")
+swap_lesions = partial(asked, "swap_lesions")
+stage_lesions = partial(asked, "stage_lesions")
+gate_lesions = partial(asked, "gate_lesions")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -89,7 +97,7 @@ def studies(digits: Dataset) -> list[LesionStudy]:
     return [
         lesion_band(residual, digits, k=4, trials=3),
         shuffle_lesions(residual, digits, points=3, trials=2),
-        swap_lesions(residual, digits, stage=0),
+        swap_lesions(residual, digits, stage=1),
         stage_lesions(residual, digits),
         gate_lesions(net_of(GATED), digits),
     ]
@@ -167,7 +175,7 @@ def test_shuffles_and_swaps_are_what_one_program_says(digits: Dataset) -> None:
     assert table[0, 0] == swaps.baseline_accuracy
     assert np.isnan(table[0, 4])
     assert np.isnan(table[3, 3])  # the first of its stage is alone with its shape
-    assert swap_lesions(net, digits, stage=1).first == (4,)
+    assert swap_lesions(net, digits, stage=2).first == (4,)  # from 1, as people count
 
 
 def test_stages_keep_what_cannot_be_deleted(digits: Dataset) -> None:
@@ -188,7 +196,7 @@ def test_a_gate_at_zero_deletes_a_highway_unit(digits: Dataset) -> None:
     gates, curve = gate_lesions(net, digits), lesion_curve(net, digits)
     assert gates.gate == "transform"
     assert gates.units == curve.units
-    assert gates.values == (0.0, 1.0, "mean")
+    assert gates.values == (0.0, 1.0, "mean", 0.5)
     np.testing.assert_array_equal(gates.accuracy[0, :-1], curve.accuracy)
     assert gates.accuracy[0, -1] == evaluate_program(net, digits, []).accuracy
 
@@ -222,7 +230,7 @@ def test_recalibration_is_torchs_own_statistics(digits: Dataset) -> None:
     name = net.unit_names[1]
     curve = lesion_curve(net, digits, recalibrate=128)
     assert curve.recalibrated == 128
-    from explorer.probes.select import some_images
+    from explorer.measuring.select import some_images
 
     train = digits.normalise(some_images(net, digits, 128, train=True)[0])
     test, labels = digits.normalise(digits.test_images), digits.test_labels
@@ -261,7 +269,7 @@ def test_classes_add_up_and_can_be_seen_alone(digits: Dataset, studies: list[Les
         of_class(seven, "7")
     few = lesion_curve(net_of(RESIDUAL), digits, n_images=3)
     assert few.by_class is not None
-    empty = few.by_class.names[int(np.argmin(few.by_class.n_images))]
+    empty = few.by_class.classes[int(np.argmin(few.by_class.n_images))]
     with pytest.raises(NotApplicableError, match=r"none of the class .*take more"):
         of_class(few, empty)
 
@@ -290,7 +298,7 @@ def test_partial_results_come_coarse_first(digits: Dataset) -> None:
     net = net_of(RESIDUAL)
     seen: list[tuple[LesionBand, float]] = []
     whole = lesion_band(
-        net, digits, k=3, trials=2, on_progress=lambda part, share: seen.append((part, share))
+        net, digits, k=3, trials=2, on_part=lambda part, share, _: seen.append((part, share))
     )
     assert [part.n_images for part, _ in seen] == [40, 50]
     assert [share for _, share in seen] == [0.8, 1.0]
@@ -313,7 +321,7 @@ def test_memory_parts_the_programs_and_changes_nothing(
         return logits(self, images, programs, **options)
 
     monkeypatch.setattr(Engine, "logits", noted)
-    monkeypatch.setattr("explorer.probes.engine._STATE_BYTES", 4 * 2 * 2 * 8 * 8 * 4 * 3)
+    monkeypatch.setattr("explorer.measuring.engine._STATE_BYTES", 4 * 2 * 2 * 8 * 8 * 4 * 3)
     parts = swap_lesions(net, digits), lesion_curve(net, digits, recalibrate=64)
     assert max(asked) < 6
     for one, other in zip(whole, parts, strict=True):
@@ -360,19 +368,24 @@ def test_the_net_is_left_alone(digits: Dataset) -> None:
 @pytest.mark.parametrize(
     ("measure", "name", "options", "sentence"),
     [
-        (lesion_band, RESIDUAL, {"k": 10}, "of the 9 that can be, is from 1 to 9, not 10"),
-        (lesion_band, RESIDUAL, {"k": 0}, "from 1 to 9, not 0"),
-        (lesion_band, RESIDUAL, {"trials": 0}, "trials is from 1 to 1000, not 0"),
-        (shuffle_lesions, DENSE, {}, "keep one and the same shape.*choose a plain, residual"),
-        (shuffle_lesions, RESIDUAL, {"points": 0}, "points is from 1 to 1000"),
+        (lesion_band, RESIDUAL, {"k": 0}, "k must be at least 1 and at most 1000, not 0"),
+        (lesion_band, RESIDUAL, {"trials": 0}, "trials must be at least 1 and at most 1000"),
+        (shuffle_lesions, DENSE, {}, "keep one and the same shape.*choose a residual"),
+        (shuffle_lesions, RESIDUAL, {"points": 0}, "points must be at least 1 and at most 100"),
         (shuffle_lesions, RESIDUAL, {"moves": "all"}, "'pairs' or 'neighbours', not 'all'"),
-        (swap_lesions, RESIDUAL, {"stage": 3}, "no stage 3: this net has 3, 0 to 2"),
-        (swap_lesions, "resnet_v2_14;width=2", {"stage": 1}, "No two units of stage 2"),
+        (swap_lesions, RESIDUAL, {"stage": 4}, "no stage 4: this net has 3, from 1"),
+        (swap_lesions, RESIDUAL, {"stage": 0}, "stage must be at least 1, not 0"),
+        (swap_lesions, "resnet_v2_14;width=2", {"stage": 2}, "No two blocks of stage 2"),
         (gate_lesions, PLAIN, {}, "A plain net has no gates.*digits_fc_highway_50"),
-        (gate_lesions, HIGHWAY, {"values": [1.5]}, "from 0 to 1 or at its 'mean', not at 1.5"),
-        (gate_lesions, HIGHWAY, {"values": []}, "at least one value"),
+        (
+            gate_lesions,
+            HIGHWAY,
+            {"values": [1.5]},
+            "values: give numbers from 0 to 1, or mean, .*not '1.5'",
+        ),
+        (gate_lesions, HIGHWAY, {"values": []}, "values.*at least 1 item"),
         (stage_lesions, HIGHWAY, {"recalibrate": 64}, "no batch norm"),
-        (stage_lesions, RESIDUAL, {"recalibrate": 1}, "at least 16"),
+        (stage_lesions, RESIDUAL, {"recalibrate": 2}, "recalibrate_on must be at least 16"),
         (
             stage_lesions,
             RESIDUAL,
@@ -384,7 +397,7 @@ def test_the_net_is_left_alone(digits: Dataset) -> None:
 def test_what_is_not_possible_is_one_sentence(
     measure: Callable[..., Any], name: str, options: dict[str, Any], sentence: str, digits: Dataset
 ) -> None:
-    with pytest.raises((NotApplicableError, DataError), match=sentence) as caught:
+    with pytest.raises((NotApplicableError, DataError, SpecError), match=sentence) as caught:
         measure(net_of(name), digits, **options)
     assert str(caught.value).rstrip(".").count(". ") == 0
 
@@ -402,11 +415,11 @@ def test_gates_that_are_not_there_cannot_be_held(digits: Dataset) -> None:
 
 
 def test_results_survive_json_and_make_tables(digits: Dataset, studies: list[LesionStudy]) -> None:
-    lengths = [12, 6, 3, 3, 3 * 2]
+    lengths = [12, 6, 3, 3, 4 * 2]
     for study, length in zip(studies, lengths, strict=True):
         value = json.loads(json.dumps(study.to_json()))
         assert type(study).from_json(value).to_json() == study.to_json()
-        short = type(study).from_json(study.to_json(by_class=False))
+        short = type(study).from_json(study.to_json(partial=True))
         assert short.by_class is None
         np.testing.assert_array_equal(short.accuracy, study.accuracy)
         frame = study.to_frame()
@@ -416,36 +429,33 @@ def test_results_survive_json_and_make_tables(digits: Dataset, studies: list[Les
     curve = lesion_curve(net_of(RESIDUAL), digits)
     again = LesionCurve.from_json(json.loads(json.dumps(curve.to_json())))
     assert again.to_json() == curve.to_json()
-    assert set(curve.to_json(by_class=False)) >= {
+    assert set(curve.to_json(partial=True)) >= {
         *("net", "data", "n_images", "baseline_accuracy", "units")
     }
     assert {"name", "accuracy"} == set(curve.to_json()["units"][0])
 
 
+KEYS = ("random_lesions", "shuffle_lesions", "swap_lesions", "stage_lesions", "gate_lesions")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_figures_say_n_and_take_any_number_of_nets(theme: Any, studies: list[LesionStudy]) -> None:
-    band, shuffled, swaps, stages, gates = studies
-    units = net_of(GATED).unit_names
-    figures: list[tuple[Callable[..., go.Figure], list[Any]]] = [
-        (charts.lesion_band_figure, [band]),
-        (charts.shuffle_figure, [shuffled]),
-        (charts.swap_figure, [swaps]),
-        (charts.stage_figure, [stages]),
-        (charts.gate_lesion_figure, [units, gates]),
-    ]
-    for draw, what in figures:
-        assert draw([], theme="dark").layout
-        one, two = draw([(0, "a", *what)], theme="dark"), draw(
-            [(0, "a", *what), (1, "b", *what)], theme="dark"
-        )  # fmt: skip
+    band, _, swaps, *_ = studies
+    for key, result in zip(KEYS, studies, strict=True):
+        nets = [net_of(GATED if key == "gate_lesions" else RESIDUAL)]
+        assert drawn(key, [], theme=theme).layout
+        one = drawn(key, [result], nets=nets, theme=theme)
+        two = drawn(key, [result] * 2, nets=nets * 2, theme=theme)
         assert len(two.data) == 2 * len(one.data)
         said = one.layout.yaxis.title.text + "".join(a.text for a in one.layout.annotations)
         assert "50 test images" in said
-    places = list(charts.swap_figure([(0, "a", swaps)]).data[0].x)  # of the stage alone
+        guess = [shape for shape in one.layout.shapes if shape.y0 == 10]
+        assert len(guess) == (key != "swap_lesions")
+        assert not drawn(key, [result], nets=nets, of_class="7").layout.shapes  # another for each
+    places = list(drawn("swap_lesions", [swaps]).data[0].x)  # of the stage alone
     assert places == list(range(swaps.first[0] + 1, swaps.second[-1] + 2))
     assert len(places) < len(swaps.units)
-    drawn = charts.lesion_band_figure([(0, "a", band)])
-    line = drawn.data[-1]
+    line = drawn("random_lesions", [band]).data[-1]
     assert list(line.x) == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(line.y[1:], np.median(band.accuracy, axis=0) * 100)
     assert line.error_y.array[0] > 0
@@ -465,28 +475,28 @@ def test_training_images_are_the_training_images(digits: Dataset) -> None:
     assert LesionCurve.from_json(value).images == "train"
     del value["images"]  # as stored before there was a choice
     assert LesionCurve.from_json(value).images == "test"
-    axis = charts.lesion_figure([(0, "a", net.unit_names, measured)]).layout.yaxis.title.text
+    axis = lesion_figure([(0, "a", net.unit_names, measured)]).layout.yaxis.title.text
     assert "200 training images" in axis
     both = [(0, "a", net.unit_names, measured), (1, "b", net.unit_names, lesion_curve(net, digits))]
-    assert "50 to 200 images" in charts.lesion_figure(both).layout.yaxis.title.text
+    assert "50 to 200 images" in lesion_figure(both).layout.yaxis.title.text
 
 
 # -------------------------------------------------------------------------------- from a shell
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    code = main(["lesions", *argv])
+    code = main([*argv])
     done = capsys.readouterr()
     return code, done.out, done.err
 
 
 KINDS: dict[str, tuple[str, list[str], type[Any]]] = {
-    "one": (RESIDUAL, [], LesionCurve),
-    "random": (RESIDUAL, ["--k", "3", "--trials", "2"], LesionBand),
-    "shuffle": (RESIDUAL, ["--points", "2", "--trials", "2"], ShuffleLesions),
-    "swap": (RESIDUAL, ["--stage", "1"], SwapLesions),
-    "stages": (PLAIN, ["--recalibrate"], StageLesions),
-    "gates": (HIGHWAY, ["--hold", "0,0.5,mean"], GateLesions),
+    "lesions": (RESIDUAL, [], LesionCurve),
+    "random_lesions": (RESIDUAL, ["--k", "3", "--trials", "2"], LesionBand),
+    "shuffle_lesions": (RESIDUAL, ["--points", "2", "--trials", "2"], ShuffleLesions),
+    "swap_lesions": (RESIDUAL, ["--stage", "1"], SwapLesions),
+    "stage_lesions": (PLAIN, ["--recalibrate"], StageLesions),
+    "gate_lesions": (HIGHWAY, ["--values", "0,0.5,mean"], GateLesions),
 }
 
 
@@ -495,14 +505,18 @@ def test_every_kind_from_a_shell(
     kind: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     name, options, result = KINDS[kind]
-    argv = [name, "--kind", kind, *options, "--n", "40"]
+    argv = [kind, name, *options, "--n", "40"]
     code, out, err = run(capsys, *argv)
     assert (code, err) == (0, "")
-    assert "40 test images of digits; 95 % interval" in out
-    assert ("measured anew on 512" in out) == (kind == "stages")
+    assert "40 test images of digits; " in out
+    assert "95 %" in out
+    assert "right intact (95 % interval" in " ".join(out.split())
+    assert ("measured anew for each lesion on 512" in " ".join(out.split())) == (
+        kind == "stage_lesions"
+    )
     code, out, err = run(capsys, *argv, "--train")
     assert (code, err) == (0, "")
-    assert "40 training images of digits; 95 % interval" in out
+    assert "40 training images of digits; " in out
     code, out, _ = run(capsys, *argv, "--json")
     value = json.loads(out)
     assert value["weights"] == "untrained, seed 7"
@@ -510,7 +524,7 @@ def test_every_kind_from_a_shell(
     measured = result.from_json(value)
     assert measured.n_images == 40
     assert measured.by_class.accuracy.shape == (*measured.accuracy.shape, 10)
-    if kind == "random":
+    if kind == "random_lesions":
         _, out, _ = run(capsys, *argv, "--csv")
         assert len(out.splitlines()) == 1 + measured.accuracy.size
     file = tmp_path / "figure.html"
@@ -518,40 +532,39 @@ def test_every_kind_from_a_shell(
     assert (code, err) == (0, f"Wrote {file}.\n")
     html = file.read_text("utf-8")
     assert "Plotly.newPlot" in html
-    assert "<title>Accuracy with" in html
+    assert f"<title>{instrument(kind).title}: {html_escape(name)}" in html
     assert 'src="http' not in html  # nothing is fetched
 
 
 def test_nets_side_by_side_and_one_class(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, PLAIN, RESIDUAL, "--n", "60", "--class", "7", "--json")
+    code, out, _ = run(capsys, "lesions", PLAIN, RESIDUAL, "--n", "60", "--class", "7", "--json")
     assert code == 0
     two = json.loads(out)["nets"]
     assert [value["net"] for value in two] == [PLAIN, RESIDUAL]
     assert two[0]["n_images"] == 6
     assert two[0]["data"] == "digits, class 7"
-    code, out, _ = run(capsys, PLAIN, "--n", "60", "--kind", "stages", "--class", "7")
+    code, out, _ = run(capsys, "stage_lesions", PLAIN, "--n", "60", "--of-class", "7")
     assert "6 test images of digits, class 7" in out
-    assert "Not deletable, because they change the shape: stages.1.units.0" in out
+    assert "because they change the shape: block 3 (stages.1.units.0) and" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--k", "3"], "--k is for --kind random; leave it out"),
-        (["--kind", "swap", "--trials", "3"], "--trials is for --kind random or shuffle"),
-        (["--kind", "swap", "--stage", "4"], "There is no stage 4: .* has 3, from 1"),
-        (["--kind", "all"], "choose one, random, shuffle, swap, stages or gates, not 'all'"),
-        (["--kind", "gates", "--hold", "0,2"], "from 0 to 1 or mean, such as 0,1,mean, not '2'"),
-        (["--kind", "gates"], "A plain net has no gates"),
-        (["--class", "cat"], "no class 'cat': there are 0, 1, 2"),
-        (["--kind", "random", "--k", "99"], "from 1 to 4, not 99"),
-        (["--html", "no/where/a.html"], "there is no folder no/where"),
+        (["lesions", "--k", "3"], "`skipscope lesions` takes no option '--k'"),
+        (["swap_lesions", "--stage", "4"], "There is no stage 4: this net has 3, from 1"),
+        (["lesions", "--kind", "all"], "each view is a command of its own: .*swap_lesions"),
+        (["gate_lesions", "--hold", "0,2"], "from 0 to 1, or mean, such as 0,1,mean, not '2.0'"),
+        (["gate_lesions"], "A plain net has no gates"),
+        (["lesions", "--class", "cat"], "no class 'cat': there are 0, 1, 2"),
+        (["random_lesions", "--k", "9999"], "whole number from 1 to 1000, not '9999'"),
+        (["lesions", "--html", "no/where/a.html"], "there is no folder no/where"),
     ],
 )
 def test_wrong_input_from_a_shell(
     argv: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = run(capsys, PLAIN, "--n", "10", *argv)
+    code, out, err = run(capsys, argv[0], PLAIN, "--n", "10", *argv[1:])
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert re.search(sentence, err)
@@ -562,7 +575,7 @@ def test_a_picture_or_what_it_needs(
 ) -> None:
     """What draws it is another program, which is not started here."""
     file = tmp_path / "figure.png"
-    argv = [PLAIN, "--n", "10", "--png", str(file)]
+    argv = ["lesions", PLAIN, "--n", "10", "--png", str(file)]
     drawn: list[dict[str, Any]] = []
 
     def draw(self: go.Figure, path: Path, **options: Any) -> None:
@@ -602,19 +615,40 @@ def test_a_page_holds_what_it_says() -> None:
 
 def test_from_a_notebook(digits: Dataset) -> None:
     net = net_of(RESIDUAL)
-    assert explorer.lesion_band(net, digits, k=2, trials=1).accuracy.shape == (1, 2)
+    assert explorer.random_lesions(net, digits, k=2, trials=1).accuracy.shape == (1, 2)
     assert explorer.shuffle_lesions(net, digits, points=2, trials=1).moves == "pairs"
-    assert explorer.swap_lesions(net, digits, stage=2).first == (7,)
-    assert explorer.stage_lesions(net, digits, recalibrate=32).recalibrated == 32
+    assert explorer.swap_lesions(net, digits, stage=3).first == (7,)
+    measured = explorer.stage_lesions(net, digits, recalibrate=True, recalibrate_on=32)
+    assert measured.recalibrated == 32
     assert explorer.gate_lesions(net_of(HIGHWAY), digits, values=[0.5]).values == (0.5,)
-    assert explorer.lesion_curve(net, digits, recalibrate=32).recalibrated == 32
-    assert explorer.lesion_curve(net, digits, train=True).n_images == 200
+    assert explorer.lesions(net, digits, train=True).n_images == 200
     assert explorer.gate_lesions(net_of(HIGHWAY), digits, train=True).images == "train"
+    # Earlier names, and the number of images in the place of yes.
+    assert explorer.lesion_curve is explorer.lesions
+    assert explorer.lesion_band is explorer.random_lesions
+    assert explorer.lesion_curve(net, digits, recalibrate=32).recalibrated == 32
+    assert explorer.stage_lesions(net, digits, recalibrate=0).recalibrated == 0
+
+
+def test_the_seed_is_one_at_every_door(digits: Dataset) -> None:
+    net = net_of(RESIDUAL)
+    usual = explorer.random_lesions(net, digits, k=3, trials=2)
+    assert usual.deleted == explorer.random_lesions(net, digits, k=3, trials=2, seed=7).deleted
+    asking = Asking(0, {"source": "fresh"}, DataSpec(), None, Look().seed, {}, net.blueprint)
+    for key in ("random_lesions", "shuffle_lesions"):
+        assert instrument(key).payload(asking)["seed"] == 7
+
+
+def test_a_smaller_net_has_fewer_to_lose(digits: Dataset) -> None:
+    assert lesion_band(net_of(RESIDUAL), digits, k=500, trials=1).accuracy.shape == (1, 9)
+    plan = net_of(RESIDUAL).blueprint
+    asking = Asking(0, {"source": "fresh"}, DataSpec(), None, 7, {"k": 500}, plan)
+    assert instrument("random_lesions").payload(asking)["k"] == 9
 
 
 JOB_RESULTS: dict[str, tuple[str, dict[str, Any], type[Any]]] = {
     "lesions": (RESIDUAL, {"recalibrate": 32}, LesionCurve),
-    "lesion_band": (RESIDUAL, {"k": 2, "trials": 2}, LesionBand),
+    "random_lesions": (RESIDUAL, {"k": 2, "trials": 2}, LesionBand),
     "shuffle_lesions": (RESIDUAL, {"points": 2, "trials": 2, "moves": "pairs"}, ShuffleLesions),
     "swap_lesions": (RESIDUAL, {}, SwapLesions),
     "stage_lesions": (RESIDUAL, {}, StageLesions),
@@ -625,37 +659,29 @@ JOB_RESULTS: dict[str, tuple[str, dict[str, Any], type[Any]]] = {
 @pytest.mark.parametrize("kind", JOB_RESULTS)
 def test_every_kind_as_a_job_and_on_the_page(kind: str) -> None:
     name, options, result = JOB_RESULTS[kind]
-    partial: list[Any] = []
-    context = Context(Shelf(), 0, lambda: False, lambda share, text: None, partial.append)
+    parts: list[Any] = []
+    context = Context(Shelf(), 0, lambda: False, lambda share, text: None, parts.append)
     spec = spec_of(name)
     fitted = spec.model_copy(update={"input_shape": (1, 8, 8)})
     source = {"source": "fresh", "spec": fitted.model_dump(mode="json"), "seed": 1}
     data = DataSpec().model_dump(mode="json")
     request = parse_request(kind, {"net": source, "data": data, "n_images": 100, **options})
-    value = JOBS[kind](context, {**request.model_dump(mode="json"), "data": data})
+    value = run_job(context, kind, {**request.model_dump(mode="json"), "data": data})
     assert value["step"] is None
     measured = result.from_json(json.loads(json.dumps(value)))
     assert measured.n_images == 100
-    assert partial[0]["n_images"] == 40
-    assert "by_class" not in partial[0]
-    key = {
-        "lesions": "lesions",
-        "lesion_band": "several",
-        "shuffle_lesions": "shuffle",
-        "swap_lesions": "swap",
-        "stage_lesions": "stages",
-        "gate_lesions": "held_gates",
-    }[kind]
-    one, plan = instrument(key), blueprint(fitted)
-    assert one.kind({}) == kind
+    assert parts[0]["n_images"] == 40
+    assert "by_class" not in parts[0]
+    one, plan = instrument(kind), blueprint(fitted)
+    assert one.key == kind
     assert one.not_for(plan) is None
     shown = {o.name: o.usual(Present((plan,), DATASETS["digits"].classes)) for o in one.options}
     for done, part, chosen in (
-        (False, partial[0], "all"),
-        (True, value, "all"),
+        (False, parts[0], ""),
+        (True, value, ""),
         (True, value, "7"),
     ):
-        options = {**shown, "class": chosen}
+        options = {**shown, "of_class": chosen}
         whole = Lane(0, "A net", plan, DATASETS["digits"], part, done)
         lane = replace(whole, result=one.chosen(whole, options))
         assert one.figure([lane], options, "light").data
@@ -668,20 +694,66 @@ def test_every_kind_as_a_job_and_on_the_page(kind: str) -> None:
         assert len({tuple(row) for row in rows}) == 1
         for share in (row.get("right, %") for row in rows):
             # of ten images of one class: in the table too
-            assert share is None or chosen == "all" or (share / 10).is_integer()
+            assert share is None or chosen == "" or (share / 10).is_integer()
         assert callable(one.mode)
         assert ("measured anew" in one.mode(lane)) is bool(value["recalibrated"])
         assert value["statistics"] == ("batch" if name != HIGHWAY else None)  # has no batch norm
 
 
-@pytest.mark.parametrize("key", ["lesions", "several", "shuffle", "swap", "stages", "held_gates"])
-def test_the_page_asks_for_training_images_and_says_so(key: str) -> None:
+@pytest.mark.parametrize("key", ["lesions", *KEYS])
+def test_the_page_asks_for_training_images(key: str) -> None:
     one, plan = instrument(key), blueprint(spec_of(GATED))
     usual = {o.name: o.usual(Present((plan,), DATASETS["digits"].classes)) for o in one.options}
-    assert usual["images"] == "test"
     asked = Asking(0, {"source": "fresh"}, DataSpec(), None, 7, usual, plan)
-    assert "train" not in one.payload(asked)  # the same question as before there was a choice
-    assert one.payload(replace(asked, options={**usual, "images": "train"}))["train"] is True
+    assert one.payload(asked)["train"] is False
+    assert one.payload(replace(asked, options={**usual, "train": True}))["train"] is True
+
+
+def test_earlier_links_are_read() -> None:
+    look, problems = from_query(
+        {"instrument": "several;k=5;images=train;class=7;recalibrate=yes", "nets": PLAIN}
+    )
+    assert not problems
+    assert look.instrument == "random_lesions"
+    assert look.chosen == {"k": "5", "train": "yes", "of_class": "7", "recalibrate": "yes"}
+    look, _ = from_query({"instrument": "held_gates;value=0.3", "nets": HIGHWAY})
+    one = instrument(look.instrument)
+    held = {name: one.option(name).read(text, Present()) for name, text in look.chosen.items()}
+    asking = Asking(0, {"source": "fresh"}, DataSpec(), None, 7, held, None)
+    assert one.payload(asking)["values"] == [0.0, 1.0, "mean", 0.3]
+    for value in (0.0, 1.0):  # is there already
+        asking = replace(asking, options={"values": value})
+        assert one.payload(asking)["values"] == [0.0, 1.0, "mean"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("", ""), ("all", ""), ("a%3Bb", "a;b"), ("2", "2"), ("1", "2"), ("3", "c")]
+)
+def test_a_class_is_chosen_by_name_or_number(text: str, name: str) -> None:
+    """Folders may be called by numbers: a name counts more than a place."""
+    pick = instrument("lesions").option("of_class")
+    present = Present((), ("a;b", "2", "x", "c"))
+    if text == "1":
+        present = Present((), ("a;b", "2"))
+    chosen = pick.read(text, present)
+    assert chosen == name
+    assert pick.read(pick.write(chosen), present) == chosen
+    with pytest.raises(SpecError, match="of_class must be one of"):
+        pick.read("9", present)
+
+
+def test_what_the_shell_and_the_page_write_is_one_table(
+    capsys: pytest.CaptureFixture[str], digits: Dataset
+) -> None:
+    curve = lesion_curve(net_of(RESIDUAL), digits)
+    records = instrument("lesions").records
+    assert records is not None
+    (first, *_) = records(curve.to_json())
+    assert list(first)[:5] == ["unit", "accuracy", "low_95", "high_95", "cost"]
+    assert list(first) == list(curve.to_frame().columns)
+    assert first["accuracy"] == curve.accuracy[0]  # a share, unrounded
+    _, out, _ = run(capsys, "lesions", RESIDUAL, "--n", "40", "--csv")
+    assert out.splitlines()[0].split(",") == list(first)
 
 
 @pytest.mark.parametrize("baseline", [0.12, 0.9])
@@ -690,7 +762,7 @@ def test_a_net_that_only_guesses_has_nothing_to_lose(baseline: float, digits: Da
     net = net_of(RESIDUAL)
     result = replace(lesion_curve(net, digits), baseline_accuracy=baseline, by_class=None)
     lane = Lane(0, "A net", net.blueprint, DATASETS["digits"], result.to_json(), True)
-    (said,) = instrument("lesions").caption([lane], {"class": "all"})
+    (said,) = instrument("lesions").caption([lane], {"of_class": ""})
     assert ("no better than guessing (10.0 %)" in said) is (baseline == 0.12)
 
 
@@ -699,14 +771,14 @@ def test_the_page_says_which_images(digits: Dataset) -> None:
     result = lesion_curve(net, digits, train=True).to_json()
     one = instrument("lesions")
     lane = Lane(0, "A net", net.blueprint, DATASETS["digits"], result, True)
-    (said,) = one.caption([lane], {"class": "all", "images": "train", "recalibrate": False})
+    (said,) = one.caption([lane], {"of_class": "", "train": True, "recalibrate": False})
     assert "200 training images" in said
 
 
 @pytest.mark.parametrize(
     ("key", "name", "words"),
     [
-        ("shuffle", DENSE, "None|No two blocks"),
+        ("shuffle", DENSE, "No two blocks"),
         ("swap", DENSE, "No two blocks"),
         ("held_gates", PLAIN, "A plain net has no gates"),
     ],
@@ -723,10 +795,10 @@ def test_the_page_swaps_within_one_stage() -> None:
     both = Present((plan, blueprint(spec_of("resnet_v2_56"))))
     assert list(stage.choices(both)) == ["all", "1", "2", "3"]  # type: ignore[attr-defined]
     assert list(stage.choices(Present())) == ["all"]  # type: ignore[attr-defined]
-    for text, asked in (("all", None), ("2", 1)):
-        shown = {"stage": stage.read(text, both), "recalibrate": False, "class": "all"}
+    for text, wanted in (("all", None), ("2", 2)):
+        shown = {"stage": stage.read(text, both)}
         asking = Asking(0, {"source": "shipped"}, DataSpec(), None, 7, shown, plan)
-        assert one.payload(asking)["stage"] == asked
+        assert one.payload(asking)["stage"] == wanted
     with pytest.raises(SkipscopeError, match="one of all, 1, 2, 3, not '4'"):
         stage.read("4", both)
 
@@ -737,7 +809,7 @@ def test_counts_are_shares(digits: Dataset) -> None:
     assert counts.share_done == 0.5
     assert counts.accuracy.tolist() == [0.5, 1.0]
     assert np.isnan(counts.per_class[:, 1]).all()
-    with pytest.raises(SkipscopeError, match="at least 1 image"):
+    with pytest.raises(SkipscopeError, match="n_images must be at least 1, not 0"):
         stage_lesions(net_of(RESIDUAL), digits, n_images=0)
 
 

@@ -9,10 +9,20 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from explorer.blueprint import blueprint
 from explorer.errors import SpecError
-from explorer.names import NETS, PAPERS, NetRow, printed, register, spec_of, title_of, token_of
-from explorer.specs import (
+from explorer.structure import named_nets
+from explorer.structure.blueprint import blueprint
+from explorer.structure.names import (
+    NETS,
+    PAPERS,
+    NetRow,
+    printed,
+    register,
+    spec_of,
+    title_of,
+    token_of,
+)
+from explorer.structure.specs import (
     DenseSpec,
     HighwaySpec,
     NetSpec,
@@ -152,6 +162,9 @@ CHOICES: dict[str, list[Any]] = {
         "conv1x1",
         "dropout",
     ],
+    "shortcut_pad": ["end", "both"],
+    "stem": ["7x7", "3x3"],
+    "widen": [1, 2],
     "order": [
         "original",
         "bn_after_addition",
@@ -359,3 +372,37 @@ def test_what_is_not_the_papers_is_said_and_true() -> None:
     for row in noted.values():
         assert "our choice" in row.note
         assert f"{blueprint(row.spec).parameters:,}" in row.note
+
+
+@pytest.mark.parametrize(
+    ("words", "source"),
+    [
+        ("digits_plain_56", {"source": "shipped", "name": "digits_plain_56"}),
+        ("run:ab.1", {"source": "run", "experiment": "ab", "lane": 1}),
+        ("run:ab.1@30", {"source": "run", "experiment": "ab", "lane": 1, "step": 30}),
+        ("resnet_v2_20;width=8", {"source": "fresh", "seed": 3}),
+        ("plain_8;weights=0123456789abcdef.safetensors", {"source": "file"}),
+        ("torchvision_resnet50;weights=default", {"source": "external", "weights": "default"}),
+    ],
+)
+def test_a_net_is_found_by_its_words_in_one_place(words: str, source: dict[str, object]) -> None:
+    found = named_nets.named(f" {words} ")
+    assert found.token == words
+    assert found.source(3).items() >= source.items()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("digits_plain_65", "did you mean the trained 'digits_plain_56'?"),
+        ("digits_plain_20;weights=0123456789abcdef.safetensors", "is a trained net"),
+        ("run:ab", "should read run:ID.LANE"),
+        ("run:ab.99", "the lane"),
+        ("plain_8;weights=/etc/passwd", "is not the name of uploaded weights"),
+        ("torchvision_resnet50;weights=mine.pt", "is not the name of uploaded weights"),
+        ("torchvision_resnet51", "did you mean 'torchvision_resnet50'?"),
+    ],
+)
+def test_a_wrong_net_is_one_sentence(words: str, said: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(said)):
+        named_nets.named(words)

@@ -16,15 +16,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import explorer.shipped
-from explorer.blueprint import ORDERS, Layer, blueprint
+import explorer.structure.cards
 from explorer.errors import NotApplicableError, SpecError, WeightsError
-from explorer.names import NETS, spec_of, token_of
 from explorer.nets import Net, create_net, load_pretrained, load_weights, save_weights
 from explorer.nets.highway import HighwayUnit
+from explorer.nets.layers import Gate
 from explorer.nets.residual import ResidualUnit
-from explorer.shipped import Card, read_card, shipped, shipped_for
-from explorer.specs import (
+from explorer.structure.blueprint import ORDERS, Layer, blueprint
+from explorer.structure.cards import Card, read_card, shipped, shipped_for
+from explorer.structure.names import NETS, spec_of, token_of
+from explorer.structure.specs import (
     DataSpec,
     DenseSpec,
     HighwaySpec,
@@ -638,6 +639,23 @@ def test_padding_that_cannot_be_is_refused_in_a_sentence() -> None:
     assert create_net("plain_20;unit=bottleneck;padding=reflect", input_shape=(1, 8, 8))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "highway_16;width=4",
+        "fc_highway_5;width=8",
+        "resnet_v1_14;width=4;shortcut=exclusive_gating",
+        "resnet_v2_14;width=4;shortcut=shortcut_only_gating",
+        "resnet_v2_14;width=4",
+        "plain_8;width=4",
+    ],
+)
+def test_the_blueprint_knows_every_gate_of_the_net(name: str) -> None:
+    net = create_net(name, seed=0)
+    gates = [path for path, module in net.named_modules() if isinstance(module, Gate)]
+    assert [unit.gate for unit in net.blueprint.gated_units] == gates
+
+
 def test_gates_start_at_their_bias() -> None:
     highway = create_net("fc_highway_10;transform_bias=-3", seed=0)
     for unit in highway.units:
@@ -787,7 +805,9 @@ def test_weights_that_do_not_fit_say_what_differs(tmp_path: Path) -> None:
 
     pickled = tmp_path / "weights.pt"
     torch.save(state, pickled)
-    assert "not a safetensors file" in message(net, pickled)
+    load_weights(create_net(net.spec), pickled)  # whatever wrote it
+    pickled.write_bytes(pickled.read_bytes()[:-200])
+    assert "is damaged" in message(net, pickled)
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(file.read_bytes()[:-50])
     assert "is damaged" in message(net, cut)
@@ -804,7 +824,7 @@ def test_weights_that_do_not_fit_say_what_differs(tmp_path: Path) -> None:
 
 
 def test_shipped_nets_are_found_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explorer.shipped, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(explorer.structure.cards, "PRETRAINED", tmp_path)
     shipped.cache_clear()
     try:
         assert shipped() == {}

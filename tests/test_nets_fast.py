@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from explorer.bench.forward import bench_forward, twin_of
-from explorer.blueprint import blueprint
-from explorer.names import spec_of
 from explorer.nets import Net, create_net, fast
 from explorer.nets.fast import FastNet, bfloat16_pays
-from explorer.specs import Order, Shortcut, fit
+from explorer.structure.blueprint import blueprint
+from explorer.structure.names import spec_of
+from explorer.structure.specs import Order, Shortcut, fit
 
 
 @pytest.fixture(autouse=True, scope="module")

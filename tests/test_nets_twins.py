@@ -13,10 +13,10 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.names import spec_of
 from explorer.nets import Net, create_net
 from explorer.nets.layers import Gate
-from explorer.specs import DenseSpec, HighwaySpec, NetSpec, PlainSpec, ResidualSpec
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DenseSpec, HighwaySpec, NetSpec, PlainSpec, ResidualSpec
 
 Rename = Callable[[str], str]
 

@@ -13,19 +13,19 @@ from streamlit.testing.v1 import AppTest
 from torchvision import models
 
 import explorer
-from explorer.names import spec_of, token_of
+from explorer.pages.compare.presets import PRESETS
 from explorer.results import ForwardTiming
-from explorer.runs.service import get_service
-from explorer.specs import DataSpec, ExperimentSpec, fit_to_data
-from explorer.ui.screens.compare import PRESETS
+from explorer.runs.serve.service import get_service
+from explorer.structure.names import spec_of, token_of
+from explorer.structure.specs import DataSpec, ExperimentSpec, fit_to_data
 
 # Page by page: the harness does not follow `st.navigation` through a second run.
-MAIN = Path(explorer.__file__).parent / "ui" / "main.py"
-COMPARE = "from explorer.ui.screens import compare\ncompare.page()\n"
+MAIN = Path(explorer.__file__).parent / "pages" / "main.py"
+COMPARE = "from explorer.pages.compare import page as compare\ncompare.page()\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _workers(_own_home: Path) -> Iterator[None]:
+def _workers(_own_home: Path, worker_threads: None) -> Iterator[None]:
     yield
     get_service().close()
 
@@ -173,7 +173,7 @@ def test_a_wrong_link_is_one_warning(query: dict[str, str], word: str) -> None:
 
 def test_the_runs_page_says_when_there_is_nothing() -> None:
     test = AppTest.from_string(
-        "from explorer.ui.screens import runs\nruns.page()\n", default_timeout=60
+        "from explorer.pages.runs import page as runs\nruns.page()\n", default_timeout=60
     ).run()
     assert not test.exception
     assert "press Play" in test.info[0].value
@@ -192,7 +192,7 @@ def test_a_folder_is_asked_for_and_a_wrong_one_is_a_sentence() -> None:
     assert first(test.query_params["data"]) == "mnist"
 
 
-NET = "from explorer.ui.screens import net\nnet.page()\n"
+NET = "from explorer.pages.net import page as net\nnet.page()\n"
 
 
 def test_a_net_is_shown_whole_opened_and_beside_another() -> None:
@@ -304,7 +304,7 @@ def test_the_service_writes_code_and_times_forward_passes() -> None:
 
 def test_the_timing_page_starts_and_refuses() -> None:
     test = AppTest.from_string(
-        "from explorer.ui.screens import timing\ntiming.page()\n", default_timeout=60
+        "from explorer.pages.timing import page as timing\ntiming.page()\n", default_timeout=60
     ).run()
     assert not test.exception
     test.number_input[1].set_value(3)
@@ -322,7 +322,7 @@ def test_the_timing_page_starts_and_refuses() -> None:
     asked = {"net": "torchvision_resnet18", "images": "1", "steps": "3"}
     told = {key: [value] for key, value in asked.items()}
     assert {k: v if isinstance(v, list) else [v] for k, v in test.query_params.items()} == told
-    again = AppTest.from_string("from explorer.ui.screens import timing\ntiming.page()\n")
+    again = AppTest.from_string("from explorer.pages.timing import page as timing\ntiming.page()\n")
     again.query_params.update({**asked, "fast": "1", "burn_in": "many"})
     again.run()
     assert again.selectbox[0].value == "torchvision_resnet18"

@@ -9,22 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import drawn
 
-from explorer.blueprint import blueprint
-from explorer.charts import (
-    multiplicity_figure,
-    path_gradient_figure,
-    path_share_figure,
-    toy_figure,
-    unravelled_figure,
-)
 from explorer.cli import main
 from explorer.errors import NotApplicableError, SkipscopeError
-from explorer.external import ExternalSpec
-from explorer.names import spec_of
+from explorer.instruments.counted_paths import Multiplicity, PathLengths, multiplicity, path_lengths
+from explorer.instruments.path_counts.result import PathCounts
+from explorer.instruments.paths.result import PathCurve, PathGradients, PathToy
+from explorer.instruments.unravelled.result import PathEffect, UnravelledView
 from explorer.nets import create_net
-from explorer.path_counts import multiplicity, path_lengths
-from explorer.paths import (
+from explorer.results import Floats
+from explorer.runs.serve.requests import parse_request
+from explorer.structure.blueprint import blueprint
+from explorer.structure.library_nets import ExternalSpec
+from explorer.structure.names import spec_of
+from explorer.structure.path_combinatorics import (
     binomial,
     effective_range,
     fitted_ratio,
@@ -32,18 +31,7 @@ from explorer.paths import (
     poisson_binomial,
     toy,
 )
-from explorer.results import (
-    Floats,
-    Multiplicity,
-    PathCurve,
-    PathEffect,
-    PathGradients,
-    PathLengths,
-    PathToy,
-    UnravelledView,
-)
-from explorer.runs.requests import parse_request
-from explorer.specs import DataSpec
+from explorer.structure.specs import DataSpec
 
 # ------------------------------------------------------------------------------- closed forms
 
@@ -165,12 +153,15 @@ def gradients(n: int = 9, *, drawn: bool = True) -> PathGradients:
     return PathGradients(
         "net",
         "digits",
+        64,
         n,
         0.5,
         1e-7,
-        curve("coherent", toy(n, 0.2)),
-        curve("incoherent", toy(n, 0.15), 2) if drawn else None,
-        curve("sampled", toy(n, 0.4) * 7, 2) if drawn else None,
+        (
+            curve("coherent", toy(n, 0.2)),
+            *([curve("incoherent", toy(n, 0.15), 2)] if drawn else []),
+            *([curve("sampled", toy(n, 0.4) * 7, 2)] if drawn else []),
+        ),
     )
 
 
@@ -191,7 +182,7 @@ def test_results_survive_json() -> None:
         (PathGradients, gradients(drawn=False)),
         (PathLengths, lengths),
         (PathLengths, path_lengths(blueprint(spec_of("plain_8")))),
-        (PathToy, PathToy("net", 5, 0.25)),
+        (PathCounts, PathCounts(**vars(lengths), multiplicity=multiplicity(spec_of("plain_8")))),
         (Multiplicity, multiplicity(spec_of("resnet_v2_14"))),
         (UnravelledView, view),
     ]
@@ -209,7 +200,7 @@ def test_gradients_say_where_they_are() -> None:
     result = gradients()
     assert result.leading().kind == "sampled"
     assert gradients(drawn=False).leading().kind == "coherent"
-    assert [round(result.ratio(c), 6) for c in result.curves()] == [0.2, 0.15, 0.4]
+    assert [round(result.ratio(c), 6) for c in result.curves] == [0.2, 0.15, 0.4]
     found = result.effective(result.leading())
     assert found is not None
     assert (found.low, found.high) == effective_range(toy(9, 0.4))
@@ -225,12 +216,11 @@ def test_gradients_say_where_they_are() -> None:
 
 def test_figures() -> None:
     one, two = gradients(), gradients(drawn=False)
-    lanes = [(0, "a", one), (1, "b", two)]
-    figure = path_gradient_figure(lanes)
+    figure = drawn("paths", [one, two])
     assert figure.layout.yaxis.type == "log"
     assert len(figure.data) == 4
     assert len(figure.layout.shapes) == 2  # an effective range each
-    alone = path_gradient_figure(lanes[:1])
+    alone = drawn("paths", [one])
     found = one.effective(one.leading())
     assert found is not None
     assert (alone.layout.shapes[0].x0, alone.layout.shapes[0].x1) == (
@@ -238,49 +228,62 @@ def test_figures() -> None:
         found.high + 0.5,
     )
     assert f"lengths {found.low}–{found.high}" in alone.layout.annotations[0].text
-    assert not path_gradient_figure(lanes, per_path=True).layout.shapes
+    assert not drawn("paths", [one], narrow=True).layout.annotations
+    assert not drawn("paths", [one, two], show="per_path").layout.shapes
     assert [t.line.dash for t in alone.data] == ["solid", "dash", "dot"]
-    exact = path_gradient_figure(lanes[:1], curves=("coherent",))
+    exact = drawn("paths", [two])
     assert len(exact.data) == 1
-    np.testing.assert_allclose(exact.data[0].y, one.coherent.value)
+    np.testing.assert_allclose(exact.data[0].y, two.coherent.value)
 
-    plan = blueprint(spec_of("resnet_v2_20;survival_prob=0.5"))
-    lengths = path_lengths(plan)
-    shares = path_share_figure([(0, "a", lengths, one), (1, "b", lengths, None)])
+    thinned = create_net("resnet_v2_20;width=2;survival_prob=0.5", seed=0)
+    shares = drawn("paths", [one], nets=[thinned], show="shares")
     np.testing.assert_allclose(shares.data[0].y, binomial(9) * 100)
-    assert sum(shares.data[2].y) == pytest.approx(100)
-    assert len(shares.data) == 4  # the bars once: both nets have as many paths
-    longer = path_lengths(blueprint(spec_of("resnet_v2_26")))
-    both = path_share_figure([(0, "a", lengths, None), (1, "b", longer, None)])
+    assert sum(shares.data[1].y) == pytest.approx(100)
+    assert [trace.name.split(",")[0] for trace in shares.data] == [
+        *("all paths", "paths of a training step", "gradient")
+    ]
+    assert drawn("paths", [one], show="shares").data  # of a net that only its library knows
+    both = drawn("path_counts", [counts("resnet_v2_20"), counts("resnet_v2_26")])
     assert [trace.name for trace in both.data if trace.type == "bar"] == [
         "all paths, n = 9",
         "all paths, n = 12",
     ]
+    assert len(drawn("path_counts", [counts("resnet_v2_20")] * 2).data) == 1  # the bars once
 
-    slider = toy_figure([(0, "a", 9, one)])
+    slider = drawn("paths", [one], show="toy", alone=True)
     assert len(slider.layout.sliders[0].steps) == len(slider.data) - 2
     for i, step in enumerate(slider.layout.sliders[0].steps):
         shown = step.args[0]["visible"]
         assert shown == [True, *(j == i for j in range(len(shown) - 2)), True]
-    np.testing.assert_allclose(
-        toy_figure([(0, "a", 9, None)], ratio=0.3).data[1].y, toy(9, 0.3) * 100
-    )
+    for alone_or_not in (True, False):
+        told = drawn("paths", [one], show="toy", r=0.3, alone=alone_or_not)
+        assert not told.layout.sliders
+        np.testing.assert_allclose(told.data[1].y, toy(9, 0.3) * 100)
 
-    many = multiplicity_figure([(0, "a", multiplicity(spec_of("resnet_v2_20")))])
+    many = drawn("path_counts", [counts("resnet_v2_20")], show="nets")
     assert many.layout.xaxis.type == "log"
     assert set(many.data[1].y) == {9}
     assert many.layout.yaxis.tickprefix == "2<sup>"
-    huge = multiplicity(spec_of("fc_residual_1300"))
-    assert huge.net.two_way == 1299
-    assert multiplicity_figure([(0, "a", huge)], against="depth").data
-    for make in (path_gradient_figure, path_share_figure, toy_figure, multiplicity_figure):
-        assert not make([], theme="dark").data
-    assert not unravelled_figure([]).data
+    huge = counts("fc_residual_1300")
+    assert huge.two_way == 1299
+    assert drawn("path_counts", [huge], show="nets").data
+    for key, show in (
+        *(("paths", show) for show in ("curves", "per_path", "shares", "toy")),
+        *(("path_counts", show) for show in ("lengths", "nets")),
+    ):
+        assert not drawn(key, [], theme="dark", show=show).data
+    assert not drawn("unravelled", []).data
+
+
+def counts(name: str) -> PathCounts:
+    plan = blueprint(spec_of(name))
+    return PathCounts(**vars(path_lengths(plan)), multiplicity=multiplicity(plan.spec))
 
 
 # ---------------------------------------------------------------------------------- commands
 
 SMALL = "resnet_v2_8;width=2"
+SIX = ",".join(f"stages.{stage}.units.{unit}" for stage in range(3) for unit in range(2))
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -295,7 +298,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     told = json.loads(out)
     assert told["weights"] == "untrained, seed 7"
     result = PathGradients.from_json(told)
-    assert (result.n_images, result.two_way, len(result.curves())) == (4, 3, 3)
+    assert (result.n_images, result.two_way, len(result.curves)) == (4, 3, 3)
     code, out, _ = run(capsys, SMALL, "--n", "4", "--draws", "0", "--longest", "2", "--csv")
     assert code == 0
     assert out.splitlines()[0].startswith("length,share_of_paths,coherent")
@@ -309,13 +312,19 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         assert (code, out) == (0, ""), err
         assert page.stat().st_size > 1_000_000
 
-    code, out, _ = run(capsys, "resnet_v2_110", "--view", "toy", "--json")
-    assert json.loads(out)["ratio"] == 0.25
-    code, out, _ = run(capsys, "resnet_v2_110", "--view", "lengths")
+    toy_page = tmp_path / "toy.html"
+    code, _, _ = run(capsys, SMALL, "--n", "2", "--view", "toy", "--html", str(toy_page))
+    assert code == 0
+    assert '"sliders"' in toy_page.read_text("utf-8")
+    code, out, _ = run(capsys, "resnet_v2_110;width=2", "--view", "lengths")
     assert "2^54 paths, of 27.0 branches on average" in out
-    code, out, _ = run(capsys, "resnet_v2_20", "highway_13", "--view", "multiplicity", "--csv")
+    assert "seed" not in out  # no weights were looked at
+    code, out, _ = run(capsys, "resnet_v2_20", "highway_13", "--view", "multiplicity")
     assert code == 0
     assert "highway_13" in out
+    assert "2^9" in out
+    code, out, _ = run(capsys, "resnet_v2_20;survival_prob=0.5", "--view", "lengths", "--csv")
+    assert out.splitlines()[0] == "length,share_of_paths,share_in_training"
 
 
 def test_the_unravelled_view_by_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -343,14 +352,18 @@ def test_the_unravelled_view_by_command(capsys: pytest.CaptureFixture[str], tmp_
     [
         (["plain_8;width=2"], "A plain net has a single path"),
         (["plain_8", "--view", "unravelled"], "A plain net has a single path"),
-        (["resnet_v2_14", "--view", "unravelled"], "6 units would be 2^6 paths"),
+        (["resnet_v2_14;width=2", "--view", "unravelled", "--units", SIX], "6 units would be 2^6"),
+        (["plain_8", "--view", "unravelled", "--dot"], "A plain net has a single path"),
         ([SMALL, "--view", "unravelled", "--units", "stem"], "'stem' is no unit with two ways"),
         ([SMALL, "--view", "unravelled", "--off", "01"], "'01' is no path of 3 units"),
-        ([SMALL, "--off", "010"], "--off is for --view unravelled"),
-        ([SMALL, "--view", "lengths", "--draws", "0"], "--draws is for --view gradient"),
+        ([SMALL, "--off", "010"], "`skipscope paths` takes no option '--off'"),
+        ([SMALL, "--view", "lengths", "--draws", "0"], "path_counts` takes no option '--draws'"),
         ([SMALL, SMALL, "--view", "unravelled", "--dot"], "draw one net"),
         ([SMALL, "--longest", "0"], "whole number of at least 1"),
-        ([SMALL, "--view", "paths"], "choose gradient, lengths, toy"),
+        (
+            [SMALL, "--view", "paths"],
+            "each view is a command of its own: pa",
+        ),
         ([SMALL, "--view", "unravelled", "--picture", "a.bmp"], ".png, .svg or .pdf"),
     ],
 )
@@ -381,14 +394,16 @@ def test_bench_rows(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def job(kind: str, **payload: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    from explorer.runs.jobs import JOBS, Context, Shelf
+    from explorer.runs.worker.jobs import run as run_job
+    from explorer.runs.worker.warm import Context, Shelf
 
     spec = {"source": "fresh", "spec": fitted(SMALL), "seed": 1}
-    given = {"net": spec, "data": DataSpec().model_dump(mode="json"), **payload}
+    data = {} if kind == "path_counts" else {"data": DataSpec().model_dump(mode="json")}
+    given = {"net": spec, **data, **payload}
     request = parse_request(kind, given).model_dump(mode="json")
     parts: list[dict[str, Any]] = []
     context = Context(Shelf(), 0, lambda: False, lambda *_: None, parts.append)
-    return JOBS[kind](context, request), parts
+    return run_job(context, kind, request), parts
 
 
 def fitted(name: str) -> dict[str, Any]:
@@ -398,16 +413,18 @@ def fitted(name: str) -> dict[str, Any]:
 
 def test_jobs_stream_the_exact_curve_first() -> None:
     value, parts = job("paths", n_images=5, draws=2)
-    assert [len(part["curves"]) for part in parts] == [1, 3, 3]
+    assert (len(parts[0]["curves"]), len(parts[-1]["curves"])) == (1, 3)
     result = PathGradients.from_json(value)
     assert result.sampled is not None
     assert result.sampled.draws == 2
-    assert PathLengths.from_json(value["path_lengths"]).two_way == 3
     assert json.dumps(value, allow_nan=False)
 
     value, _ = job("path_counts")
+    found = PathCounts.from_json(value)
+    assert found.two_way == 3
+    assert found.multiplicity is not None
+    assert found.multiplicity.net.two_way == 3
     assert PathLengths.from_json(value).two_way == 3
-    assert Multiplicity.from_json(value["multiplicity"]).net.two_way == 3
     value, parts = job("unravelled", n_images=150, off=["000"])
     view = UnravelledView.from_json(value)
     assert (view.n_images, view.off) == (150, ("000",))

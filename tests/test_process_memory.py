@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.process_memory import give_back, resident
-from explorer.runs import worker
-from explorer.runs.worker import Worker, describe
-from explorer.trouble import in_a_sentence
+from explorer.runs.worker import main
+from explorer.runs.worker.main import Worker, describe
+from explorer.system.process_memory import give_back, resident
+from explorer.system.trouble import in_a_sentence
 
 CLOSED_TAB = """
 import asyncio, sys
@@ -23,7 +23,7 @@ from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.components.lib.local_component_registry import LocalComponentRegistry
-from explorer.ui.server import forget_uploads, open_tabs
+from explorer.pages.server.routes import forget_uploads, open_tabs
 
 class Browser:
     def write_forward_msg(self, message): pass
@@ -107,8 +107,8 @@ class Shelf:
 def rested(monkeypatch: pytest.MonkeyPatch, *, worked: bool, holds: int) -> tuple[int, list[int]]:
     """How often the shelf was cleared, and the codes with which the process ended."""
     ended: list[int] = []
-    monkeypatch.setattr(worker, "resident", lambda: holds)
-    monkeypatch.setattr(worker.os, "_exit", ended.append)
+    monkeypatch.setattr(main, "resident", lambda: holds)
+    monkeypatch.setattr(main.os, "_exit", ended.append)
     shelf = Shelf()
     one = Worker(Quiet(), shelf, replaced=True)  # type: ignore[arg-type]
     one._worked = worked
@@ -126,8 +126,8 @@ def test_a_worker_at_rest_gives_back_and_ends_where_that_is_not_enough(
 
 
 def test_a_trainer_at_rest_never_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "resident", lambda: 9 << 30)
-    monkeypatch.setattr(worker.os, "_exit", lambda code: pytest.fail("it ended"))
+    monkeypatch.setattr(main, "resident", lambda: 9 << 30)
+    monkeypatch.setattr(main.os, "_exit", lambda code: pytest.fail("it ended"))
     one = Worker(Quiet(), Shelf())  # type: ignore[arg-type]
     one._worked = True
     with pytest.raises(EOFError):

@@ -15,17 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from explorer.blueprint import blueprint
 from explorer.cli import main
-from explorer.conventions import same_padding
 from explorer.errors import SpecError
-from explorer.names import pytorch_conventions, spec_of, title_of, token_of
 from explorer.nets import Net, create_net
 from explorer.nets.export import export_code
 from explorer.nets.fast import FastNet
-from explorer.specs import NetSpec, TrainSpec, fit, parse_net
+from explorer.pages.compare import net_choices
+from explorer.structure.blueprint import blueprint
+from explorer.structure.conventions import same_padding
+from explorer.structure.names import pytorch_conventions, spec_of, title_of, token_of
+from explorer.structure.specs import NetSpec, TrainSpec, fit, parse_net
 from explorer.training.schedule import decayed, make_optimizer
-from explorer.ui import choices
 
 Weights = dict[str, Tensor]
 EPS = {"reference": 1e-3, "small": 1e-3, "imagenet": 1e-5}
@@ -416,21 +416,21 @@ def test_initial_weights_are_glorots_uniform_ones() -> None:
 
 def test_the_controls_know_the_programs() -> None:
     net = spec_of("resnet_v2_20")
-    chosen = choices.changed(net, layout="reference")
+    chosen = net_choices.changed(net, layout="reference")
     assert token_of(chosen) == "reference_residual_20"
-    assert choices.conventions(chosen) == "program"
-    assert choices.conventions(net) is None
-    dense = choices.changed(chosen, family="dense")
+    assert net_choices.conventions(chosen) == "program"
+    assert net_choices.conventions(net) is None
+    dense = net_choices.changed(chosen, family="dense")
     assert token_of(dense) == "reference_dense_20"
-    other = choices.changed(chosen, **pytorch_conventions("reference", "residual"))
+    other = net_choices.changed(chosen, **pytorch_conventions("reference", "residual"))
     assert token_of(other) == "reference_residual_20_pytorch"
-    assert choices.conventions(other) == "pytorch"
-    assert token_of(choices.changed(other, family="highway")).startswith(
+    assert net_choices.conventions(other) == "pytorch"
+    assert token_of(net_choices.changed(other, family="highway")).startswith(
         "reference_highway_20_pytorch"
     )
-    assert token_of(choices.changed(chosen, layout="cifar")) == "resnet_v2_20"
-    assert token_of(choices.changed(net, layout="small")) == "small_resnet_v2"
-    assert choices.conventions(spec_of("small_resnet_v1;norm_eps=0.01")) == "own"
+    assert token_of(net_choices.changed(chosen, layout="cifar")) == "resnet_v2_20"
+    assert token_of(net_choices.changed(net, layout="small")) == "small_resnet_v2"
+    assert net_choices.conventions(spec_of("small_resnet_v1;norm_eps=0.01")) == "own"
 
 
 def test_show_says_what_is_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
@@ -441,7 +441,7 @@ def test_show_says_what_is_otherwise(capsys: pytest.CaptureFixture[str]) -> None
         "Otherwise than in PyTorch's and the papers' nets here:",
         "All convolutions inside the units have biases.",
         "Batch norm shifts and does not scale.",
-        "an ε of 0.001 (usually 1e-05)",
+        "an ε of 0.001 (usually 0.00001)",
         "a share of 0.999 (usually 0.9)",
         "Glorot's uniform distribution",
         "by the batch's own",

@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from explorer.blueprint import blueprint
 from explorer.cli import main
 from explorer.cli.train import CHECKPOINT
 from explorer.errors import RunError
-from explorer.names import spec_of, token_of
+from explorer.instruments.lesions.result import LesionCurve
 from explorer.report.figures import part, parts, titles
-from explorer.report.material import LaneTold, of_folder
+from explorer.report.material import ReportLane, of_folder
 from explorer.report.page import report_html
 from explorer.report.tables import COLUMNS, csv_text, json_text
-from explorer.results import LesionCurve, Record
-from explorer.runs.recorded import places
+from explorer.results import Record
+from explorer.runs.serve.recorded_as_results import places
 from explorer.runs.store import ResultRow, Store
-from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
+from explorer.structure.blueprint import blueprint
+from explorer.structure.names import spec_of, token_of
+from explorer.structure.specs import DataSpec, ExperimentSpec, TrainSpec, fit_to_data
 
 HOSTILE = "</script><script>alert(1)</script>"
 NETS = tuple(
@@ -65,7 +66,7 @@ def recorded() -> list[Record]:
 
 
 @pytest.fixture
-def lanes(tmp_path: Path) -> list[LaneTold]:
+def lanes(tmp_path: Path) -> list[ReportLane]:
     return of_folder(str(tmp_path / "a pair"), SPEC, recorded())
 
 
@@ -74,7 +75,7 @@ def figures_of(text: str) -> dict[str, Any]:
     return {key: json.loads(body) for key, body in pieces}
 
 
-def test_the_page_has_every_figure_and_what_was_chosen(lanes: list[LaneTold]) -> None:
+def test_the_page_has_every_figure_and_what_was_chosen(lanes: list[ReportLane]) -> None:
     text = report_html(lanes)
     figures = figures_of(text)
     assert list(figures) == list(titles(lanes))
@@ -103,7 +104,7 @@ def test_the_page_asks_for_nothing_and_runs_nothing_that_people_wrote(tmp_path: 
     assert not re.search(r'(src|href)="(?!data:)', text.partition("<script>")[0])
 
 
-def test_the_table_has_every_number_with_its_place(lanes: list[LaneTold]) -> None:
+def test_the_table_has_every_number_with_its_place(lanes: list[ReportLane]) -> None:
     records = recorded()
     rows = list(csv.DictReader(io.StringIO("".join(csv_text(lanes, lambda _: records)))))
     assert tuple(rows[0]) == COLUMNS
@@ -124,7 +125,7 @@ def test_the_table_has_every_number_with_its_place(lanes: list[LaneTold]) -> Non
     assert len(rows) == numbers
 
 
-def test_the_json_gives_every_record_back(lanes: list[LaneTold]) -> None:
+def test_the_json_gives_every_record_back(lanes: list[ReportLane]) -> None:
     document = json.loads("".join(json_text(lanes, lambda _: recorded())))
     [run] = document["runs"]
     assert ExperimentSpec.model_validate(run["experiment"]) == SPEC
@@ -146,7 +147,7 @@ def test_lanes_of_one_name_are_told_apart(tmp_path: Path) -> None:
         of_folder(str(tmp_path), twice, [], [0, 1, 0, 1, 0])
 
 
-def test_a_caption_says_what_its_figure_shows(lanes: list[LaneTold]) -> None:
+def test_a_caption_says_what_its_figure_shows(lanes: list[ReportLane]) -> None:
     lesion = part("lesion", lanes)
     assert "25.0 (weights of step 4)" in lesion.caption
     assert lesion.rows[0][2:] == (50.0, 40.38, 59.62)  # Wilson's interval of 50 of 100
@@ -198,7 +199,14 @@ def test_the_command_line_reports_runs_of_the_app_while_it_is_open(
         for run in ids:
             store.append(run, recorded())
             store.update(run, "running")
-        curve = LesionCurve("x", "digits", 60, 0.5, ("stages.0.units.0",), np.array([0.25]))
+        curve = LesionCurve(
+            net="x",
+            data="digits",
+            n_images=60,
+            baseline_accuracy=0.5,
+            units=("stages.0.units.0",),
+            accuracy=np.array([0.25]),
+        )
         store.add_result(ResultRow(ids[0], 0, "lesions", 9, {**curve.to_json(), "step": 9}))
 
         assert main(["report", f"{ids[0]}.1", "--json"]) == 0

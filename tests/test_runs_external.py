@@ -16,17 +16,23 @@ from safetensors.torch import save_file
 from torchvision import models
 
 import explorer
-from explorer.blueprint import blueprint, from_json, to_json
 from explorer.errors import DataError, SkipscopeError, SpecError, WeightsError
-from explorer.external import TORCHVISION, read_token
-from explorer.names import NETS, spec_of
+from explorer.instruments.gradients.result import LayerGradients
+from explorer.instruments.lesions.result import LesionCurve
 from explorer.nets.adapters import external_blueprint
-from explorer.results import ForwardTiming, LayerGradients, LesionCurve
-from explorer.runs import uploads
-from explorer.runs.jobs import JOBS, Context, Shelf
-from explorer.runs.requests import parse_request
-from explorer.runs.service import RunService
-from explorer.runs.uploads import is_upload, keep_upload, upload_path
+from explorer.nets.weights import trained_on
+from explorer.results import ForwardTiming
+from explorer.runs.serve import uploads
+from explorer.runs.serve.requests import parse_request
+from explorer.runs.serve.service import RunService
+from explorer.runs.serve.uploads import keep_upload, upload_path
+from explorer.runs.worker.jobs import run as run_job
+from explorer.runs.worker.warm import Context, Shelf
+from explorer.structure.blueprint import blueprint, from_json, to_json
+from explorer.structure.library_nets import TORCHVISION, read_token
+from explorer.structure.named_nets import is_upload
+from explorer.structure.names import NETS, spec_of
+from explorer.structure.trained_on import TrainedOn
 
 RESNET = {"source": "external", "name": "torchvision_resnet18"}
 
@@ -47,7 +53,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunService]:
+def service(tmp_path_factory: pytest.TempPathFactory, worker_threads: None) -> Iterator[RunService]:
     service = RunService(tmp_path_factory.mktemp("home"), threads=1)
     yield service
     service.close()
@@ -65,12 +71,12 @@ def folder(photos: Path, **more: Any) -> dict[str, Any]:
 def asked(service: RunService, kind: Any, payload: dict[str, Any]) -> dict[str, Any]:
     """What a worker would be told."""
     seen: list[dict[str, Any]] = []
-    before = service._desk.submit
-    service._desk.submit = lambda key, command, **rest: seen.append(command)  # type: ignore[assignment,func-returns-value,return-value,misc]
+    before = service._job_queue.submit
+    service._job_queue.submit = lambda key, command, **rest: seen.append(command)  # type: ignore[assignment,func-returns-value,return-value,misc]
     try:
         service.submit(kind, payload)
     finally:
-        service._desk.submit = before  # type: ignore[method-assign]
+        service._job_queue.submit = before  # type: ignore[method-assign]
     told: dict[str, Any] = seen[0]["payload"]
     return told
 
@@ -78,7 +84,7 @@ def asked(service: RunService, kind: Any, payload: dict[str, Any]) -> dict[str, 
 def answer(service: RunService, shelf: Shelf, kind: Any, payload: dict[str, Any]) -> dict[str, Any]:
     """A job's result, here instead of in a worker."""
     context = Context(shelf, 0, lambda: False, lambda *_: None, lambda _: None)
-    return JOBS[kind](context, asked(service, kind, payload))
+    return run_job(context, kind, asked(service, kind, payload))
 
 
 def test_the_service_tells_the_worker_shape_and_classes(service: RunService, photos: Path) -> None:
@@ -119,7 +125,7 @@ def test_lesions_and_gradients_are_those_of_a_notebook(
             "torchvision_resnet18", weights=tmp_path / "mine.pt", input_shape=(3, 32, 32)
         )
         spec = explorer.DataSpec(name="folder", path=str(photos), image_size=32)
-        wanted = explorer.lesion_curve(own, spec)
+        wanted = explorer.lesions(own, spec)
         assert curve.units == wanted.units
         assert curve.net == "torchvision_resnet18"
         np.testing.assert_array_equal(curve.accuracy, wanted.accuracy)
@@ -223,16 +229,20 @@ def test_another_librarys_forward_is_timed(service: RunService, shelf: Shelf) ->
 
 
 def test_uploads_have_names_of_their_content(tmp_path: Path) -> None:
-    name = keep_upload(tmp_path, "My net.PT", b"tensors")
+    tensors = b"PK\x03\x04tensors"  # as torch's archives begin
+    name = keep_upload(tmp_path, "My net.PT.tar", tensors)
     assert is_upload(name)
     assert name.endswith(".pt")
-    assert keep_upload(tmp_path, "other.pt", b"tensors") == name
-    assert upload_path(tmp_path, name).read_bytes() == b"tensors"
+    assert keep_upload(tmp_path, "other.pt", tensors) == name
+    assert upload_path(tmp_path, name).read_bytes() == tensors
+    told = keep_upload(tmp_path, "net.pt", tensors, TrainedOn(mean=(0.5,), std=(0.25,)))
+    assert told != name  # what belongs to the weights is part of what the name stands for
+    assert trained_on(upload_path(tmp_path, told)) == TrainedOn(mean=(0.5,), std=(0.25,))
     for wrong in ("../secret.pt", "/etc/passwd", "0" * 16 + ".pt", name[:-3] + ".exe", ""):
         with pytest.raises(WeightsError, match="are not stored here: upload the file again"):
             upload_path(tmp_path, wrong)
-    with pytest.raises(WeightsError, match=r"read from \.safetensors, \.pt and \.pth files"):
-        keep_upload(tmp_path, "net.pkl", b"tensors")
+    with pytest.raises(WeightsError, match=r"'net.pt' is no file of weights: \.safetensors files"):
+        keep_upload(tmp_path, "net.pt", b"tensors of something else")
     with pytest.raises(WeightsError, match="is empty"):
         keep_upload(tmp_path, "net.pt", b"")
 
@@ -243,11 +253,11 @@ def test_old_uploads_go_when_there_are_too_many(
     monkeypatch.setattr(uploads, "BYTES_KEPT", 20)
     names = []
     for i in range(4):
-        names.append(keep_upload(tmp_path, "net.pt", bytes([i]) * 8))
+        names.append(keep_upload(tmp_path, "net.pt", b"PK\x03\x04" + bytes([i]) * 4))
         os.utime(upload_path(tmp_path, names[-1]), (i, i))
     kept = {path.name for path in (tmp_path / "weights").iterdir()}
     assert kept == set(names[2:])
-    large = keep_upload(tmp_path, "net.pt", b"x" * 50)
+    large = keep_upload(tmp_path, "net.pt", b"PK\x03\x04" + b"x" * 46)
     assert {path.name for path in (tmp_path / "weights").iterdir()} == {large}
 
 

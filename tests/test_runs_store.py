@@ -18,7 +18,7 @@ import pytest
 
 from explorer.errors import RunError
 from explorer.results import Record
-from explorer.runs.history import KEPT_POINTS, LaneHistory, Series
+from explorer.runs.serve.history import KEPT_POINTS, LaneHistory, Series
 from explorer.runs.store import ResultRow, Status, Store
 
 
@@ -234,7 +234,9 @@ def test_damage_in_mid_run_is_put_aside_and_what_is_known_goes_on(
 def test_a_record_whose_text_is_damaged_is_left_out_and_said(store: Store) -> None:
     experiment = store.create("e", "{}", 10)
     store.append(experiment, [step(0), evaluation(1), step(1), evaluation(2)])
-    store._writer.execute("UPDATE records SET payload = CAST(x'7b22ff' AS TEXT) WHERE id IN (1, 2)")
+    store._writer.execute("UPDATE records SET payload = CAST(x'7b22ff' AS TEXT) WHERE id = 1")
+    deep = "[" * 100_000
+    store._writer.execute("UPDATE records SET payload = ? WHERE id = 2", (deep,))
     store._writer.commit()
     assert [record for _, record in store.records(experiment)] == [step(1), evaluation(2)]
     [history] = store.history(experiment, 1)

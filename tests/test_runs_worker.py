@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from explorer.names import spec_of
 from explorer.runs.protocol import checkpoint_path, decode, encode, snapshot_path
-from explorer.specs import DataSpec, ExperimentSpec, TrainSpec, fit, fit_to_data
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DataSpec, ExperimentSpec, TrainSpec, fit, fit_to_data
 
 # Two more jobs: one prints as libraries do, one fails as nobody foresaw.
 PROGRAM = """
 import os, sys
-from explorer.runs import jobs, worker
+from explorer.runs.worker import jobs
+from explorer.runs.worker import main as worker
 def shout(context, payload):
     print("a library's words"); os.write(1, b'{"event": "forged"}\\n'); sys.stdout.flush()
     return {"n": payload["n"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from explorer.cli import main
 from explorer.runs.store import SCHEMA_VERSION, STORE, Store, check_usable
 
 ROOT = Path(__file__).parent.parent
+UNIX = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 
 
 def no_space(*_: object, **__: object) -> None:
@@ -43,7 +45,17 @@ def file_in_its_place(home: Path) -> None:
     home.touch()
 
 
-def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+def pipe_in_its_place(home: Path) -> None:
+    home.mkdir()
+    os.mkfifo(home / STORE)  # whose opening waits for somebody at its other end
+
+
+def pipe_for_the_claim(home: Path) -> None:
+    home.mkdir()
+    os.mkfifo(home / "in-use")
+
+
+def app(home: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
     """``skipscope app``; what it becomes is not begun."""
 
     def begin(*_: object) -> None:
@@ -52,7 +64,7 @@ def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setenv("SKIPSCOPE_HOME", str(home))
     monkeypatch.setattr(os, "execv", begin)
     monkeypatch.setattr(os, "chdir", lambda _: None)
-    return main(["app", "--port", "8597"])
+    return main(["app", "--port", "8597", *options])
 
 
 @pytest.mark.parametrize(
@@ -61,6 +73,8 @@ def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> int:
         (newer, "was written by a newer Skipscope"),
         (folder_in_its_place, "is a folder"),
         (file_in_its_place, "not a directory"),
+        pytest.param(pipe_in_its_place, "is no file", marks=UNIX),
+        pytest.param(pipe_for_the_claim, "is no file", marks=UNIX),
     ],
 )
 def test_a_home_that_cannot_be_used_is_one_sentence(
@@ -103,6 +117,31 @@ def test_a_second_server_is_one_sentence(
     store.close()
     told = capsys.readouterr().err
     assert "Another Skipscope is using" in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["", "8.8.8.8", "300.1.1.1", "a b", "a..b", "a" * 64])
+def test_an_address_elsewhere_is_one_sentence(
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert app(tmp_path, monkeypatch, "--address", address) == 2
+    told = capsys.readouterr().err
+    assert "no address of this machine" in told
+    assert "--port" not in told  # another port would not help
+    assert told.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert app(tmp_path, monkeypatch, "--port", str(port)) == 2
+    told = capsys.readouterr().err
+    assert f"Port {port} at 127.0.0.1 cannot be used" in told
     assert told.count("\n") == 1
 
 

@@ -17,17 +17,18 @@ import pytest
 import torch
 
 import explorer
-from explorer.charts import depth_figure, sweep_curves_figure
-from explorer.charts.sweep import _apart
 from explorer.cli import main
 from explorer.cli.text import duration
+from explorer.drawing import depth_figure, sweep_curves_figure
+from explorer.drawing.sweep import _apart
 from explorer.errors import RunError, SpecError
 from explorer.results import SweepResult, SweepRun
-from explorer.runs import crew, sweeper
-from explorer.runs.sweep import Planned, Progress, Sweep, in_words, of_depth, plan
-from explorer.runs.sweep_presets import SWEEP_PRESETS
-from explorer.runs.sweeper import train
-from explorer.specs import RECIPES, DataSpec, SweepSpec, TrainSpec, parse
+from explorer.runs.sweeps import pool, train_one
+from explorer.runs.sweeps.plan import Planned, in_words, of_depth, plan
+from explorer.runs.sweeps.presets import SWEEP_PRESETS
+from explorer.runs.sweeps.sweep import Progress, Sweep
+from explorer.runs.sweeps.train_one import train
+from explorer.structure.specs import RECIPES, DataSpec, SweepSpec, TrainSpec, parse
 
 DATA = {"name": "digits", "train_limit": 100}
 TRAINING = {"steps": 9, "batch_size": 20, "eval_every": 3}
@@ -144,14 +145,14 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(
         return asked > 2 * stop_after  # asked once or twice a step
 
     assert not train(tmp_path / "cut", experiment, ignore, stopped)
-    assert (tmp_path / "cut" / sweeper.CHECKPOINT).exists()
+    assert (tmp_path / "cut" / train_one.CHECKPOINT).exists()
     assert train(tmp_path / "cut", experiment, ignore, never)
     whole, cut = (
-        json.loads((tmp_path / name / sweeper.RESULT).read_text()) for name in ("whole", "cut")
+        json.loads((tmp_path / name / train_one.RESULT).read_text()) for name in ("whole", "cut")
     )
     assert cut["seeds"] == whole["seeds"]
     assert cut["seeds"][0]["step"] == [0, 3, 6, 9]
-    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == [sweeper.RESULT]
+    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == [train_one.RESULT]
 
 
 def test_records_newer_than_the_checkpoint_are_made_again(tmp_path: Path) -> None:
@@ -160,21 +161,21 @@ def test_records_newer_than_the_checkpoint_are_made_again(tmp_path: Path) -> Non
     train(tmp_path / "whole", experiment, ignore, never)
     calls = iter([False] * 8 + [True] * 9)
     train(tmp_path / "cut", experiment, ignore, lambda: next(calls))
-    file = tmp_path / "cut" / sweeper.RECORDS
+    file = tmp_path / "cut" / train_one.RECORDS
     rows = json.loads(file.read_text())
     file.write_text(json.dumps([*rows, {**rows[-1], "step": 8, "test_error": 0.123}]))
     train(tmp_path / "cut", experiment, ignore, never)
     whole, cut = (
-        json.loads((tmp_path / name / sweeper.RESULT).read_text()) for name in ("whole", "cut")
+        json.loads((tmp_path / name / train_one.RESULT).read_text()) for name in ("whole", "cut")
     )
     assert cut["seeds"] == whole["seeds"]
 
 
 def test_a_damaged_checkpoint_costs_its_time_only(tmp_path: Path) -> None:
     experiment = planned_run().experiment
-    (tmp_path / sweeper.CHECKPOINT).write_bytes(b"torn")
+    (tmp_path / train_one.CHECKPOINT).write_bytes(b"torn")
     assert train(tmp_path, experiment, ignore, never)
-    assert (tmp_path / sweeper.RESULT).exists()
+    assert (tmp_path / train_one.RESULT).exists()
 
 
 def test_a_diverged_seed_is_named_and_left_out(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_a_diverged_seed_is_named_and_left_out(tmp_path: Path) -> None:
     assert "Left out, because they diverged or failed: Plain 20" in sweep.result().caption()
 
 
-# -------------------------------------------------------------------------------- the crew
+# -------------------------------------------------------------------------------- the pool
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
@@ -201,7 +202,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
         "    command = json.loads(line)\n"
         f"    {body}\n"
     )
-    monkeypatch.setattr(crew, "COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(pool, "COMMAND", (sys.executable, "-c", code))
 
 
 DONE = (
@@ -268,7 +269,7 @@ def test_one_process_at_a_time_works_on_a_sweep(
     def end() -> bool:
         return stop.is_set()
 
-    monkeypatch.setattr(crew, "PATIENCE", 0.1)  # these never answer to `stop`
+    monkeypatch.setattr(pool, "PATIENCE", 0.1)  # these never answer to `stop`
     thread = threading.Thread(target=first.run, kwargs={"on_progress": told, "stopped": end})
     thread.start()
     try:
@@ -294,9 +295,9 @@ def test_folders_that_hold_something_else(tmp_path: Path) -> None:
 
 def test_gpus_are_found_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    assert crew.gpus() == ["2", "5"]
+    assert pool.gpus() == ["2", "5"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert crew.gpus() == []
+    assert pool.gpus() == []
 
 
 # ------------------------------------------------------------------------ results, figures

@@ -14,12 +14,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.errors import RunError
-from explorer.runs.service import get_service
-from explorer.runs.sweep import Sweep, plan
-from explorer.runs.sweep_desk import SweepDesk, SweepView
-from explorer.runs.sweep_presets import SWEEP_PRESETS
-from explorer.specs import SweepSpec, parse
-from explorer.ui.screens.sweep import USUAL, from_query, to_query
+from explorer.pages.sweep.page import USUAL, from_query, to_query
+from explorer.runs.serve.service import get_service
+from explorer.runs.sweeps.plan import plan
+from explorer.runs.sweeps.presets import SWEEP_PRESETS
+from explorer.runs.sweeps.server_sweeps import ServerSweeps, SweepView
+from explorer.runs.sweeps.sweep import Sweep
+from explorer.structure.specs import SweepSpec, parse
 
 SPEC = parse(
     SweepSpec,
@@ -52,7 +53,7 @@ def done(folder: Path, spec: SweepSpec, runs: int) -> None:
         (folder / run.id / "result.json").write_text(json.dumps(value))
 
 
-def until(desk: SweepDesk, sweep: str, true: Callable[[SweepView], bool]) -> SweepView:
+def until(desk: ServerSweeps, sweep: str, true: Callable[[SweepView], bool]) -> SweepView:
     end = time.monotonic() + 30
     while not true(view := desk.view(sweep)):
         assert time.monotonic() < end, view
@@ -60,11 +61,11 @@ def until(desk: SweepDesk, sweep: str, true: Callable[[SweepView], bool]) -> Swe
     return view
 
 
-# --------------------------------------------------------------------------------- the desk
+# ------------------------------------------------------------------------ the server's sweeps
 
 
 def test_a_sweep_is_started_stopped_resumed_and_found_again(tmp_path: Path) -> None:
-    desk = SweepDesk(tmp_path, WAITS)
+    desk = ServerSweeps(tmp_path, WAITS)
     assert desk.ids() == ()
     sweep = desk.start(SPEC)
     view = until(desk, sweep, lambda view: bool(view.running))
@@ -80,7 +81,7 @@ def test_a_sweep_is_started_stopped_resumed_and_found_again(tmp_path: Path) -> N
     assert desk.view(sweep).status == "running"
     desk.close()
 
-    again = SweepDesk(tmp_path, WAITS)  # as after a restart of the server
+    again = ServerSweeps(tmp_path, WAITS)  # as after a restart of the server
     assert again.ids() == (sweep,)
     assert (again.view(sweep).status, again.view(sweep).spec) == ("stopped", SPEC)
     again.delete(sweep)
@@ -90,7 +91,7 @@ def test_a_sweep_is_started_stopped_resumed_and_found_again(tmp_path: Path) -> N
 
 
 def test_sweeps_wait_for_each_other(tmp_path: Path) -> None:
-    desk = SweepDesk(tmp_path, WAITS)
+    desk = ServerSweeps(tmp_path, WAITS)
     first, second, third = (desk.start(SPEC) for _ in range(3))
     standing = [(desk.view(one).status, desk.view(one).ahead) for one in (first, second, third)]
     assert standing == [("running", 0), ("queued", 1), ("queued", 2)]
@@ -112,7 +113,7 @@ def test_sweeps_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def test_closing_ends_the_process(tmp_path: Path) -> None:
-    desk = SweepDesk(tmp_path, (sys.executable, "-c", "import time; time.sleep(600)"))
+    desk = ServerSweeps(tmp_path, (sys.executable, "-c", "import time; time.sleep(600)"))
     desk.start(SPEC)
     began = time.monotonic()
     desk.close(patience=0.1)
@@ -124,7 +125,7 @@ def test_closing_ends_the_process(tmp_path: Path) -> None:
     [(DIES, "was killed (SIGKILL, perhaps because memory ran out): what"), (FAILS, "disk is full")],
 )
 def test_what_ended_a_sweep_is_said(tmp_path: Path, command: tuple[str, ...], problem: str) -> None:
-    desk = SweepDesk(tmp_path, command)
+    desk = ServerSweeps(tmp_path, command)
     sweep = desk.start(SPEC)
     view = until(desk, sweep, lambda view: view.status == "stopped")
     assert problem in view.problem
@@ -134,11 +135,11 @@ def test_the_process_of_a_sweep_says_how_it_ended(tmp_path: Path) -> None:
     Sweep(tmp_path / "whole", SPEC)
     done(tmp_path / "whole", SPEC, 4)
     for folder, last in (("whole", {"event": "over"}), ("none", None)):
-        command = [sys.executable, "-m", "explorer.runs.sweep_main", str(tmp_path / folder)]
+        command = [sys.executable, "-m", "explorer.runs.sweeps.drive", str(tmp_path / folder)]
         told = subprocess.run(command, input=b"", capture_output=True, check=True)
         said = json.loads(told.stdout.splitlines()[-1])
         assert said == last or "There is no sweep in" in said["sentence"]
-    check = "import sys, explorer.runs.sweep_main; print('torch' in sys.modules)"
+    check = "import sys, explorer.runs.sweeps.drive; print('torch' in sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, check=True)
     assert loaded.stdout.strip() == b"False"
 
@@ -169,10 +170,10 @@ def test_a_link_brings_the_choices_back() -> None:
 
 
 @pytest.fixture
-def desk(_own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SweepDesk]:
+def desk(_own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerSweeps]:
     """The service's, with a process that waits in the place of the one that trains."""
     service = get_service()
-    made = SweepDesk(service.home, WAITS)
+    made = ServerSweeps(service.home, WAITS)
     monkeypatch.setattr(service, "sweeps", made)
     yield made
     made.close()
@@ -181,13 +182,13 @@ def desk(_own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SweepDesk
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _workers(_own_home: Path) -> Iterator[None]:
+def _workers(_own_home: Path, worker_threads: None) -> Iterator[None]:
     yield
     get_service().close()
 
 
 def open_page(**query: str) -> AppTest:
-    source = "from explorer.ui.screens import sweep\nsweep.page()\n"
+    source = "from explorer.pages.sweep import page as sweep\nsweep.page()\n"
     test = AppTest.from_string(source, default_timeout=60)
     for name, value in query.items():
         test.query_params[name] = value
@@ -205,7 +206,7 @@ def progress(test: AppTest) -> str:
     return " ".join(element.proto.text for element in test.get("progress"))
 
 
-def test_the_page_starts_stops_goes_on_and_deletes(desk: SweepDesk) -> None:
+def test_the_page_starts_stops_goes_on_and_deletes(desk: ServerSweeps) -> None:
     test = open_page(**to_query(SPEC))
     assert not test.exception
     assert "No sweep is kept here yet" in words(test)
@@ -242,7 +243,7 @@ def test_the_page_starts_stops_goes_on_and_deletes(desk: SweepDesk) -> None:
     assert desk.ids() == ()
 
 
-def test_the_page_shows_a_finished_sweep_and_all_its_numbers(desk: SweepDesk) -> None:
+def test_the_page_shows_a_finished_sweep_and_all_its_numbers(desk: ServerSweeps) -> None:
     folder = desk._home / "sweeps" / "2026-01-02-030405"
     Sweep(folder, SPEC)
     done(folder, SPEC, 4)
@@ -257,7 +258,7 @@ def test_the_page_shows_a_finished_sweep_and_all_its_numbers(desk: SweepDesk) ->
     assert "The deeper the net, the stronger the line" in words(test)
 
 
-def test_wrong_choices_are_one_sentence_on_the_page(desk: SweepDesk) -> None:
+def test_wrong_choices_are_one_sentence_on_the_page(desk: ServerSweeps) -> None:
     test = open_page(nets="plain_20", sweep="2026-01-01-000000")
     assert "'plain_20' should have N in the place of the depth" in words(test)
     test.text_input(key="sweep.depths").set_value("deep")
@@ -267,7 +268,7 @@ def test_wrong_choices_are_one_sentence_on_the_page(desk: SweepDesk) -> None:
     assert desk.ids() == ()
 
 
-def test_a_preset_fills_the_form(desk: SweepDesk) -> None:
+def test_a_preset_fills_the_form(desk: ServerSweeps) -> None:
     test = open_page()
     test.button(key="sweep.preset.sgs15").click().run()
     assert not test.exception

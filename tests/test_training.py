@@ -1,4 +1,4 @@
-"""The loop: lock-step, exact resumption, divergence, probes against autograd, schedules."""
+"""The loop: lock-step, exact resumption, divergence, records against autograd, schedules."""
 
 from __future__ import annotations
 
@@ -21,12 +21,21 @@ from torch.nn import functional as F
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import RunError, SpecError
-from explorer.files import partial_name
-from explorer.names import spec_of
 from explorer.nets import Net, create_net
 from explorer.results import Record
-from explorer.specs import DataSpec, ExperimentSpec, NetSpec, TrainSpec, fit
-from explorer.training import Session
+from explorer.structure.names import spec_of
+from explorer.structure.specs import (
+    RECIPES,
+    DataSpec,
+    ExperimentSpec,
+    NetSpec,
+    TrainSpec,
+    fit,
+    fit_to_data,
+    parse,
+)
+from explorer.system.files import partial_name
+from explorer.training import Session, checkpoint
 from explorer.training.devices import resolve
 from explorer.training.loop import evaluate
 from explorer.training.publish import MAX_POINTS, columns
@@ -345,16 +354,27 @@ def test_output_gradients_do_not_depend_on_the_batch_size(data: Dataset) -> None
     assert whole == pytest.approx([math.sqrt(square) for square in squares], rel=1e-3)
 
 
-def test_gates_are_the_means_of_the_step(data: Dataset) -> None:
-    session = Session(experiment(HIGHWAY), data)
+@pytest.mark.parametrize(
+    ("token", "gate", "gated"),
+    [
+        (HIGHWAY, "transform_gate", 4),
+        ("highway_7;width=4", "transform_gate", 3),
+        ("resnet_v1_8;width=4;shortcut=exclusive_gating", "shortcut_gate", 1),
+        ("resnet_v2_14;width=4;shortcut=shortcut_only_gating", "shortcut_gate", 4),
+    ],
+)
+def test_gates_are_the_means_of_the_step(data: Dataset, token: str, gate: str, gated: int) -> None:
+    session = Session(experiment(token), data)
     (gates,) = [r for r in session.advance() if r.kind == "gates"]
-    net = create_net(net_spec(HIGHWAY), seed=7)
+    net = create_net(net_spec(token), seed=7)
     images, _ = session.batches.at(0)
     means = []
     x = net.stem(images)
     for unit in net.units:
-        means.append(unit.transform_gate(x).mean().item())
+        if getattr(unit, gate, None) is not None:
+            means.append(getattr(unit, gate)(x).mean().item())
         x = unit(x)
+    assert len(means) == gated
     assert gates.values["mean"] == pytest.approx(means, rel=1e-4)
 
 
@@ -498,7 +518,12 @@ def test_damaged_checkpoints(data: Dataset, tmp_path: Path) -> None:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         tensors.popitem()
         save_file(tensors, tmp_path / "missing", metadata=file.metadata())
-    for name in ("cut", "text", "other", "weights", "flipped", "state", "missing"):
+    deep = "[" * 100_000 + "]" * 100_000
+    for name, state in (("deep", deep), ("list", "[]"), ("number", "7"), ("word", '"experiment"')):
+        save_file({"a": torch.zeros(1)}, tmp_path / name, metadata={"skipscope": state})
+        assert checkpoint.snapshot_state(tmp_path / name) == {}
+    bad = ("cut", "text", "other", "weights", "flipped", "state", "missing", "deep", "list")
+    for name in (*bad, "number", "word"):
         with pytest.raises(RunError, match=r"start the run anew.*\.$"):
             Session.resume(tmp_path / name, dataset=data)
     with pytest.raises(RunError, match="no checkpoint"):
@@ -671,7 +696,7 @@ def test_milestones() -> None:
 
 
 def test_he15_drops_at_32k_and_48k() -> None:
-    from explorer.specs import RECIPES
+    from explorer.structure.specs import RECIPES
 
     he15 = RECIPES["he15"]
     steps = (31_999, 32_000, 47_999, 48_000)
@@ -774,3 +799,20 @@ def test_what_goes_wrong_in_another_process_is_raised_here() -> None:
 
     with pytest.raises(RunError, match="no device 'tpu'"):
         Apart(resolve, "tpu", device="cpu", threads=1)
+
+
+def test_a_batch_of_one_is_refused_where_batch_norm_has_one_value(data: Dataset) -> None:
+    normed, other = "fc_highway_5;width=20;batch_norm=true", "fc_highway_5;width=20"
+    recipe = RECIPES["one_cycle"].model_copy(update={"steps": 3, "batch_size": 1})
+
+    def of(*tokens: str) -> Session:
+        lanes = [fit_to_data(spec_of(token), DataSpec()) for token in tokens]
+        values = {"lanes": lanes, "data": DataSpec(), "training": recipe}
+        return Session(parse(ExperimentSpec, values), data)
+
+    with pytest.raises(SpecError, match=r"on batches of one image: its batch norm .* choose"):
+        of(normed)
+    records = list(of(normed, other).records())
+    assert [r.lane for r in records if r.kind == "failed"] == [0]
+    assert [r.lane for r in records if r.kind == "step"] == [1, 1, 1]
+    assert [r.kind for r in of("plain_8;width=4").records()].count("step") == 3  # 2×2 pixels

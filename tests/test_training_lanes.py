@@ -17,13 +17,13 @@ from torch.nn import functional as F
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import NotApplicableError, RunError, SpecError
-from explorer.names import spec_of
+from explorer.instruments.functions import lesions
+from explorer.measuring.responses import response_modules
+from explorer.measuring.taps import tap
 from explorer.nets import create_net
-from explorer.probes.lesions import lesion_curve
-from explorer.probes.responses import response_modules
-from explorer.probes.taps import tap
 from explorer.results import Record
-from explorer.specs import (
+from explorer.structure.names import spec_of
+from explorer.structure.specs import (
     RECIPES,
     SOURCES,
     DataSpec,
@@ -33,13 +33,13 @@ from explorer.specs import (
     TrainSpec,
     fit,
 )
+from explorer.structure.variants import for_units_per_batch, without_shortcuts
 from explorer.training import Session, captured
 from explorer.training.evaluation import evaluate
 from explorer.training.lane import Batch
 from explorer.training.recording import lesions_every
 from explorer.training.schedule import learning_rate
 from explorer.training.units import drawn, passed_by
-from explorer.variants import for_units_per_batch, without_shortcuts
 
 FC = ("fc_plain_7;width=20", "fc_residual_7;width=20", "fc_highway_7;width=20")
 PLAIN = "plain_8;width=4"
@@ -550,7 +550,7 @@ def test_responses_and_lesions_are_the_instruments(data: Dataset, token: str) ->
     session = Session(experiment(token, steps=4), data)
     records = list(session.records())
     net = session.nets[0]
-    curve = lesion_curve(net, data, n_images=100)
+    curve = lesions(net, data, n_images=100)
     assert of_lane(records, 0, "lesions") == [
         {
             "accuracy": pytest.approx(curve.accuracy.tolist(), rel=1e-4),
@@ -561,7 +561,7 @@ def test_responses_and_lesions_are_the_instruments(data: Dataset, token: str) ->
     names = [module for _, module in response_modules(net)]
     net.eval()
     with tap(net, names) as taps:
-        net(data.normalise(data.train_images[data.balanced_train(100)]))
+        net(data.normalise(data.train_images[data.some_train(100)]))
     expected = [taps.outputs[name][0].std().item() for name in names]
     assert of_lane(records, 0, "responses")[-1]["sd"] == pytest.approx(expected, rel=1e-3)
     assert all(value > 0 for value in of_lane(records, 0, "responses")[0]["sd"])

@@ -9,22 +9,15 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from asking import asked as ask_of
+from asking import drawn
 from torch import Tensor
 
-from explorer.blueprint import blueprint
-from explorer.charts import unravelled_figure
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import Cancelled, NotApplicableError, SpecError
-from explorer.graph import render
-from explorer.names import spec_of
-from explorer.nets import Net, create_net
-from explorer.nets.residual import ResidualUnit
-from explorer.probes import unravelled as instrument
-from explorer.probes.programs import evaluate_program, without
-from explorer.probes.unravelled import Unravelled, unravelled_view
-from explorer.specs import DataSpec
-from explorer.unravelled import (
+from explorer.instruments.unravelled import measure
+from explorer.instruments.unravelled.graph import (
     all_paths,
     checked_paths,
     path_label,
@@ -33,6 +26,14 @@ from explorer.unravelled import (
     tree,
     unravelled_units,
 )
+from explorer.instruments.unravelled.measure import Unravelled
+from explorer.measuring.programs import evaluate_program, without
+from explorer.nets import Net, create_net
+from explorer.nets.residual import ResidualUnit
+from explorer.structure.blueprint import blueprint
+from explorer.structure.graph import render
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DataSpec
 
 GOLDEN = Path(__file__).parent / "golden" / "unravelled_3.dot"
 NAMES = ("stages.0.units.0", "stages.1.units.0", "stages.2.units.0")
@@ -198,13 +199,14 @@ def test_the_effects(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     units = ["stages.1.units.0", "stages.0.units.1"]
     off = ["01", "11"]  # all through the second
     seen: list[float] = []
-    view = unravelled_view(
+    view = ask_of(
+        "unravelled",
         net,
         digits,
         units=units,
         off=off,
         name="mine",
-        on_progress=lambda _, share: seen.append(share),
+        on_part=lambda _, share, text: seen.append(share),
     )
     assert seen == pytest.approx([128 / 360, 256 / 360, 1])
     assert all(module.training for module in net.modules())
@@ -217,23 +219,23 @@ def test_the_effects(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     intact = evaluate_program(net, digits, [unit.name for unit in names.units])
     lesioned = evaluate_program(net, digits, without(names, ["stages.1.units.0"]))
     assert view.intact_accuracy == pytest.approx(intact.accuracy, abs=1e-9)
-    assert view.together.accuracy == pytest.approx(lesioned.accuracy, abs=1e-9)
-    assert view.together.shift > 0
+    assert view.without.accuracy == pytest.approx(lesioned.accuracy, abs=1e-9)
+    assert view.without.shift > 0
     assert all(0 <= effect.changed <= 1 for effect in view.single)
 
-    monkeypatch.setattr(instrument, "_ROOM_BYTES", 1)  # one image at a time
-    one_by_one = unravelled_view(net, digits, units=units, off=off, n_images=5)
-    monkeypatch.setattr(instrument, "_ROOM_BYTES", 1 << 30)
-    at_once = unravelled_view(net, digits, units=units, off=off, n_images=5)
+    monkeypatch.setattr(measure, "_ROOM_BYTES", 1)  # one image at a time
+    one_by_one = ask_of("unravelled", net, digits, units=units, off=off, n_images=5)
+    monkeypatch.setattr(measure, "_ROOM_BYTES", 1 << 30)
+    at_once = ask_of("unravelled", net, digits, units=units, off=off, n_images=5)
     for one, other in zip(one_by_one.single, at_once.single, strict=True):
         assert one.shift == pytest.approx(other.shift, rel=1e-4)
-    nothing = unravelled_view(net, digits, units=units, n_images=5).together
+    nothing = ask_of("unravelled", net, digits, units=units, n_images=5).without
     assert (nothing.changed, nothing.shift) == (0, 0)
     asked = iter([False] * 4 + [True] * 99)
     with pytest.raises(Cancelled):
-        unravelled_view(net, digits, units=units, cancelled=lambda: next(asked))
+        ask_of("unravelled", net, digits, units=units, cancelled=lambda: next(asked))
 
-    figure = unravelled_figure([(1, "one", view), (2, "other", view)])
+    figure = drawn("unravelled", [view, view])
     dots = [trace for trace in figure.data if trace.mode == "markers"]
     assert [len(trace.x) for trace in dots] == [4, 4]
     struck = [note.text for note in figure.layout.annotations if note.text.startswith("<s>")]

@@ -9,31 +9,30 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from asking import Lane as Shown
+from asking import asked, page_of
 from torch import nn
 
 import explorer
-from explorer.charts import vanishing_figure
 from explorer.cli import main
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.errors import Cancelled, SpecError
-from explorer.mean_field import (
+from explorer.instruments import instrument
+from explorer.instruments.contract import Lane, Style
+from explorer.instruments.vanishing.measure import CAUSES
+from explorer.instruments.vanishing.result import PANELS, VanishingCauses
+from explorer.measuring.gradients import layer_gradients
+from explorer.nets import create_net
+from explorer.structure.mean_field import (
     doubling,
     gradient_factor,
     moments,
     padding_factor,
     shares_on_the_map,
 )
-from explorer.names import spec_of
-from explorer.nets import create_net
-from explorer.probes.gradients import layer_gradients
-from explorer.probes.propagation import propagation
-from explorer.probes.vanishing import CAUSES, vanishing_causes
-from explorer.results import VanishingCauses
-from explorer.results.vanishing import PANELS
-from explorer.specs import DATASETS, DataSpec, PlainSpec, ResidualSpec, fit
-from explorer.ui.instruments import instrument
-from explorer.ui.instruments.contract import Lane
+from explorer.structure.names import spec_of
+from explorer.structure.specs import DATASETS, DataSpec, PlainSpec, ResidualSpec, fit
 
 BARE = (False, False)
 NORMED = (False, True)
@@ -48,7 +47,10 @@ def digits() -> Dataset:
 @pytest.fixture(scope="module")
 def connected(digits: Dataset) -> VanishingCauses:
     """Fully connected nets of the default width: a few seconds."""
-    return vanishing_causes(digits, layers="fc", depths=(8, 32), seeds=(0, 1), n_images=64)
+    found: VanishingCauses = asked(
+        "vanishing", data=digits, layers="fc", depths=(8, 32), seeds=(0, 1), n_images=64
+    )
+    return found
 
 
 def on_digits(token: str) -> Any:
@@ -120,7 +122,7 @@ def test_what_is_measured_is_what_was_derived(
 ) -> None:
     for cause in CAUSES["fc"]:
         measured = connected.factor_a_layer(panel, cause, "outputs")[0]
-        assert measured == pytest.approx(connected.expected[cause, panel[1]], rel=0.04), cause
+        assert measured == pytest.approx(connected.factor_derived(panel, cause), rel=0.04), cause
 
 
 def test_sigmoids_and_small_weights_vanish_and_shortcuts_or_batch_norm_prevent_it(
@@ -185,7 +187,9 @@ def test_a_residual_units_variance_doubles_only_where_nothing_is_lost_at_the_edg
     ):
         spec = on_digits(token)
         assert isinstance(spec, ResidualSpec)
-        measured = propagation(create_net(spec, seed=0), digits, n_images=64, seeds=3)
+        measured = asked(
+            "propagation", create_net(spec, seed=0), digits, n_images=64, seeds=3, seed=0
+        )
         whole = np.median(measured.variance[:, -1] / measured.variance[:, 1])
         a_unit = whole ** (1 / 27)
         assert least < a_unit < most, token
@@ -196,29 +200,31 @@ def test_a_residual_units_variance_doubles_only_where_nothing_is_lost_at_the_edg
 
 
 def test_what_can_be_asked(digits: Dataset) -> None:
-    with pytest.raises(SpecError, match="at least one depth"):
-        vanishing_causes(digits, depths=())
+    with pytest.raises(SpecError, match="depths"):
+        asked("vanishing", data=digits, depths=())
     with pytest.raises(Cancelled):
-        vanishing_causes(digits, cancelled=lambda: True)
+        asked("vanishing", data=digits, cancelled=lambda: True)
     causes = explorer.vanishing_causes(
         digits, depths=(8, 14), seeds=(3,), width=4, n_images=8, order="original", gain=0.5
     )
-    assert len(causes.rows) == 40
-    nets = {row.net for row in causes.rows if row.depth == 8 and not row.batch_norm}
+    rows = causes.records()
+    assert len(rows) == 40
+    nets = {row["net"] for row in rows if row["depth"] == 8 and not row["batch_norm"]}
     assert "plain_8;batch_norm=false;init_gain=0.5;padding=circular;width=4" in nets
     assert "resnet_v1_8;batch_norm=false;width=4" in nets
     for net in nets:
         spec_of(net)
-    assert VanishingCauses.from_json(json.loads(json.dumps(causes.to_json()))) == causes
+    again = VanishingCauses.from_json(json.loads(json.dumps(causes.to_json())))
+    assert again.to_json() == causes.to_json()
     assert list(causes.to_frame()["seed"].unique()) == [3]
     one = explorer.vanishing_causes(digits, layers="fc", depths=(5,), seeds=(0,), width=5)
-    assert one.expected == {}
+    assert one.expected == ()
     assert np.isnan(one.factor_a_layer(BARE, "none")).all()
 
 
 def said_of(causes: VanishingCauses, of: str = "parameters") -> str:
-    lane = Lane(0, "", None, DATASETS["digits"], causes.to_json())
-    return " ".join(instrument("vanishing").caption([lane], {"of": of, "layers": causes.layers}))
+    lane = Shown(0, "", None, DATASETS["digits"], causes.to_json())
+    return " ".join(page_of("vanishing").caption([lane], {"of": of, "layers": causes.layers}))
 
 
 def test_the_caption_says_what_the_figure_shows(connected: VanishingCauses) -> None:
@@ -231,8 +237,8 @@ def test_the_caption_says_what_the_figure_shows(connected: VanishingCauses) -> N
         {
             **connected.to_json(),
             "rows": [
-                {**vars(row), "first_layer": 1 / row.first_layer if row.first_layer else 0.0}
-                for row in connected.rows
+                {**row, "first_layer": 1 / row["first_layer"] if row["first_layer"] else 0.0}
+                for row in connected.to_json()["rows"]
             ],
         }
     )
@@ -242,15 +248,17 @@ def test_the_caption_says_what_the_figure_shows(connected: VanishingCauses) -> N
 
 
 def test_the_figure(connected: VanishingCauses) -> None:
-    for columns, theme in ((2, "light"), (1, "dark")):
-        figure = vanishing_figure(connected, columns=columns, theme=theme)  # type: ignore[arg-type]
+    one = instrument("vanishing")
+    ask, show = one.asked({"layers": "fc"}), one.show()
+    lane = Lane(0, one.page.title, None, DATASETS["digits"], connected)
+    for style in (Style(), Style("dark", narrow=True)):
+        figure = one.figure([lane], ask, show, style)
         drawn = [trace for trace in figure.data if trace.name != "derived"]
         assert len(drawn) == 4 * len(CAUSES["fc"])
         assert sum(bool(trace.showlegend) for trace in drawn) == len(CAUSES["fc"])
         derived = [trace for trace in figure.data if trace.name == "derived"]
         assert len(derived) == 2 * len(CAUSES["fc"])  # none is derived with shortcuts
-    none = VanishingCauses("", 0, "conv", 0.8, (), {})
-    assert not vanishing_figure(none).data
+    assert not one.figure([], ask, show, Style()).data
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,8 +268,8 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "No shortcuts, no batch norm" in out
     assert "weights × 0.8" in out
     assert main(["vanishing", *small, "--json"]) == 0
-    assert len(VanishingCauses.from_json(json.loads(capsys.readouterr().out)).rows) == 32
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == 32
     assert main(["vanishing", *small, "--csv"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 33
     assert main(["vanishing", "--gain", "20", *small]) == 2
-    assert "init_gain must be at least 0.01 and at most 10" in capsys.readouterr().err
+    assert "give a number from 0.01 to 10, not '20'" in capsys.readouterr().err

@@ -10,12 +10,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from explorer.system.machine import processor
+
 
 def conditions(device: str, **more: Any) -> dict[str, Any]:
     """Under what a benchmark ran: device, threads, versions, and what it was given."""
     import torch
 
-    from explorer.versions import versions
+    from explorer.system.versions import versions
 
     kind = device.partition(":")[0]
     name = torch.cuda.get_device_name(device) if kind == "cuda" else processor()
@@ -88,16 +90,3 @@ def in_turns(
         if after_each is not None and turn > 0:
             after_each(turn, seconds)
     return seconds
-
-
-def processor() -> str:
-    """The machine's processor, as it names itself."""
-    import platform
-    from pathlib import Path
-
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from explorer.bench import processor
 from explorer.bench.browser import Server, chromium, serve
 from explorer.bench.tick import live_ticks
+from explorer.system.machine import processor
 
 LIMITS_MS = {
     "first content, cold": 3000.0,

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from explorer.bench import conditions, in_turns, row
-from explorer.blueprint import blueprint
-from explorer.external import ExternalSpec
-from explorer.names import pytorch_conventions, spec_of
 from explorer.nets import Net, create_net
 from explorer.nets.fast import FastNet
-from explorer.specs import DenseSpec, NetSpec, ResidualSpec, fit
+from explorer.structure.blueprint import blueprint, has_large_stem
+from explorer.structure.library_nets import ExternalSpec
+from explorer.structure.names import pytorch_conventions, spec_of
+from explorer.structure.specs import DenseSpec, NetSpec, ResidualSpec, fit
 
 REPORT_EVERY = 10  # steps
 
@@ -179,7 +179,7 @@ def twin_of(spec: NetSpec) -> Twin | None:
         library, _, name = spec.name.partition("_")
         return Twin(library, name, spec)
     depth = spec.depth
-    if spec.layout != "imagenet" or spec.input_shape[0] != 3:
+    if not has_large_stem(spec) or spec.input_shape[0] != 3:
         return None
     if isinstance(spec, DenseSpec):
         token, library, name = f"imagenet_densenet_{depth}", "torchvision", f"densenet{depth}"

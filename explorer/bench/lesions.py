@@ -21,11 +21,11 @@ from torch import Tensor
 
 from explorer.bench import conditions, in_turns, precisions, row
 from explorer.data.order import permutation
+from explorer.instruments.lesion_measure import deletable_units
+from explorer.instruments.random_lesions.ask import Ask
+from explorer.measuring.engine import Engine, Precision, Step
+from explorer.measuring.programs import compile_program, without
 from explorer.nets import Net
-from explorer.probes.deletions import USUAL_K
-from explorer.probes.engine import Engine, Precision, Step
-from explorer.probes.programs import compile_program, without
-from explorer.probes.studies import deletable_units
 
 DRAWS = 10
 
@@ -45,7 +45,7 @@ def bench_lesions(
         images, *net.spec.input_shape, generator=torch.Generator().manual_seed(seed)
     ).to(device)
     units = deletable_units(plan)
-    most = min(USUAL_K, len(units))
+    most = min(Ask().k, len(units))
     orders = [[units[i] for i in permutation(len(units), seed, draw)] for draw in range(DRAWS)]
     each = [compile_program(plan, without(plan, [unit])) for unit in units]
     nested = [

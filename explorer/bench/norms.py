@@ -1,13 +1,13 @@
 """What gradient norms by layer cost beside a step of training.
 
 The plain way is what one writes first: of the weights ``gradient.norm().item()`` layer by layer
-after the backward pass, of the units' outputs a full backward hook that does the same. Ours is
-what the loop does: one fused call for all weights, hooks on the output tensors alone, and one
-transfer to the host (:mod:`explorer.probes.norms`, :mod:`explorer.probes.taps`). ``share`` is the
-cost as a part of the step without any of it: forward, backward, and an update by SGD with
-momentum, in float32 and channels_last. Of the weights it is the time of the norms themselves; of
-the outputs the difference between steps with hooks and without, so that it may be below 0 by
-chance. The images are noise and the net's weights are fresh: neither changes the arithmetic.
+after the backward pass, of the units' outputs a full backward hook that does the same. Ours is what
+the loop does: one fused call for all weights, hooks on the output tensors alone, and one transfer
+to the host (:mod:`explorer.measuring.norms`, :mod:`explorer.measuring.taps`). ``share`` is the cost
+as a part of the step without any of it: forward, backward, and an update by SGD with momentum, in
+float32 and channels_last. Of the weights it is the time of the norms themselves; of the outputs the
+difference between steps with hooks and without, so that it may be below 0 by chance. The images are
+noise and the net's weights are fresh: neither changes the arithmetic.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.bench import conditions, in_turns, row
+from explorer.measuring.norms import gradient_norms, layer_weights
+from explorer.measuring.taps import tap
 from explorer.nets import Net
-from explorer.probes.norms import gradient_norms, layer_weights
-from explorer.probes.taps import tap
 
 
 def bench_norms(

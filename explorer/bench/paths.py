@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from explorer.bench import conditions, in_turns, row
 from explorer.errors import NotApplicableError
+from explorer.measuring.pathwalk import Point, Walk, has_two_ways
 from explorer.nets import Net
-from explorer.probes.pathwalk import Point, Walk, has_two_ways
 
 
 def bench_paths(

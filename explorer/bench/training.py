@@ -26,12 +26,12 @@ from torch.nn import functional as F
 
 from explorer.bench import conditions, precisions, row
 from explorer.bench.apart import Apart, Work
-from explorer.blueprint import blueprint
 from explorer.data.dataset import Dataset, augmentation, build
 from explorer.errors import SpecError
-from explorer.names import spec_of, token_of
 from explorer.nets import create_net
-from explorer.specs import (
+from explorer.structure.blueprint import blueprint
+from explorer.structure.names import spec_of, token_of
+from explorer.structure.specs import (
     MAX_LANES,
     DataInfo,
     DataSpec,

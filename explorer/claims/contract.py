@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from explorer.names import PAPERS
+from explorer.structure.names import PAPERS
 
 HERE = "measured here"
 # Where a sentence may be from; a source begins with one of these.

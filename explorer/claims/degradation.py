@@ -65,11 +65,12 @@ ROWS = (
     Claim(
         key="degradation.fc_later",
         says="Here, too, more steps take some of it back: with 1,980 steps plain nets of 50 layers "
-        "have learnt their training images from all of three seeds.",
+        "get less than half of their training images wrong from each of three seeds, and none from "
+        "some of them.",
         source=HERE,
         bears="degradation:trained_anew",
         given={"net": "fc_plain_50", "steps": 1980, "seeds": 3},
-        holds=(0.0, 5.0),
+        holds=(0.0, 50.0),
         unit="% wrong of training images",
         conditions="digits, recipe one_cycle with 1,980 steps, seeds 7, 8, 9",
     ),

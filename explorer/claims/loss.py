@@ -17,6 +17,6 @@ ROWS = (
         says="Test error with and without shortcuts there: ResNet-20 7.37 and 8.18 %, ResNet-56 "
         "5.89 and 13.31 %, ResNet-110 5.79 and 16.44 %.",
         source="Li18",
-        conditions="CIFAR-10, test error, single runs",
+        conditions="CIFAR-10, test error",
     ),
 )

@@ -1,4 +1,4 @@
-"""Numbers that papers print for nets; each net's own stand in :mod:`explorer.names`."""
+"""Numbers that papers print for nets; each net's own stand in :mod:`explorer.structure.names`."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ ROWS = (
     ),
     Claim(
         key="responses.short",
-        says="The nets that ship with the program do not show it: they trained for a few hundred "
+        says="The nets that ship for the digits do not show it: they trained for a few hundred "
         "steps, after which the median response is within a tenth of 1 in plain and residual ones "
         "alike.",
         source=HERE,
@@ -39,7 +39,8 @@ ROWS = (
         given={"families": ("plain", "residual")},
         holds=(0.9, 1.1),
         unit="median sd of the layers' responses, net by net",
-        conditions="plain and residual nets that ship with the program, all test images of digits",
+        conditions="plain and residual nets that ship for the digits, but those meant to fail; all "
+        "test images",
     ),
     Claim(
         key="estimation.untrained",

@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _told(error: Exception) -> str:
     """What nobody foresaw, in one sentence; its stack goes to a file that the sentence names."""
-    from explorer.files import write_text
-    from explorer.home import default_home
-    from explorer.trouble import in_a_sentence
+    from explorer.system.files import write_text
+    from explorer.system.home import default_home
+    from explorer.system.trouble import in_a_sentence
 
     log = default_home() / LOG
     sentence, fault = in_a_sentence(error, str(log))

@@ -7,8 +7,8 @@ from typing import Any
 
 from explorer.cli import text
 from explorer.cli.choices import choose
-from explorer.external import check_name, is_external
-from explorer.specs import NetSpec, fit
+from explorer.structure.library_nets import check_name, is_external
+from explorer.structure.specs import NetSpec, fit
 
 PAPERS = "papers"  # --net of training: those of its own list
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer import names, shipped
-from explorer.bounded import local_path, plain_json, small_text
 from explorer.data.catalog import data_info
 from explorer.errors import DataError, SpecError, WeightsError
-from explorer.external import is_external
-from explorer.graph import shape_text
-from explorer.specs import DATASETS, DataSpec, NetSpec, fit, parse, parse_net
+from explorer.structure import cards, named_nets, names, trained_on
+from explorer.structure.blueprint import Blueprint, blueprint
+from explorer.structure.graph import shape_text
+from explorer.structure.library_nets import is_external
+from explorer.structure.named_nets import Ours, Shipped
+from explorer.structure.specs import DATASETS, DataSpec, NetSpec, fit, parse, parse_net, sized_for
+from explorer.system.bounded import local_path, plain_json, small_text
+from explorer.writing.formats import WEIGHTS_HEAD, weights_suffix
 
 if TYPE_CHECKING:
     from explorer.data.dataset import Dataset
@@ -30,16 +34,20 @@ class Choice:
         name: As typed; the token of a spec file's net.
         card: Of the trained weights that go with the name, if any.
         weights: Their file.
+        open_to: All nets that the file may be of, where shapes do not tell; ``spec`` is the first.
     """
 
     name: str
     spec: NetSpec
-    card: shipped.Card | None = None
+    card: cards.AnyCard | None = None
     weights: Path | None = None
+    open_to: tuple[NetSpec, ...] = ()
 
 
 def choose(name: str) -> Choice:
-    """A net by name, token, shipped name, spec file (.json) or weights file (.safetensors).
+    """A net by name, token, shipped name, spec file (.json) or weights file.
+
+    Weights without a card tell by their shapes which net they are of.
 
     Raises:
         SkipscopeError: One sentence with the nearest name, or what is wrong with the file.
@@ -51,25 +59,57 @@ def choose(name: str) -> Choice:
             "train or write code from; it can be shown, measured and timed, and here a net of "
             "`skipscope list` is needed."
         )
-    if name.endswith(".safetensors"):
-        file = local_path(name, WeightsError)
-        card = shipped.read_card(file)
-        return Choice(card.name, card.spec, card, file)
+    file = _weights_file(name)
+    if file is not None:
+        card = cards.card_beside(file)
+        return _recognised(file) if card is None else Choice(card.name, card.spec, card, file)
     if name.endswith(".json"):
         spec = _spec_file(local_path(name, SpecError))
         return Choice(names.token_of(spec), spec)
-    if name in shipped.shipped():
-        card = shipped.shipped()[name]
-        return Choice(name, card.spec, card, shipped.shipped_path(name))
-    near = difflib.get_close_matches(name, shipped.shipped(), n=1, cutoff=0.8)
-    try:
-        return Choice(name, names.spec_of(name))
-    except SpecError:
-        if near and ";" not in name:
+    found = named_nets.named(name)
+    match found:
+        case Shipped():
+            return Choice(name, found.spec, found.card, cards.shipped_path(name))
+        case Ours(spec, None):
+            return Choice(name, spec)
+        case _:
             raise SpecError(
-                f"There is no net named {name[:60]!r}: did you mean the trained {near[0]!r}?"
-            ) from None
-        raise
+                f"{name[:60]} is a net of the app's pages: open it there, or give a net of "
+                "`skipscope list`, with --weights where it has a file of its own."
+            )
+
+
+def _weights_file(name: str) -> Path | None:
+    """The file of a name that stands for weights, by its ending or by what is in it."""
+    if name.endswith(".safetensors"):
+        return local_path(name, WeightsError)
+    if name in cards.shipped() or name.startswith(named_nets.RUN) or ";" in name:
+        return None
+    try:
+        file = local_path(name, WeightsError)
+        if not file.is_file():  # a pipe would wait for ever
+            return None
+        with file.open("rb") as content:
+            return file if weights_suffix(content.read(WEIGHTS_HEAD)) else None
+    except (OSError, WeightsError):  # no file: another kind of name
+        return None
+
+
+def _recognised(file: Path) -> Choice:
+    """The net that weights are of, from their header or their shapes."""
+    from explorer.measuring.recognise import candidates
+
+    specs = candidates(file)
+    return Choice(names.token_of(specs[0]), specs[0], None, file, tuple(specs))
+
+
+def plan_of(name: str) -> Blueprint:
+    """A net's structure, which needs neither weights nor images."""
+    if is_external(name):
+        from explorer.nets.adapters import external_blueprint
+
+        return external_blueprint(name)
+    return blueprint(choose(name).spec)
 
 
 def _spec_file(path: Path) -> NetSpec:
@@ -129,10 +169,13 @@ def fitted(choice: Choice, data: DataSpec) -> NetSpec:
     info, spec = data_info(data), choice.spec
     shape, classes = info.input_shape, len(info.classes)
     if choice.card is None:
-        return fit(spec, shape, classes)
+        return fit(spec, shape, classes if choice.weights is None else spec.classes)
+    known = set(info.classes) < set(choice.card.trained_on.classes)
+    if (spec.input_shape, known) == (shape, True):
+        return spec
     if (spec.input_shape, spec.classes) != (shape, classes):
         raise DataError(
-            f"{choice.name} was trained on {choice.card.data.name}, images of "
+            f"{choice.name} was trained on {choice.card.data_name or 'other data'}, images of "
             f"{shape_text(spec.input_shape)} and {spec.classes} classes, and {info.title} has "
             f"{shape_text(shape)} and {classes}; leave --data out, or choose an untrained net."
         )
@@ -162,20 +205,62 @@ def load(args: argparse.Namespace) -> Loaded:
     if is_external(args.net):
         return _load_external(args)
     choice = choose(args.net)
-    data = data_spec(args, choice.card.data if choice.card else None)
+    data = _data_for(choice, args)
     fitted(choice, data)  # refuses data that do not fit before any are loaded
 
-    from explorer.cli.text import progress
+    from explorer.cli.text import note, progress
     from explorer.data.load import load_data
+    from explorer.measuring.match import matched
+    from explorer.measuring.recognise import recognise
     from explorer.training.devices import resolve
 
     device = resolve(args.device)
+    net, words = _filled(choice, data, args)  # refuses files before images are decoded
     with progress("data") as bar:
         dataset = load_data(data, lambda text, share: bar(share, text)).to(device)
-    net, words = _filled(choice, data, args)
-    if choice.card is not None and args.weights is None:
-        dataset = dataset.normalised_by(choice.card.mean, choice.card.std)
-    return Loaded(choice.name, net.to(device).eval(), dataset, words)
+    name, open_to = choice.name, _open_to(choice, net.spec, args)
+    if len(open_to) > 1:
+        file = args.weights or choice.weights
+        assert file is not None  # else nothing is open
+        net, said = recognise(Path(file), open_to, dataset, given=net.trained_on)
+        name = names.token_of(net.spec)
+        note(said)
+    net, dataset = matched(net, dataset)
+    return Loaded(name, net.to(device).eval(), dataset, words)
+
+
+def _open_to(choice: Choice, spec: NetSpec, args: argparse.Namespace) -> Sequence[NetSpec]:
+    """What weights may be of besides the net as it was named."""
+    if args.weights is None or "shortcut_pad" in args.net:
+        return choice.open_to if args.weights is None else ()
+    from explorer.measuring.recognise import candidates
+
+    return candidates(Path(args.weights), spec)
+
+
+def _data_for(choice: Choice, args: argparse.Namespace) -> DataSpec:
+    """The data that is asked for, else what the net's weights were trained on.
+
+    Images of a folder are made as large as those were, where nobody says another size.
+    """
+    card = choice.card
+    if args.weights is not None:
+        card = cards.card_beside(args.weights)
+    data = data_spec(args, card.data if card else None)
+    return data if card is None or args.data is None else sized_for(card.spec, data)
+
+
+def _told(args: argparse.Namespace, net: Net) -> None:
+    """What a person says of the weights goes before what is known of them.
+
+    Raises:
+        SpecError: It does not go with the net.
+    """
+    given = trained_on.told(args.mean or (), args.std or (), args.classes or ())
+    given.check(net.spec.input_shape[0], net.spec.classes, "--mean and --std", "--classes")
+    if given:
+        known = net.trained_on
+        net.trained_on = given if known is None else known.with_given(given)
 
 
 def load_alone(args: argparse.Namespace) -> tuple[str, Net, str]:
@@ -196,28 +281,31 @@ def load_alone(args: argparse.Namespace) -> tuple[str, Net, str]:
             _external_words(args),
         )
     choice = choose(args.net)
-    data = data_spec(args, choice.card.data if choice.card else None)
+    data = _data_for(choice, args)
     net, words = _filled(choice, data, args)
     return choice.name, net.eval(), words
 
 
 def _filled(choice: Choice, data: DataSpec, args: argparse.Namespace) -> tuple[Net, str]:
     """A net of ours with the weights that were asked for, and where they come from."""
+    from explorer.cli.text import note
     from explorer.nets import create_net
-    from explorer.nets.weights import net_with_weights
+    from explorer.nets.weight_files import stored_tensors
+    from explorer.nets.weights import fitted_to, net_with_weights
 
     spec, file = fitted(choice, data), args.weights or choice.weights
     if file is None:
         net, words = create_net(spec, seed=args.seed), f"untrained, seed {args.seed}"
     else:
-        if not str(file).endswith(".safetensors"):
-            raise WeightsError(
-                f"Weights are read from .safetensors files only, not from {str(file)!r}; "
-                "save them with safetensors.torch.save_file."
-            )
-        net = net_with_weights(spec, file)
+        net = net_with_weights(fitted_to(spec, file), file)
+        for sentence in stored_tensors(Path(file)).notes:
+            note(sentence)
         trained = choice.card if args.weights is None else None
-        words = f"trained on {trained.data.name}" if trained else f"from {Path(file).name}"
+        known = trained is not None and trained.recipe is not None
+        words = (
+            f"trained on {trained.data_name}" if trained and known else f"from {Path(file).name}"
+        )
+    _told(args, net)
     return net, words
 
 
@@ -240,8 +328,8 @@ def _load_external(args: argparse.Namespace) -> Loaded:
 
     from explorer.cli.text import progress
     from explorer.data.load import load_data
+    from explorer.measuring.match import matched
     from explorer.nets.adapters import load_external
-    from explorer.probes.match import matched
     from explorer.training.devices import resolve
 
     device = resolve(args.device)
@@ -253,6 +341,7 @@ def _load_external(args: argparse.Namespace) -> Loaded:
         classes=len(info.classes) if fresh else None,
         seed=args.seed,
     )
+    _told(args, adapted)
     with progress("data") as bar:
         dataset = load_data(data, lambda text, share: bar(share, text))
     net, dataset = matched(adapted, dataset)

@@ -11,14 +11,14 @@ from explorer.cli import text
 from explorer.cli.choices import load
 from explorer.cli.commands.options import UsageError
 from explorer.cli.show import chosen
-from explorer.end_point_names import end_points_of, program_names
-from explorer.files import whole, write_bytes
-from explorer.graph import shape_text
+from explorer.structure.end_point_names import end_points_of, program_names
+from explorer.structure.graph import shape_text
+from explorer.system.files import whole, write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from explorer.blueprint import Blueprint
+    from explorer.structure.blueprint import Blueprint
 
 IMAGES = 8
 FILES = (".safetensors", ".npz")
@@ -38,9 +38,9 @@ def run_endpoints(args: argparse.Namespace) -> None:
         return
     loaded = load(args)
 
-    from explorer.probes.end_points import end_points
-    from explorer.probes.select import some_images
-    from explorer.probes.statistics import statistics_of
+    from explorer.measuring.end_points import end_points
+    from explorer.measuring.select import some_images
+    from explorer.measuring.statistics import statistics_of
 
     images, labels = some_images(loaded.net, loaded.dataset, args.n or IMAGES)
     x = loaded.dataset.normalise(images)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, fitted
 from explorer.cli.commands.options import UsageError
-from explorer.files import copy, write_text
-from explorer.specs import NetSpec
+from explorer.structure.specs import NetSpec
+from explorer.system.files import copy, whole, write_text
+from explorer.writing.formats import WEIGHTS_HEAD, weights_suffix
 
 
 def run_export(args: argparse.Namespace) -> None:
@@ -29,21 +31,37 @@ def run_export(args: argparse.Namespace) -> None:
         text.write(export_code(spec, class_name=args.class_name).removesuffix("\n"))
         return
     beside = out.with_suffix(".safetensors")
+    write: Callable[[Path], None] = lambda place: None  # noqa: E731
     if weights is None:
         code = export_code(spec, class_name=args.class_name)
     else:
-        _check(spec, weights)
+        write = _checked(spec, weights)
         code = export_code(spec, class_name=args.class_name, weights=beside.name)
     try:
         if weights is not None and weights.resolve() != beside.resolve():
-            copy(weights, beside)
+            write(beside)
         write_text(out, code)
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror or error}.") from None
     text.note(f"{out}" + (f" and {beside}" if weights is not None else ""))
 
 
-def _check(spec: NetSpec, weights: Path) -> None:
-    from explorer.nets.weights import net_with_weights
+def _checked(spec: NetSpec, weights: Path) -> Callable[[Path], None]:
+    """What writes the weights for the file that loads them: of ours a copy; of any other
+    checkpoint its tensors, under the names that they have there."""
+    from safetensors.torch import save_file
 
-    net_with_weights(spec, weights)
+    from explorer.nets.weight_files import stored_tensors
+    from explorer.nets.weights import is_foreign, net_with_weights
+
+    net = net_with_weights(spec, weights)
+    with weights.open("rb") as file:
+        ours = weights_suffix(file.read(WEIGHTS_HEAD)) == ".safetensors"
+    if ours and not is_foreign(spec, stored_tensors(weights)):
+        return lambda place: copy(weights, place)
+
+    def write(place: Path) -> None:
+        with whole(place) as partial:
+            save_file({k: v.contiguous() for k, v in net.state_dict().items()}, partial)
+
+    return write

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.bounded import local_path
 from explorer.cli import text
 from explorer.errors import RunError
 from explorer.results import Record
 from explorer.results.training import RECORD_VALUES
-from explorer.specs import ExperimentSpec, parse
+from explorer.structure.specs import ExperimentSpec, parse
+from explorer.system.bounded import local_path, stored_json
 
 CHECKPOINT = "checkpoint.safetensors"
 RECORDS = "records.jsonl"
@@ -67,11 +66,11 @@ def read_lines(file: Path) -> Lines:
 
 def _record(row: bytes) -> Record | None:
     try:
-        value = json.loads(row)
+        value = stored_json(row)
         record = Record.from_json(value)
         whole = all(type(n) is int and n >= 0 for n in (record.lane, record.step))
         keys = RECORD_VALUES[record.kind]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return record if whole and all(key in record.values for key in keys) else None
 
@@ -107,7 +106,7 @@ def read_folder(name: str) -> tuple[ExperimentSpec, list[Record]]:
     file = folder / RECORDS
     try:
         with safe_open(folder / CHECKPOINT, framework="np") as stored:
-            state = json.loads((stored.metadata() or {})["skipscope"])
+            state = stored_json((stored.metadata() or {})["skipscope"])
         lines = read_lines(file)
         spec = parse(ExperimentSpec, state["experiment"])
         known = [*lines.records, *map(Record.from_json, state.get("pending", ()))]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from explorer.cli import text
 from explorer.cli.commands import values
 from explorer.errors import SkipscopeError
-from explorer.files import whole, write_text
+from explorer.system.files import whole, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Result(Protocol):
-    """What every instrument returns."""
+    """What a command delivers."""
 
     def to_json(self) -> dict[str, Any]: ...
 
@@ -60,18 +59,23 @@ def deliver(
     Args:
         figure: Made only where a figure is asked for.
         title: Of the page and the picture: the net, the data, n.
-        also: Further values of the JSON document.
+        also: Further values of the JSON document, where the result has none of that name.
 
     Raises:
         SkipscopeError: One sentence: the file cannot be written, or what draws pictures is missing.
     """
     if args.json:
-        text.write_json({**result.to_json(), **(also or {})})
+        document = result.to_json()
+        text.write_json(
+            {**document, **{k: v for k, v in (also or {}).items() if k not in document}}
+        )
     elif args.csv:
         text.write(result.to_frame().to_csv(index=False).rstrip("\n"))
     elif args.html is not None:
+        from explorer.drawing.page import figure_page  # loads plotly
+
         made = _roomy(figure())
-        _write(args.html, lambda: write_text(args.html, page(made, title)))
+        _write(args.html, lambda: write_text(args.html, figure_page(made, title)))
     elif args.png is not None:
         made = _roomy(figure())
         _write(args.png, lambda: _draw(args.png, made, title))
@@ -81,28 +85,11 @@ def deliver(
 
 
 def _roomy(figure: go.Figure) -> go.Figure:
-    from explorer.charts.room import room_for_legend
+    from explorer.drawing.room import room_for_legend
 
     return room_for_legend(figure, 0.8 * WIDTH)
 
 
-def page(figure: go.Figure, title: str) -> str:
-    """The figure as one HTML page that needs no network: plotly's script is inside."""
-    from explorer.charts.config import PLOT_CONFIG
-
-    body = figure.to_html(full_html=False, include_plotlyjs=True, config=PLOT_CONFIG)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
-        f"<body><h1>{escape(title)}</h1>{body}</body></html>\n"
-    )
-
-
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:1.5rem auto;padding:0 1rem;"
-    "background:#fff;color:#1c2430}h1{font-size:1.15rem}"
-)
 WIDTH = 1000  # of a picture, in points of two pixels
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import textwrap
 
-from explorer.cli.commands import at_init, images, instruments, nets, training
+from explorer.cli.commands import images, nets, training
 from explorer.cli.commands.options import Parser, UsageError
+from explorer.instruments import instruments as declared
+from explorer.instruments.doors import shell
 
 WIDTH = 92
+_EARLIER = {"publish": ["zoo", "build"]}  # commands by the names that they had
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -19,7 +23,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
         UsageError: One sentence with the nearest command or option.
     """
     parser, commands = build()
-    argv = argv or ["--help"]
+    argv = shell.renamed(argv) or ["--help"]
+    argv = [*_EARLIER.get(argv[0], argv[:1]), *argv[1:]]
     first = next((word for word in argv if not word.startswith("-")), None)
     if first is not None and first not in commands:
         near = difflib.get_close_matches(first, commands, n=1, cutoff=0.4)
@@ -31,13 +36,19 @@ def parse(argv: list[str]) -> argparse.Namespace:
         options = [flag for action in command._actions for flag in action.option_strings]
         near = difflib.get_close_matches(unknown[0], options, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"see `{command.prog} --help`."
+        if near and near[0] == unknown[0]:
+            raise UsageError(f"Options stand behind the command: {command.prog} … {near[0]}.")
+        views = shell.views(args.command) if unknown[0] in ("--view", "--kind") else []
+        if views:
+            hint = f"each view is a command of its own: {', '.join(views)}."
         what = "option" if unknown[0].startswith("-") else "further argument"
         raise UsageError(f"`{command.prog}` takes no {what} {unknown[0]!r}: {hint}")
     return args
 
 
+@functools.cache
 def build() -> tuple[Parser, dict[str, Parser]]:
-    """The whole parser, and the parser of each command by name."""
+    """The whole parser, and the parser of each command by name; made once."""
     parser = Parser(
         prog="skipscope",
         description="See why very deep networks train or fail: residual, highway, dense, plain.",
@@ -68,20 +79,15 @@ Every command explains itself: skipscope train --help""",
     nets.list_and_show(command)
     training.train(command)
     training.sweep(command)
-    instruments.lesions(command)
-    instruments.gradients(command)
-    instruments.responses(command)
-    instruments.gates(command)
-    instruments.paths(command)
-    images.attribute(command)
-    images.activations(command)
     images.endpoints(command)
-    images.reuse_and_surface(command)
-    at_init.before_training(command)
+    for one in declared().values():
+        shell.add(command, one)
     nets.export(command)
+    nets.importing(command)
     training.report(command)
-    training.publish_and_bench(command)
+    training.zoo_and_bench(command)
     nets.claims(command)
+    nets.reproduce(command)
     return parser, made
 
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explorer.bounded import local_path
 from explorer.cli import text
 from explorer.cli.folder import is_folder, read_folder
 from explorer.errors import RunError, SkipscopeError
-from explorer.files import write_text
+from explorer.system.bounded import local_path
+from explorer.system.files import write_text
 
 if TYPE_CHECKING:
     from explorer.report.material import Recorded
@@ -50,7 +50,7 @@ def run_report(args: argparse.Namespace) -> None:
 def _chosen(names: Sequence[str]) -> list[tuple[Recorded, int]]:
     """Every lane that was named, once; each training is read once."""
     from explorer.report.material import folder_recorded, stored_recorded
-    from explorer.runs.stored import stored_run
+    from explorer.runs.stored_reader import stored_run
 
     found: dict[str, Recorded] = {}
     lanes: dict[tuple[str, int], tuple[Recorded, int]] = {}

@@ -1,46 +1,17 @@
-"""Several nets in one command: loaded for the same images, their results in one document."""
+"""Several nets in one command, loaded for the same images."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TypeVar
 
 from explorer.cli.choices import Loaded, load
-from explorer.errors import DataError, WeightsError
+from explorer.errors import DataError, SpecError, WeightsError
+from explorer.system.bounded import MOST_INDEX, local_path, whole_number
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True)
-class Several:
-    """The results of some nets, as one document and one table."""
-
-    results: Sequence[Any]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"nets": [result.to_json() for result in self.results]}
-
-    def to_frame(self) -> pd.DataFrame:
-        import pandas as pd
-
-        frames: list[pd.DataFrame] = [result.to_frame() for result in self.results]
-        return pd.concat(frames, ignore_index=True)
-
-
-@dataclass(frozen=True)
-class Named(Several):
-    """The same with a first column that says which net a row is of."""
-
-    def to_frame(self) -> pd.DataFrame:
-        import pandas as pd
-
-        frames: list[pd.DataFrame] = [result.to_frame() for result in self.results]
-        for result, frame in zip(self.results, frames, strict=True):
-            frame.insert(0, "net", result.net)
-        return pd.concat(frames, ignore_index=True)
+T = TypeVar("T")
 
 
 def load_all(args: argparse.Namespace) -> list[Loaded]:
@@ -68,3 +39,34 @@ def refuse_shared_weights(args: argparse.Namespace) -> None:
             "--weights are of one net: to compare several, give each as a .safetensors file with "
             "its card."
         )
+
+
+def image_of(given: str) -> int | Path:
+    """The position of a test image, or a path."""
+    if given.isascii() and given.isdigit():
+        return whole_number(given, "the number of a test image", 0, MOST_INDEX)
+    return local_path(given, DataError)
+
+
+def names_of(given: str | None) -> tuple[str, ...]:
+    """Units of a list with commas; none where nothing was said."""
+    return tuple(name.strip() for name in (given or "").split(",") if name.strip())
+
+
+def for_each(given: Sequence[T] | None, n: int, option: str) -> list[T | None]:
+    """What was said once for all nets, or once for each, in order."""
+    if not given:
+        return [None] * n
+    if len(given) == 1:
+        return [given[0]] * n
+    if len(given) != n:
+        raise SpecError(
+            f"{option} was given {len(given)} times for {n} nets: give it once for all of them, "
+            "or once for each, in their order."
+        )
+    return [*given]
+
+
+def deleted_units(args: argparse.Namespace) -> list[tuple[str, ...]]:
+    """What ``--delete`` leaves out of each net."""
+    return [names_of(names) for names in for_each(args.delete, len(args.nets), "--delete")]

@@ -7,16 +7,15 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from explorer import conventions, names, shipped
-from explorer.blueprint import Blueprint, Layer, UnitPlan, blueprint
 from explorer.claims import says
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, external_data, fitted
-from explorer.comparison import UnitPair, compare, runs
 from explorer.data.catalog import data_info
 from explorer.errors import SpecError
-from explorer.external import TIMM, TORCHVISION, is_external
-from explorer.graph import (
+from explorer.structure import cards, conventions, names
+from explorer.structure.blueprint import Blueprint, Layer, UnitPlan, blueprint
+from explorer.structure.differences import UnitPair, compare, runs
+from explorer.structure.graph import (
     Direction,
     comparison_dot,
     count_text,
@@ -25,7 +24,8 @@ from explorer.graph import (
     to_dot,
     to_svg,
 )
-from explorer.specs import DATASETS, RECIPES, SOURCES
+from explorer.structure.library_nets import TIMM, TORCHVISION, is_external
+from explorer.structure.specs import DATASETS, RECIPES, SOURCES
 
 
 def run_list(args: argparse.Namespace) -> None:
@@ -61,9 +61,11 @@ def run_list(args: argparse.Namespace) -> None:
                         "accuracy": card.accuracy,
                         "n_images": card.n_images,
                         "steps": card.recipe.steps,
+                        "meant_to_fail": card.meant_to_fail,
+                        "precision": card.precision,
                         "trials": [trial.model_dump(mode="json") for trial in card.trials],
                     }
-                    for name, card in shipped.shipped().items()
+                    for name, card in cards.shipped().items()
                 ],
                 "data": [{"name": name, "title": info.title} for name, info in DATASETS.items()],
                 "recipes": [{"name": name, "source": SOURCES[name]} for name in RECIPES],
@@ -77,18 +79,18 @@ def run_list(args: argparse.Namespace) -> None:
     text.write("\nOther libraries' nets, to show, measure and time:")
     text.write(f"torchvision_NAME, with NAME one of {', '.join(TORCHVISION)}")
     text.write(f"timm_NAME (pip install timm), with NAME such as {', '.join(TIMM)}")
-    if shipped.shipped():
+    if cards.shipped():
         text.write("\nTrained nets that come with the program\n")
         trained = [
             [
-                name,
+                f"{name}{' (meant to fail)' * card.meant_to_fail}",
                 card.data.name,
                 f"{card.recipe.steps:,}",
                 text.percent(card.accuracy),
                 str(card.n_images),
                 "; ".join(trial.words() for trial in card.trials),
             ]
-            for name, card in shipped.shipped().items()
+            for name, card in cards.shipped().items()
         ]
         head = ["name", "data", "steps", "accuracy", "test images", "test error of other seeds"]
         text.write(text.table(head, trained, "  rrr"))
@@ -294,6 +296,7 @@ def _page(name: str, plan: Blueprint) -> str:
         f"{text.count(plan.parameters)} parameters, "
         f"{text.count(plan.multiply_adds)} multiply-adds an image",
         *names.printed(plan.spec),
+        *([f"Its weights: {cards.shipped()[name].words()}"] if name in cards.shipped() else []),
         "",
     ]
     rows = [_row("stem", "", plan.stem, _details(plan.stem), "")]

@@ -13,12 +13,12 @@ from explorer.cli.outputs import deliver
 from explorer.cli.train import recipe
 from explorer.errors import RunError, SpecError
 from explorer.results import Quantity, SweepResult, SweepRun
-from explorer.specs import SweepSpec, parse
+from explorer.structure.specs import SweepSpec, parse
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from explorer.runs.sweep import Progress, Sweep
+    from explorer.runs.sweeps.sweep import Progress, Sweep
 
 # Of the command line: what says which sweep it is, and has no place beside --resume.
 _CHOICES = (
@@ -30,7 +30,7 @@ _CHOICES = (
 
 def run_sweep(args: argparse.Namespace) -> None:
     """Train what is left of a sweep, say what comes of it, and keep everything in a folder."""
-    from explorer.runs.sweep import Sweep, new_folder
+    from explorer.runs.sweeps.sweep import Sweep, new_folder
 
     if args.resume is not None:
         given = next((name for name in _CHOICES if getattr(args, name) is not None), None)
@@ -66,7 +66,7 @@ def sweep_spec(args: argparse.Namespace) -> SweepSpec:
     Raises:
         SkipscopeError: One sentence.
     """
-    from explorer.runs.sweep_presets import SWEEP_PRESETS
+    from explorer.runs.sweeps.presets import SWEEP_PRESETS
 
     if args.preset is not None:
         usual = SWEEP_PRESETS[args.preset].spec
@@ -127,12 +127,12 @@ _ERRORS: tuple[Quantity, ...] = ("train_error", "test_error")
 
 
 def _show(args: argparse.Namespace, sweep: Sweep, result: SweepResult) -> None:
-    from explorer.runs.sweep import differences
+    from explorer.runs.sweeps.plan import differences
 
     differ = differences(sweep.spec)
 
     def figure() -> go.Figure:
-        from explorer.charts import depth_figure, sweep_curves_figure
+        from explorer.drawing import depth_figure, sweep_curves_figure
 
         return sweep_curves_figure(result) if args.show == "curves" else depth_figure(result)
 

@@ -5,30 +5,14 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
-    """Aligned columns under a header.
-
-    Args:
-        right: One letter a column, ``r`` for right-aligned; missing letters mean left.
-    """
-    lines = [list(header), *[list(row) for row in rows]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    sides = right.ljust(len(header))
-
-    def joined(line: list[str]) -> str:
-        cells = [
-            cell.rjust(width) if side == "r" else cell.ljust(width)
-            for cell, width, side in zip(line, widths, sides, strict=True)
-        ]
-        return "  ".join(cells).rstrip()
-
-    rule = "  ".join("─" * width for width in widths)
-    return "\n".join([joined(lines[0]), rule, *(joined(line) for line in lines[1:])])
+from explorer.writing.text_tables import bar as bar
+from explorer.writing.text_tables import log_marks as log_marks
+from explorer.writing.text_tables import scientific as scientific
+from explorer.writing.text_tables import table as table
 
 
 def norms(result: Any, *, step: bool = False) -> str:
@@ -53,11 +37,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def scientific(value: float) -> str:
-    """``4.16e-02``, three digits, for values on a log axis."""
-    return f"{value:.2e}"
-
-
 def duration(seconds: float) -> str:
     """``45 s``, ``3 min 20 s``, ``17 min``, ``2 h 5 min``."""
     if seconds < 59.5:
@@ -66,13 +45,6 @@ def duration(seconds: float) -> str:
         return f"{round(seconds) // 60} min {round(seconds) % 60} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def bar(share: float, width: int = 20) -> str:
-    """A bar of eighths of a character; ``share`` in [0, 1]."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    full, rest = divmod(eighths, 8)
-    return "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
 
 
 def write(text: str) -> None:

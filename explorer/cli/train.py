@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer import names
-from explorer.bounded import json_or_text
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, fitted
 from explorer.cli.folder import CHECKPOINT, RECORDS, missing_steps, read_lines
 from explorer.cli.interrupts import interruptible
 from explorer.errors import RunError, SpecError
-from explorer.fairness import what_differs
-from explorer.files import append, copy, damaged_name, write_text
 from explorer.results.training import RECORD_VALUES
 from explorer.runs.store import claim
-from explorer.specs import MAX_LANES, RECIPES, ExperimentSpec, TrainSpec, parse
-from explorer.variants import for_units_per_batch, without_shortcuts
+from explorer.structure import names
+from explorer.structure.shared_start import what_differs
+from explorer.structure.specs import MAX_LANES, RECIPES, ExperimentSpec, TrainSpec, parse
+from explorer.structure.variants import for_units_per_batch, without_shortcuts
+from explorer.system.bounded import json_or_text
+from explorer.system.files import append, copy, damaged_name, write_text
 
 if TYPE_CHECKING:
     from explorer.results import Record
@@ -54,15 +54,29 @@ def run_train(args: argparse.Namespace) -> None:
         raise RunError("A lane is duplicated, or its units deleted, on `--resume FOLDER`.")
     folder = args.resume or args.out
     session = _resumed(args) if args.resume is not None else _begun(args)
-    with _claimed(folder), interruptible() as interrupted:
-        log = _Log(folder, session, args.tensorboard) if folder is not None else None
-        evals = log.evals() if log is not None else []
-        _run(session, log, evals, interrupted)
+    evals = train_in(folder, session, tensorboard=args.tensorboard)
     files = _save_weights(session, evals, folder) if folder is not None else []
     if args.json:
         text.write_json(_result(session, evals, files))
     else:
         text.write(_page(session, evals, files))
+
+
+def train_in(folder: Path | None, session: Session, *, tensorboard: bool = False) -> list[Record]:
+    """Trains to the end; records and checkpoints lie in the folder, if there is one.
+
+    Returns:
+        All evaluations.
+
+    Raises:
+        RunError: Another process trains there, or the folder cannot be written to.
+        KeyboardInterrupt: Ctrl-C was pressed; where there is a folder, all is saved.
+    """
+    with _claimed(folder), interruptible() as interrupted:
+        log = _Log(folder, session, tensorboard) if folder is not None else None
+        evals = log.evals() if log is not None else []
+        _run(session, log, evals, interrupted)
+    return evals
 
 
 @contextmanager
@@ -356,8 +370,8 @@ def _file_name(token: str) -> str:
 def _save_weights(session: Session, evals: list[Record], folder: Path) -> list[Path]:
     """A safetensors file with its card for each net; returns the files."""
     from explorer.nets.weights import save_weights
-    from explorer.shipped import Card
-    from explorer.versions import versions
+    from explorer.structure.cards import Card
+    from explorer.system.versions import versions
 
     spec = session.experiment
     files = []
@@ -374,6 +388,7 @@ def _save_weights(session: Session, evals: list[Record], folder: Path) -> list[P
             seed=spec.seed,
             mean=tuple(session.dataset.mean.tolist()),
             std=tuple(session.dataset.std.tolist()),
+            classes=session.dataset.info.classes if spec.data.name == "folder" else (),
             accuracy=1 - last["test_error"],
             n_images=last["n_test"],
             versions=versions(),

@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.bounded import local_path
 from explorer.errors import DataError
-from explorer.formats import IMAGE_SUFFIXES, endings, listed
-from explorer.home import default_home
-from explorer.specs import DATASETS, DataInfo, DataSpec
+from explorer.structure.specs import DATASETS, DataInfo, DataSpec
+from explorer.system.bounded import local_path
+from explorer.system.home import default_home
+from explorer.writing.formats import IMAGE_SUFFIXES, endings, listed
+
+# Names of the folders of a split, the first that is there is taken.
+SPLITS = {"train": ("train",), "test": ("test", "val", "valid", "validation")}
 
 
 @dataclass(frozen=True)
@@ -60,23 +63,30 @@ def scan_folder(path: str | Path, image_size: int) -> DataInfo:
         DataError: One sentence; see :func:`list_folder`.
     """
     root = _root(path)
-    train = [folder.name for folder in _class_folders(root, "train") if _holds_images(root, folder)]
-    test = [folder.name for folder in _class_folders(root, "test") if _holds_images(root, folder)]
-    _check_classes(root, train, test)
-    return folder_info(root, tuple(train), image_size)
+    splits = {
+        split: [each.name for each in _class_folders(root, split) if _holds_images(root, each)]
+        for split in SPLITS
+    }
+    _check_classes(root, splits["train"], splits["test"])
+    return folder_info(root, tuple(splits["train"]), image_size)
 
 
 def folder_info(root: Path, classes: tuple[str, ...], image_size: int) -> DataInfo:
-    """The folder's name as title, and its images' shape."""
+    """The folder's name as title, with what stands for its test images; and its images' shape."""
     title = root.resolve().name or str(root)
+    test = _split_folder(root, "test")
+    if test is not None and test.name.lower() != "test":
+        title += f" (tested on {test.name!r})"
     return DataInfo(title=title, input_shape=(3, image_size, image_size), classes=classes)
 
 
 def list_folder(path: str | Path) -> FolderListing:
     """List ``train/CLASS/*.png`` and ``test/CLASS/*.png`` (or another format) under ``path``.
 
-    Classes are the folders of ``train`` that hold images, sorted by name. Links that lead out of
-    the folder are passed over: who may choose a folder has not chosen what lies elsewhere.
+    Classes are the folders of ``train`` that hold images, sorted by name; names that begin with a
+    point are passed over, and so are links that lead out of the folder: who may choose a folder
+    has not chosen what lies elsewhere. Where there is no ``test``, ``val``, ``valid`` or
+    ``validation`` stands for it; capitals count as small letters.
 
     Raises:
         DataError: Not a folder, no train or test in it, no images, one class only, or a class
@@ -131,8 +141,8 @@ def _check_classes(root: Path, train: list[str], test: list[str]) -> None:
 
 def _class_folders(root: Path, split: str) -> list[Path]:
     """The folders in ``root/split``, sorted by name."""
-    folder = root / split
-    if not os.path.isdir(folder) or _leads_out(root, folder):
+    folder = _split_folder(root, split)
+    if folder is None:
         raise DataError(
             f"The folder {str(root)!r} has no {split!r} in it: images belong in "
             "train/CLASS/*.png and test/CLASS/*.png; a link that leads out of the folder is not "
@@ -142,8 +152,25 @@ def _class_folders(root: Path, split: str) -> list[Path]:
         return sorted(
             Path(entry.path)
             for entry in entries
-            if entry.is_dir() and not (entry.is_symlink() and _leads_out(root, entry.path))
+            if entry.is_dir()
+            and not entry.name.startswith(".")  # .ipynb_checkpoints, .git
+            and not (entry.is_symlink() and _leads_out(root, entry.path))
         )
+
+
+def _split_folder(root: Path, split: str) -> Path | None:
+    """The folder in which the images of a split lie, the first of its names that is there."""
+    names = SPLITS[split]
+    with _readable(root), os.scandir(root) as entries:
+        found = {
+            entry.name.lower(): Path(entry.path)
+            for entry in sorted(
+                (entry for entry in entries if entry.name.lower() in names),
+                key=lambda entry: entry.name,
+            )
+            if os.path.isdir(entry.path) and not _leads_out(root, entry.path)
+        }
+    return next((found[name] for name in names if name in found), None)
 
 
 def _leads_out(root: Path, path: str | Path) -> bool:

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from explorer.data.order import Indices, balanced, permutation, random_bits
+from explorer.data.order import Indices, in_shares, is_skewed, permutation, random_bits
 from explorer.errors import SpecError
-from explorer.specs import DataInfo, DataSpec
+from explorer.structure.specs import DataInfo, DataSpec
+from explorer.structure.trained_on import TrainedOn, normalisation
 
 Progress = Callable[[str, float], None]
 
@@ -35,6 +36,7 @@ class Dataset:
         train_labels: int64 (N,), indices into ``info.classes``.
         mean: float32 (C,), of all training images (before any limit), pixels scaled to [0, 1].
         std: float32 (C,), likewise; never 0.
+        whose: Whose mean and deviation these are, where they are not the images' own.
     """
 
     spec: DataSpec
@@ -45,6 +47,7 @@ class Dataset:
     test_labels: Tensor
     mean: Tensor
     std: Tensor
+    whose: str = ""
 
     @property
     def device(self) -> torch.device:
@@ -58,11 +61,20 @@ class Dataset:
         names = ("train_images", "train_labels", "test_images", "test_labels", "mean", "std")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
-    def normalised_by(self, mean: Sequence[float], std: Sequence[float]) -> Dataset:
+    def normalised_by(
+        self, mean: Sequence[float], std: Sequence[float], whose: str = "the weights'"
+    ) -> Dataset:
         """The same images for a net that was trained on others: normalised as those were."""
         if not mean or len(mean) != len(self.mean):
             return self
-        return replace(self, mean=self.mean.new_tensor(mean), std=self.std.new_tensor(std))
+        own, theirs = self.mean.new_tensor(mean), self.std.new_tensor(std)
+        return replace(self, mean=own, std=theirs, whose=whose)
+
+    @property
+    def normalisation(self) -> str:
+        """By what images are normalised, in words."""
+        whose = self.whose or "the images' own"
+        return normalisation(whose, self.mean.tolist(), self.std.tolist())
 
     def normalise(self, images: Tensor) -> Tensor:
         """float32 images with mean 0 and deviation 1 per channel, from uint8 (…, C, H, W)."""
@@ -74,16 +86,30 @@ class Dataset:
         """(C, 1, 1) each."""
         return (1 / (255 * self.std))[:, None, None], (self.mean / self.std)[:, None, None]
 
-    def balanced_train(self, n: int) -> Tensor:
-        """Positions of a fixed, class-balanced choice of at most ``n`` training images."""
-        return self._balanced(self.train_labels, n)
+    def some_train(self, n: int) -> Tensor:
+        """Positions of a fixed choice of at most ``n`` training images, each class in its share."""
+        return self._some(self.train_labels, n)
 
-    def balanced_test(self, n: int) -> Tensor:
-        """Positions of a fixed, class-balanced choice of at most ``n`` test images."""
-        return self._balanced(self.test_labels, n)
+    def some_test(self, n: int) -> Tensor:
+        """Positions of a fixed choice of at most ``n`` test images, each class in its share."""
+        return self._some(self.test_labels, n)
 
-    def _balanced(self, labels: Tensor, n: int) -> Tensor:
-        return torch.from_numpy(balanced(labels.cpu().numpy(), n, _LIMIT)).to(self.device)
+    def _some(self, labels: Tensor, n: int) -> Tensor:
+        return torch.from_numpy(in_shares(labels.cpu().numpy(), n, _LIMIT)).to(self.device)
+
+    @cached_property
+    def skew(self) -> str:
+        """In words, how far from equally many images the classes have; empty where they have."""
+        labels = self.test_labels.cpu().numpy()
+        if not is_skewed(labels):
+            return ""
+        counts = np.bincount(labels, minlength=len(self.info.classes))
+        least, most = int(counts.argmin()), int(counts.argmax())
+        low, high = (100 * int(counts[i]) / len(labels) for i in (least, most))
+        return (
+            f"classes in their own shares, {self.info.classes[least]} {low:.2g} % to "
+            f"{self.info.classes[most]} {high:.2g} %"
+        )
 
 
 def build(
@@ -102,6 +128,17 @@ def build(
     test_images, test_labels = _limit(*test, spec.test_limit)
     return Dataset(
         spec, info, train_images, train_labels, test_images, test_labels, mean=mean, std=std
+    )
+
+
+def trained_on(dataset: Dataset) -> TrainedOn:
+    """What belongs to weights that are trained on these images."""
+    title = dataset.info.title if dataset.spec.name == "folder" else dataset.spec.name
+    return TrainedOn(
+        data=title,
+        mean=tuple(dataset.mean.tolist()),
+        std=tuple(dataset.std.tolist()),
+        classes=dataset.info.classes,
     )
 
 
@@ -127,7 +164,7 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 def _limit(images: Tensor, labels: Tensor, limit: int | None) -> tuple[Tensor, Tensor]:
     if limit is None or limit >= len(labels):
         return images, labels
-    chosen = torch.from_numpy(balanced(labels.numpy(), limit, _LIMIT))
+    chosen = torch.from_numpy(in_shares(labels.numpy(), limit, _LIMIT))
     return images[chosen], labels[chosen]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from explorer.data.catalog import data_home
 from explorer.errors import MissingError
-from explorer.specs import DataSpec
+from explorer.structure.specs import DataSpec
 
 WORDS = "must be downloaded first"
 

@@ -1,8 +1,8 @@
 """Image files to pixels: one opener for every door, within bounds, and one sentence where it fails.
 
 A few kilobytes can claim to be billions of pixels, and Pillow knows some forty formats. So a file
-is opened by the decoders of :data:`explorer.formats.IMAGES` alone, whatever its name says, and its
-size is read from its header before any of it is decoded.
+is opened by the decoders of :data:`explorer.writing.formats.IMAGES` alone, whatever its name says,
+and its size is read from its header before any of it is decoded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import stat
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from explorer.errors import DataError
-from explorer.formats import IMAGE_FORMATS, listed
+from explorer.writing.formats import IMAGE_FORMATS, listed
 
 MAX_PIXELS = 16_000_000  # that are decoded of one image: 64 MB with four bytes a pixel
 MAX_JPEG_PIXELS = 64_000_000  # of a JPEG, which is shrunk while it is decoded
 MAX_SCANS = 100  # of a JPEG; a photograph has ten or so, each of which is decoded over all of it
 MAX_FILE_BYTES = 64 << 20
 MAX_BYTES = 8 * 2**30  # of one decoded data set
+NAMED = 20  # of a data set's broken files
 # What turns an image or makes it transparent, among what Pillow tells of a file.
 _TURNS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif", "transparency"}
 
@@ -50,12 +51,31 @@ def decode_images(
             f"of memory, and {MAX_BYTES // 2**30} GiB are allowed: choose a smaller image_size."
         )
     images = np.empty((len(files), 3, image_size, image_size), dtype=np.uint8)
+    failed: dict[Path, DataError] = {}
     for i, file in enumerate(files):
-        images[i] = decode_image(file, image_size)
+        try:
+            images[i] = decode_image(file, image_size)
+        except DataError as error:
+            failed[file] = error
         if i % 256 == 0:
             progress(i / len(files))
+    if failed:
+        raise _all_of(failed, len(files))
     progress(1.0)
     return images
+
+
+def _all_of(failed: Mapping[Path, DataError], n: int) -> DataError:
+    """One sentence for all files that cannot be read, so that nobody mends them one by one."""
+    first, *others = failed.values()
+    if not others:
+        return first
+    named = [repr(str(file)) for file in [*failed][:NAMED]]
+    more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+    return DataError(
+        f"{len(failed)} of {n} images cannot be read: {', '.join(named)}{more}; replace or remove "
+        f"them. Of the first: {first}"
+    )
 
 
 def read_picture(source: Path | bytes, name: str, size: tuple[int, int]) -> Image.Image:

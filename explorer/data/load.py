@@ -27,8 +27,8 @@ from explorer.data.downloads import SOURCES, Source, missing
 from explorer.data.images import decode_images
 from explorer.data.order import permutation
 from explorer.errors import DataError
-from explorer.files import partial_name, sweep, whole
-from explorer.specs import DATASETS, DataInfo, DataSpec
+from explorer.structure.specs import DATASETS, DataInfo, DataSpec
+from explorer.system.files import partial_name, sweep, whole
 
 Split = tuple[Tensor, Tensor]  # uint8 images (N, C, H, W), int64 labels (N,)
 DIGITS_TEST_PER_CLASS = 36

@@ -1,6 +1,6 @@
 """Deterministic orders: the same on every machine, with every version of every library.
 
-Splits, class-balanced subsets, the shuffling of an epoch and the draws of augmentation all come
+Splits, subsets, the shuffling of an epoch and the draws of augmentation all come
 from one counter-based generator, SplitMix64 (Steele, Lea & Flood 2014), in plain NumPy integers.
 """
 
@@ -53,6 +53,30 @@ def balanced(labels: Indices, limit: int, *key: int) -> Indices:
     rank = np.arange(len(labels)) - starts
     turn = np.lexsort((labels[by_class], rank))
     return np.sort(by_class[turn[:limit]])
+
+
+# Classes whose numbers of examples differ by no more than this share are equally many: then taking
+# turns draws each in its share, to within rounding.
+_ALIKE = 0.3
+
+
+def in_shares(labels: Indices, limit: int, *key: int) -> Indices:
+    """Positions of ``limit`` examples, sorted, each class in its own share, to within one.
+
+    So an accuracy measured on them is one of the whole. Classes that are about equally many take
+    turns, as in :func:`balanced`. A smaller limit gives a subset of a larger one.
+    """
+    if limit >= len(labels):
+        return np.arange(len(labels), dtype=np.int64)
+    if not is_skewed(labels):
+        return balanced(labels, limit, *key)
+    return np.sort(spread(labels, *key)[:limit])
+
+
+def is_skewed(labels: Indices) -> bool:
+    """Whether some classes have clearly more examples than others."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return bool(len(counts) and counts.min() < (1 - _ALIKE) * counts.max())
 
 
 def spread(labels: Indices, *key: int) -> Indices:

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from explorer import names
-from explorer.blueprint import blueprint
 from explorer.errors import SpecError
-from explorer.external import is_external
 from explorer.nets.init import initialise
 from explorer.nets.net import Net, Unit
 from explorer.nets.weights import load_pretrained, load_weights, save_weights, take_memory
-from explorer.specs import MAX_PARAMETERS, NetBase, NetSpec, fit, parse_net
+from explorer.structure import names
+from explorer.structure.blueprint import blueprint
+from explorer.structure.library_nets import is_external
+from explorer.structure.specs import MAX_PARAMETERS, NetBase, NetSpec, fit, parse_net
 
 __all__ = ["Net", "Unit", "create_net", "load_pretrained", "load_weights", "save_weights"]
 

@@ -1,7 +1,7 @@
 """Biases, batch norms without scale and "same" padding, as the blueprint has them.
 
-What a library settles in its own way (:mod:`explorer.conventions`) is no part of how the families
-are built: the modules are made as is usual in PyTorch, and then follow the blueprint.
+What a library settles in its own way (:mod:`explorer.structure.conventions`) is no part of how the
+families are built: the modules are made as is usual in PyTorch, and then follow the blueprint.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from itertools import pairwise
 
 from torch import nn
 
-from explorer.blueprint import Blueprint, Layer
-from explorer.conventions import kernel_and_stride, same_padding, strides_over
 from explorer.nets.layers import SamePad, ShiftNorm1d, ShiftNorm2d
-from explorer.specs import Padding
+from explorer.structure.blueprint import Blueprint, Layer
+from explorer.structure.conventions import kernel_and_stride, same_padding, strides_over
 
 
 def follow(net: nn.Module, plan: Blueprint) -> None:
@@ -29,23 +28,24 @@ def follow(net: nn.Module, plan: Blueprint) -> None:
                 module.bias = nn.Parameter(module.weight.new_empty(layer.output_shape[0]))
             if before is not None and before.kind == "pad":
                 assert isinstance(module, nn.Conv2d)
-                _pad_before(net, before, module, spec.padding)
+                mode = "constant" if spec.padding == "zeros" else spec.padding
+                _pad_before(net, before, module, SamePad(*kernel_and_stride(layer), mode))
         elif layer.kind == "batch_norm":
             _normalise(net, layer, scale=spec.norm_scale, eps=spec.norm_eps, keep=spec.norm_decay)
         elif layer.kind == "max_pool" and strides_over(layer) and asymmetric:
             _pool(net.get_submodule(layer.name), layer)
 
 
-def _pad_before(net: nn.Module, pad: Layer, conv: nn.Conv2d, padding: Padding) -> None:
+def _pad_before(net: nn.Module, layer: Layer, conv: nn.Conv2d, pad: SamePad) -> None:
     """A module of its own before the convolution, which then pads nothing."""
-    path, _, name = pad.name.rpartition(".")
+    path, _, name = layer.name.rpartition(".")
     chain = net.get_submodule(path)
     children = dict(chain.named_children())
     for child in children:
         delattr(chain, child)
     for child, module in children.items():
         if module is conv:
-            chain.add_module(name, SamePad(conv.kernel_size[0], conv.stride[0], padding))
+            chain.add_module(name, pad)
         chain.add_module(child, module)
     conv.padding = (0, 0)
     conv._reversed_padding_repeated_twice = [0, 0, 0, 0]  # which torch keeps beside it

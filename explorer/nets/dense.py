@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from explorer.blueprint import UnitPlan
 from explorer.nets.layers import LastMaps, activation, conv, conv_step, named
 from explorer.nets.plain import PlainUnit
-from explorer.specs import DenseSpec
+from explorer.structure.blueprint import UnitPlan
+from explorer.structure.specs import DenseSpec
 
 
 class DenseUnit(nn.Module):
@@ -40,10 +40,10 @@ def build(spec: DenseSpec, plan: UnitPlan) -> DenseUnit | PlainUnit:
     """The unit that ``plan`` describes."""
     inputs, k = plan.input_shape[0], spec.growth_rate
     if spec.layout == "reference":
-        layer = conv_step(inputs, k, "relu", batch_norm=spec.batch_norm)
-        if plan.kind == "plain":  # opens a group
-            return PlainUnit(layer, deletable=plan.deletable)
-        return DenseUnit(named(layer), k)
+        opens = plan.kind == "plain"  # a group
+        maps = plan.output_shape[0] if opens else k
+        layer = conv_step(inputs, maps, "relu", batch_norm=spec.batch_norm)
+        return PlainUnit(layer, deletable=plan.deletable) if opens else DenseUnit(named(layer), k)
     if spec.bottleneck:
         layers = [
             *_pre_activated(spec, inputs, 4 * k, 1, "1"),

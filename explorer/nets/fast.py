@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from explorer.blueprint import Blueprint, Layer, LayerKind
 from explorer.nets.layers import scale_of
 from explorer.nets.net import Net
+from explorer.structure.blueprint import Blueprint, Layer, LayerKind
 
 Precision = Literal["auto", "float32", "bfloat16"]
 # Whose output nobody else reads.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from explorer.blueprint import UnitPlan, highway_has_norm, highway_kernel
 from explorer.nets.layers import Gate, conv, conv_step, fully_connected, named
-from explorer.specs import HighwaySpec
+from explorer.structure.blueprint import UnitPlan, highway_has_norm
+from explorer.structure.specs import HighwaySpec
 
 
 class HighwayUnit(nn.Module):
@@ -43,9 +43,8 @@ def build(spec: HighwaySpec, plan: UnitPlan) -> HighwayUnit:
         transform = fully_connected(width, width, act, batch_norm=norm)
         gate = Gate("linear", nn.Linear(width, width), spec.transform_bias)
     else:
-        kernel = highway_kernel(spec, int(plan.name.rpartition(".")[2]))
-        transform = conv_step(width, width, act, kernel=kernel, batch_norm=norm)
-        gate = Gate("conv", conv(width, width, kernel, bias=True), spec.transform_bias)
+        transform = conv_step(width, width, act, kernel=plan.kernel, batch_norm=norm)
+        gate = Gate("conv", conv(width, width, plan.kernel, bias=True), spec.transform_bias)
     return HighwayUnit(named(transform), gate)
 
 

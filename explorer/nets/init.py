@@ -10,7 +10,7 @@ from torch import nn
 from explorer.nets.layers import Gate
 from explorer.nets.net import Net
 from explorer.nets.residual import ResidualUnit
-from explorer.specs import Initialisation
+from explorer.structure.specs import Initialisation
 
 
 def initialise(net: Net, seed: int) -> None:

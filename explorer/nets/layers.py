@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from explorer.conventions import same_padding
-from explorer.specs import Activation, Padding
+from explorer.structure.specs import Activation
 
 
 def conv(inputs: int, maps: int, kernel: int, *, stride: int = 1, bias: bool) -> nn.Conv2d:
@@ -77,26 +76,28 @@ def imagenet_stem(
     return named([*kept, ("pool", nn.MaxPool2d(3, stride=2, padding=1))])
 
 
+# The modules from here to Gate, but for the norms, stand in exported files as they do here, only
+# without extra_repr (explorer.nets.export): their lines are short, their docstrings need no other.
+
+
+# (N, C, H, W) → what a convolution of this kernel and stride, without padding, makes (⌈H / stride⌉,
+# ⌈W / stride⌉) of; the sizes are those of same_padding (explorer.structure.conventions).
 class SamePad(nn.Module):
-    """A margin around the maps as TensorFlow's "same" puts it: an odd pixel goes after.
+    """A margin around the maps, as TensorFlow's "same": an odd pixel goes after."""
 
-    (N, C, H, W) → what a convolution of ``kernel`` and ``stride`` without padding makes
-    (⌈H / stride⌉, ⌈W / stride⌉) of.
-    """
-
-    def __init__(self, kernel: int, stride: int, padding: Padding = "zeros") -> None:
+    def __init__(self, kernel: int, stride: int, mode: str = "constant") -> None:
         super().__init__()
         self.kernel = kernel
         self.stride = stride
-        self.padding = padding
+        self.mode = mode
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, self.around(x), "constant" if self.padding == "zeros" else self.padding)
-
-    def around(self, x: Tensor) -> tuple[int, int, int, int]:
-        """Pixels to the left, to the right, above and below."""
-        rows, columns = (same_padding(size, self.kernel, self.stride) for size in x.shape[2:])
-        return (*columns, *rows)
+        around = []
+        for size in (x.shape[3], x.shape[2]):
+            steps = -(-size // self.stride) - 1
+            total = max(steps * self.stride + self.kernel - size, 0)
+            around += [total // 2, total - total // 2]
+        return F.pad(x, around, self.mode)
 
     def extra_repr(self) -> str:
         return f"kernel={self.kernel}, stride={self.stride}"
@@ -105,8 +106,15 @@ class SamePad(nn.Module):
 class _ShiftNorm(_BatchNorm):
     """Batch norm that shifts and does not scale (γ = 1): (x − mean) / √(var + ε) + β."""
 
-    def __init__(self, maps: int, *, device: torch.device | None = None) -> None:
-        super().__init__(maps, device=device)
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        *,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, device=device)
         self.register_parameter("weight", None)
 
     def reset_parameters(self) -> None:
@@ -128,26 +136,28 @@ def scale_of(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
     return torch.ones_like(norm.bias) if weight is None else weight
 
 
+# He15 §3.3: (N, C, H, W) → (N, C + extra, ⌈H / stride⌉, ⌈W / stride⌉).
 class ZeroPad(nn.Module):
-    """Option A (He15 §3.3): take every ``stride``-th pixel, append maps of zeros.
+    """Option A: take every stride-th pixel, add maps of zeros; no parameters."""
 
-    (N, C, H, W) → (N, C + extra, ⌈H / stride⌉, ⌈W / stride⌉); no parameters.
-    """
-
-    def __init__(self, extra: int, stride: int) -> None:
+    def __init__(self, extra: int, stride: int, before: int = 0) -> None:
         super().__init__()
         self.extra = extra
         self.stride = stride
+        self.before = before
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
+        x = x[:, :, :: self.stride, :: self.stride]
+        after = self.extra - self.before
+        return F.pad(x, (0, 0, 0, 0, self.before, after))
 
     def extra_repr(self) -> str:
-        return f"extra={self.extra}, stride={self.stride}"
+        return f"extra={self.extra}, stride={self.stride}, before={self.before}"
 
 
+# (N, C, H, W) → (N, maps, H, W).
 class LastMaps(nn.Module):
-    """The last maps of a concatenation: (N, C, H, W) → (N, maps, H, W)."""
+    """The last maps of a concatenation."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -160,8 +170,9 @@ class LastMaps(nn.Module):
         return f"{self.maps}"
 
 
+# He16 Eq 7.
 class Scale(nn.Module):
-    """Multiplies by a constant (He16 Eq 7)."""
+    """Multiplies by a constant."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -174,12 +185,10 @@ class Scale(nn.Module):
         return f"{self.factor:g}"
 
 
+# SD16 Eqs 2 and 5: b·F with b ~ Bernoulli(p) in training, p·F in testing. One b for the whole
+# batch. The branch is computed either way, so that a dropped unit has gradients of zero, not none.
 class Survival(nn.Module):
-    """Stochastic depth (SD16 Eqs 2 and 5): b·F with b ~ Bernoulli(p) in training, p·F in testing.
-
-    One b for the whole batch. The branch is computed either way, so that a dropped unit has
-    gradients of zero, not none.
-    """
+    """Stochastic depth: in training the branch stays with this probability."""
 
     def __init__(self, prob: float) -> None:
         super().__init__()

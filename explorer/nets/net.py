@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from torch import Tensor, nn
 
-from explorer.blueprint import (
-    Blueprint,
-    UnitPlan,
-    ends_in_conv,
-    has_conv_head,
-    head_steps,
-    stem_activates,
-    stem_has_norm,
-)
+from explorer.errors import NotApplicableError
 from explorer.nets import conventions, dense, highway, plain, residual
 from explorer.nets.layers import (
     activation,
@@ -24,7 +18,19 @@ from explorer.nets.layers import (
     imagenet_stem,
     named,
 )
-from explorer.specs import (
+from explorer.structure.blueprint import (
+    Blueprint,
+    UnitPlan,
+    blueprint,
+    ends_in_conv,
+    has_conv_head,
+    has_large_stem,
+    head_steps,
+    stem_activates,
+    stem_has_norm,
+)
+from explorer.structure.names import token_of
+from explorer.structure.specs import (
     FITNET_HIDDEN,
     Activation,
     DenseSpec,
@@ -32,7 +38,9 @@ from explorer.specs import (
     NetSpec,
     PlainSpec,
     ResidualSpec,
+    fit,
 )
+from explorer.structure.trained_on import TrainedOn
 
 
 class Unit(Protocol):
@@ -66,7 +74,10 @@ class Net(nn.Module):
         spec: What was chosen.
         blueprint: What it amounts to; names there are paths of modules here.
         stem, stages, head: Modules; ``stages[i].units[j]`` is the unit ``stages.i.units.j``.
+        trained_on: What is known of the images behind its weights; None for fresh ones.
     """
+
+    trained_on: TrainedOn | None = None
 
     def __init__(self, plan: Blueprint) -> None:
         super().__init__()
@@ -91,6 +102,30 @@ class Net(nn.Module):
         for unit in self.units:
             x = unit(x)
         return cast(Tensor, self.head(x))
+
+    def for_classes(self, chosen: Sequence[int]) -> Net:
+        """A copy that tells only these classes apart, in this order: the others' answers are gone.
+
+        Args:
+            chosen: Positions among this net's classes.
+
+        Raises:
+            NotApplicableError: The net's own answers go through a further layer.
+        """
+        if len(chosen) != self.spec.classes and self.spec.layout == "fitnet":
+            raise NotApplicableError(
+                f"{token_of(self.spec)} answers through layers as wide as its classes, so that it "
+                "cannot tell some of them apart alone: take images of all its classes."
+            )
+        net = copy.deepcopy(self)
+        keep_answers(net.head, list(chosen))
+        if len(chosen) != self.spec.classes:
+            net.blueprint = blueprint(fit(self.spec, self.spec.input_shape, len(chosen)))
+            net.spec = net.blueprint.spec
+        if self.trained_on is not None:
+            names = tuple(self.trained_on.classes[i] for i in chosen)
+            net.trained_on = self.trained_on.model_copy(update={"classes": names})
+        return net
 
     @property
     def units(self) -> tuple[nn.Module, ...]:
@@ -125,7 +160,7 @@ def _stem(plan: Blueprint) -> nn.Sequential:
     channels, norm = spec.input_shape[0], spec.batch_norm
     maps = plan.stem[-1].output_shape[0]
     kind = "relu" if isinstance(spec, DenseSpec) else spec.activation
-    if spec.layout == "imagenet":
+    if has_large_stem(spec):
         activates = not isinstance(spec, ResidualSpec) or stem_activates(spec)
         return imagenet_stem(channels, maps, kind, activates=activates, batch_norm=norm)
     if spec.layout == "fc":
@@ -196,6 +231,20 @@ def _fitnet_head(spec: HighwaySpec, features: int) -> nn.Sequential:
             ("linear", last),
         ]
     )
+
+
+def keep_answers(head: nn.Module, chosen: list[int]) -> None:
+    """Keep these rows of the last layer with weights, and of the batch norm after it."""
+    layers = [m for m in head.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.BatchNorm2d))]
+    last = max(i for i, m in enumerate(layers) if not isinstance(m, nn.BatchNorm2d))
+    for layer in layers[last:]:
+        for name, value in [*layer.named_parameters(recurse=False)]:
+            setattr(layer, name, nn.Parameter(value.detach()[chosen]))
+        for name, kept in [*layer.named_buffers(recurse=False)]:
+            if kept.dim():
+                layer.register_buffer(name, kept[chosen])
+        wide = {"Linear": "out_features", "Conv2d": "out_channels"}
+        setattr(layer, wide.get(type(layer).__name__, "num_features"), len(chosen))
 
 
 def passed_by(unit: nn.Module) -> bool:

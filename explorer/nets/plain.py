@@ -6,10 +6,10 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from explorer.blueprint import BOTTLENECK_EXPANSION, UnitPlan, convolutions
 from explorer.errors import NotApplicableError
 from explorer.nets.layers import conv_step, fully_connected, named
-from explorer.specs import PlainSpec, ResidualSpec
+from explorer.structure.blueprint import BOTTLENECK_EXPANSION, UnitPlan, convolutions
+from explorer.structure.specs import PlainSpec, ResidualSpec
 
 
 class PlainUnit(nn.Sequential):

@@ -4,14 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from explorer.blueprint import (
-    ORDERS,
-    UnitPlan,
-    projection_has_norm,
-    residual_steps,
-    shares_activation,
-    stride_step,
-)
 from explorer.nets.layers import (
     Gate,
     Scale,
@@ -22,7 +14,15 @@ from explorer.nets.layers import (
     fully_connected,
     named,
 )
-from explorer.specs import ResidualSpec
+from explorer.structure.blueprint import (
+    ORDERS,
+    UnitPlan,
+    projection_has_norm,
+    residual_steps,
+    shares_activation,
+    stride_step,
+)
+from explorer.structure.specs import ResidualSpec
 
 
 class ResidualUnit(nn.Module):
@@ -161,7 +161,8 @@ def _shortcut(spec: ResidualSpec, plan: UnitPlan) -> nn.Module:
             layers.append(("bn", nn.BatchNorm2d(outputs)))
         return named(layers)
     if plan.shortcut == "zero_pad":
-        pad = ZeroPad(outputs - inputs, plan.stride)
+        extra = outputs - inputs
+        pad = ZeroPad(extra, plan.stride, extra // 2 if spec.shortcut_pad == "both" else 0)
         if spec.shortcut == "constant_scaling":
             return named([("pad", pad), ("scale", Scale(spec.shortcut_scale))])
         return pad

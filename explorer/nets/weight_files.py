@@ -1,4 +1,4 @@
-"""Tensors of a file that a person brings: .safetensors, .pt, .pth. Nothing in it is executed.
+"""Tensors of a file that a person brings, whatever its name is. Nothing in it is executed.
 
 A file says how large its tensors are before it shows them. That is read first
 (:attr:`StoredTensors.shapes`), held against the bytes that are there, and against the net that
@@ -7,7 +7,12 @@ they are for; memory is taken only then (:meth:`StoredTensors.read`).
 A .pt file is a zip archive: a pickle, and the values of each storage beside it, uncompressed. (Up
 to torch 1.5 it was pickles with the values behind them.) torch's own reader takes memory for
 whatever the pickle claims, a tensor of a million rows over a storage of one value included. The
-one here knows containers, numbers, texts and claims of tensors, and calls nothing else.
+one here knows containers, numbers, texts and claims of tensors, and calls nothing else: what
+trainings save beside them (NumPy's numbers, options) is passed over, and any other kind refused.
+
+The tensors may be wrapped as people wrap them: in a dictionary beside an epoch and an optimiser
+(:func:`_state_dict`), and under names that DataParallel, torch.compile or a class of one's own
+prefixed (:func:`bare_names`).
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -30,14 +35,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from explorer.errors import WeightsError
-from explorer.formats import WEIGHTS_SUFFIXES, listed
+from explorer.writing.formats import OLD_TORCH, WEIGHTS_HEAD, listed, weights_suffix
 
-LARGEST_PICKLE = 2 << 20  # bytes; that of a net with 700 tensors has a tenth of a million
+LARGEST_HEADER = 2 << 20  # bytes; that of a net with 700 tensors has a tenth of a million
 LARGEST_DIRECTORY = 4 << 20  # bytes of an archive's list of its files
 _MOST_DIMENSIONS = 8
 _CHUNK = LARGEST_DIRECTORY
-# How the format of torch 1.5 and before begins: a magic number, pickled.
-_OLD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+_OLD = OLD_TORCH
 _DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -60,20 +64,29 @@ class StoredTensors:
         file: Its name.
         shapes: As its header claims them; the values behind them are there.
         read: Takes the memory.
+        header: Texts that a safetensors file has beside its tensors.
+        notes: What a person should know of what was taken, sentences.
     """
 
     file: str
     shapes: Mapping[str, tuple[int, ...]]
     read: Callable[[], dict[str, Tensor]]
+    header: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def renamed(self, names: Callable[[str], str]) -> StoredTensors:
         """The same tensors under other names."""
+        return self.taken({names(name): name for name in self.shapes})
+
+    def taken(self, names: Mapping[str, str], *notes: str) -> StoredTensors:
+        """Some of the tensors: by the name that each is to have, its name here."""
 
         def read() -> dict[str, Tensor]:
-            return {names(name): value for name, value in self.read().items()}
+            stored = self.read()
+            return {new: stored[old] for new, old in names.items()}
 
-        shapes = {names(name): shape for name, shape in self.shapes.items()}
-        return StoredTensors(self.file, shapes, read)
+        shapes = {new: self.shapes[old] for new, old in names.items()}
+        return StoredTensors(self.file, shapes, read, self.header, (*self.notes, *notes))
 
 
 def stored_tensors(path: Path) -> StoredTensors:
@@ -83,29 +96,85 @@ def stored_tensors(path: Path) -> StoredTensors:
         WeightsError: One sentence: no such file, another kind of file, damaged, more than tensors
             inside, or sizes that its bytes do not bear out.
     """
-    if path.suffix not in WEIGHTS_SUFFIXES:
-        raise WeightsError(
-            f"Weights are read from {listed(WEIGHTS_SUFFIXES)} files, not from {path.name!r}: save "
-            "net.state_dict() as one of these."
-        )
     if not path.is_file():
         raise WeightsError(f"There is no weights file {path}; check the path.")
-    return _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    try:
+        with path.open("rb") as file:
+            kind = weights_suffix(file.read(WEIGHTS_HEAD))
+    except OSError as error:
+        raise WeightsError(
+            f"{path.name} cannot be read ({error.strerror or error}): check its permissions."
+        ) from None
+    stored = (_safetensors if (kind or path.suffix) == ".safetensors" else _pickled)(path)
+    bare = bare_names(tuple(stored.shapes))
+    harmless = [name for name in bare if _is_harmless(name)]
+    said = []
+    if harmless:
+        some = listed([*dict.fromkeys(name.rpartition(".")[2] for name in harmless)])
+        said = [f"{path.name}: {some} left out, which the net computes nothing with."]
+    return stored.taken({new: old for new, old in bare.items() if new not in harmless}, *said)
+
+
+# What is put round a net: DataParallel and its kind, AveragedModel; torch.compile.
+_WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+# Counters that tools leave among the tensors: of operations (thop), of averaged steps.
+_COUNTERS = ("total_ops", "total_params", "n_averaged")
+
+
+def bare_names(names: Collection[str]) -> dict[str, str]:
+    """Each name without what wraps the net, and what it was: wrappers' names anywhere, and before
+    all of them what all have in common (``model.``, ``backbone.``), in any order."""
+    bare = {".".join(p for p in name.split(".") if p not in _WRAPPERS): name for name in names}
+    if len(bare) < len(names):  # two would have become one
+        bare = {name: name for name in names}
+    while True:
+        weighty = [name for name in bare if not _is_harmless(name)]
+        first = {name.partition(".")[0] for name in weighty}
+        if len(first) != 1 or not all(name.count(".") > 1 for name in weighty):
+            return bare
+        (prefix,) = first
+        bare = {name.removeprefix(f"{prefix}."): old for name, old in bare.items()}
+
+
+def _is_harmless(name: str) -> bool:
+    return name.rpartition(".")[2] in _COUNTERS
 
 
 # ------------------------------------------------------------------------------ safetensors
 
 
+def check_header(path: Path) -> None:
+    """Refuses a safetensors file with more names and shapes than any net has.
+
+    Its library reads up to 100 MB of them, 1.5 million tensors of nothing, for some minutes.
+
+    Raises:
+        WeightsError: The header claims to be too large.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        claimed = int.from_bytes(file.read(8), "little")
+    # More than there is, as another kind of file seems to claim, is refused by the library itself.
+    if LARGEST_HEADER < claimed <= path.stat().st_size:
+        raise WeightsError(
+            f"{path.name} has {claimed:,} bytes of names and shapes, more than the "
+            f"{LARGEST_HEADER:,} that are read: save net.state_dict() and nothing else."
+        )
+
+
 def _safetensors(path: Path) -> StoredTensors:
+    with _whole(path):
+        check_header(path)
     with _whole(path), safe_open(path, framework="pt") as file:
         # Its reader has checked that the header's sizes are those of the bytes behind it.
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        header = dict(file.metadata() or {})
 
     def read() -> dict[str, Tensor]:
         with _whole(path), safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in shapes}
 
-    return StoredTensors(path.name, shapes, read)
+    return StoredTensors(path.name, shapes, read, header)
 
 
 @contextmanager
@@ -187,7 +256,13 @@ def _sizes(sizes: object) -> object:
     return sizes
 
 
+class _Aside:
+    """What stands for values that are passed over: options, NumPy's numbers, milestones."""
+
+
+_ASIDE = _Aside()
 _TENSOR = _Function(_tensor)
+_PASSED_OVER = _Function(lambda *_: _ASIDE)
 _KNOWN: dict[tuple[str, str], object] = {
     ("collections", "OrderedDict"): _Function(lambda: OrderedDict()),  # an empty one, that is
     ("torch._utils", "_rebuild_tensor"): _TENSOR,
@@ -196,6 +271,23 @@ _KNOWN: dict[tuple[str, str], object] = {
     # What a training's checkpoint may hold beside its tensors.
     ("torch", "Size"): _Function(_sizes),
     ("torch", "device"): _Function(lambda *words: words),
+    ("collections", "defaultdict"): _Function(lambda *_: OrderedDict()),
+    **dict.fromkeys(
+        [
+            *((f"numpy.{core}.multiarray", "scalar") for core in ("core", "_core")),
+            *((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")),
+            *(("numpy", "dtype"), ("numpy", "ndarray"), ("_codecs", "encode")),
+            *(("argparse", "Namespace"), ("collections", "Counter")),
+            *(("pathlib", "PosixPath"), ("pathlib", "WindowsPath"), ("pathlib", "PurePosixPath")),
+            *(("pathlib._local", "PosixPath"), ("pathlib._local", "WindowsPath")),
+            *(
+                (module, kind)
+                for module in ("builtins", "__builtin__")
+                for kind in ("set", "frozenset", "complex", "slice", "dict", "list", "int", "float")
+            ),
+        ],
+        _PASSED_OVER,
+    ),
     **{("torch", name): dtype for name, dtype in _DTYPES.items()},
     **{("torch", str(dtype).removeprefix("torch.")): str(dtype) for dtype in _DTYPES.values()},
 }
@@ -209,6 +301,7 @@ _OPCODES = (
     *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
     *(pickle.BINPUT, pickle.LONG_BINPUT, pickle.BINGET, pickle.LONG_BINGET, pickle.MEMOIZE),
     *(pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD, pickle.BINPERSID),
+    pickle.NEWOBJ,
 )
 
 
@@ -244,11 +337,20 @@ class _Unpickler(pickle._Unpickler):
 
     def load_build(self) -> None:
         """Attributes are for classes; of a dictionary they say nothing that is read here."""
-        if not isinstance(self.stack[-2], OrderedDict):
+        if not isinstance(self.stack[-2], (OrderedDict, _Aside)):
             raise pickle.UnpicklingError("attributes")
         self.stack.pop()
 
     dispatch[pickle.BUILD[0]] = load_build
+
+    def load_newobj(self) -> None:
+        """Of no class is an object made; only of those that are passed over may there be one."""
+        self.stack.pop()
+        if self.stack.pop() is not _PASSED_OVER:
+            raise pickle.UnpicklingError("an object")
+        self.append(_ASIDE)
+
+    dispatch[pickle.NEWOBJ[0]] = load_newobj
 
     def load_setitems(self) -> None:
         """Keys are texts and numbers: tuples could be made to collide, or as deep as to crash."""
@@ -284,7 +386,7 @@ def _pickled(path: Path) -> StoredTensors:
         with path.open("rb") as file:
             old = file.read(len(_OLD)) == _OLD
         stored, contents = (_old_archive if old else _archive)(path)
-        claims = _state_dict(stored, path.name)
+        claims, notes = _state_dict(stored, path.name)
         storages = {claim.storage for claim in claims.values()}
         size = sum(storage.nbytes for storage in storages)
         if size > total:
@@ -303,7 +405,8 @@ def _pickled(path: Path) -> StoredTensors:
                 for name, claim in claims.items()
             }
 
-    return StoredTensors(path.name, {name: claim.size for name, claim in claims.items()}, read)
+    shapes = {name: claim.size for name, claim in claims.items()}
+    return StoredTensors(path.name, shapes, read, notes=notes)
 
 
 @contextmanager
@@ -352,7 +455,7 @@ def _archive(path: Path) -> tuple[object, Contents]:
                 f"{path.name} is a compressed archive, which may be any size inside, so that it is "
                 "not read: torch.save compresses nothing; save net.state_dict() again."
             )
-        if entries[head].file_size > LARGEST_PICKLE:
+        if entries[head].file_size > LARGEST_HEADER:
             raise _NotBorneOut(f"{entries[head].file_size:,} bytes of names and shapes")
         order = entries.get(f"{root}byteorder")
         if order is not None and archive.read(order) != b"little":
@@ -376,7 +479,7 @@ def _old_archive(path: Path) -> tuple[object, Contents]:
     """The same of the format of torch 1.5 and before: pickles, then the storages in a row."""
     total = path.stat().st_size
     with path.open("rb") as file:
-        head = io.BytesIO(file.read(LARGEST_PICKLE))
+        head = io.BytesIO(file.read(LARGEST_HEADER))
     head.seek(len(_OLD))
     if _Unpickler(head).load() != 1001 or not _Unpickler(head).load()["little_endian"]:
         raise pickle.UnpicklingError("another format, or the other order of bytes")
@@ -429,24 +532,55 @@ def _exactly(file: IO[bytes], n: int) -> bytearray:
     return content
 
 
-def _state_dict(stored: object, file: str) -> dict[str, _Claim]:
-    """The state dict in what was stored: a training's checkpoint may have it inside."""
-    if isinstance(stored, Mapping):
-        for key in ("state_dict", "model_state_dict", "model", "net"):
-            inner = stored.get(key)
-            if isinstance(inner, Mapping):
-                stored = inner
-                break
-    if (
-        not isinstance(stored, Mapping)
-        or not stored
-        or not all(isinstance(value, _Claim) for value in stored.values())
-    ):
+_DEEPEST = 4  # dictionaries in dictionaries that are looked through for the tensors
+_USUAL = ("state_dict", "model_state_dict", "model_state", "model", "net")  # keys, the first wins
+
+
+def _state_dict(stored: object, file: str) -> tuple[dict[str, _Claim], tuple[str, ...]]:
+    """The net's tensors by name, wherever they stand in what was stored, and what to say of them.
+
+    Of several dictionaries of tensors the largest is taken, as an optimiser's are small ones; of
+    those that are as large (an average of the weights beside the weights) the one by the usual key.
+    """
+    found = [
+        (key, claims)
+        for key, mapping in _mappings(stored)
+        if (claims := {name: value for name, value in mapping.items() if isinstance(value, _Claim)})
+    ]
+    if not found:
         raise WeightsError(
             f"{file} does not hold a state_dict, tensors by name: save net.state_dict()."
         )
-    state = {str(key): value for key, value in stored.items()}
-    for prefix in ("module.", "_orig_mod."):  # of DataParallel, of torch.compile
-        if all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
+    most = max(len(claims) for _, claims in found)
+    # An average has a counter beside the same tensors.
+    largest = [(key, claims) for key, claims in found if len(claims) + 1 >= most]
+    key, claims = min(largest, key=lambda one: _rank(one[0]))
+    others = [repr(other) for other, _ in largest if other != key]
+    notes: tuple[str, ...] = ()
+    if others:
+        notes = (f"{file} holds several nets' tensors: {key!r} was taken, not {listed(others)}.",)
+    return claims, notes
+
+
+def _mappings(stored: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Every dictionary whose keys are texts, with the keys that lead to it."""
+    waiting: list[tuple[str, object, int]] = [("", stored, 0)]
+    seen: set[int] = set()
+    while waiting:
+        key, one, depth = waiting.pop(0)
+        if not isinstance(one, Mapping) or id(one) in seen or depth > _DEEPEST:
+            continue
+        seen.add(id(one))
+        if all(type(name) is str for name in one):
+            yield key, one
+            inner = [(f"{key}.{name}".lstrip("."), value) for name, value in one.items()]
+            waiting += [(name, value, depth + 1) for name, value in inner]
+
+
+def _rank(key: str) -> tuple[int, int]:
+    """The usual keys first, averages last; then the one that stands further out."""
+    last = key.rpartition(".")[2]
+    if last in _USUAL:
+        return _USUAL.index(last), key.count(".")
+    average = any(word in key.lower() for word in ("ema", "averag", "swa"))
+    return len(_USUAL) + average, key.count(".")

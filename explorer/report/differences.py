@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from explorer.fairness import what_differs, what_differs_between
-from explorer.report.material import LaneTold
+from explorer.report.material import ReportLane
+from explorer.structure.shared_start import what_differs, what_differs_between
 
 
-def differences(lanes: Sequence[LaneTold]) -> list[str]:
+def differences(lanes: Sequence[ReportLane]) -> list[str]:
     """Of one lane there are none; of lanes of several trainings a sentence for each further one."""
     if len(lanes) < 2:
         return []

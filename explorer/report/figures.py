@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.charts import (
+from explorer.drawing import (
     Theme,
     captions,
     gate_figure,
     gradient_figure,
-    history_figure,
     lesion_figure,
     training_figure,
 )
-from explorer.charts.plain import as_text
+from explorer.drawing.plain import as_text
+from explorer.instruments.history.figure import history_figure
+from explorer.instruments.history.result import Quantity
 from explorer.report.differences import differences
-from explorer.report.material import LaneTold, named
-from explorer.results.history import Quantity
+from explorer.report.material import ReportLane, named
 
 Row = tuple[Any, ...]
 TABLE_ROWS = 200  # of each net; longer tables keep every second (third, …) row
@@ -50,25 +50,25 @@ class Part:
 @dataclass(frozen=True)
 class _Kind:
     title: str
-    has: Callable[[LaneTold], bool]
-    draw: Callable[[Sequence[LaneTold], Theme], go.Figure]
-    caption: Callable[[Sequence[LaneTold]], str]
+    has: Callable[[ReportLane], bool]
+    draw: Callable[[Sequence[ReportLane], Theme], go.Figure]
+    caption: Callable[[Sequence[ReportLane]], str]
     columns: tuple[str, ...]
-    rows: Callable[[LaneTold], Iterator[Row]]
+    rows: Callable[[ReportLane], Iterator[Row]]
 
 
-def titles(lanes: Sequence[LaneTold]) -> dict[str, str]:
+def titles(lanes: Sequence[ReportLane]) -> dict[str, str]:
     """What can be drawn of these lanes: titles by key, in the report's order."""
     return {key: kind.title for key, kind in _KINDS.items() if any(map(kind.has, lanes))}
 
 
-def part(key: str, lanes: Sequence[LaneTold], theme: Theme = "light") -> Part:
+def part(key: str, lanes: Sequence[ReportLane], theme: Theme = "light") -> Part:
     """One of ``titles`` by itself: its caption says what differs between the nets, too."""
     drawn = _part(key, lanes, theme)
     return replace(drawn, caption=" ".join([*differences(lanes), drawn.caption]))
 
 
-def _part(key: str, lanes: Sequence[LaneTold], theme: Theme) -> Part:
+def _part(key: str, lanes: Sequence[ReportLane], theme: Theme) -> Part:
     """Of the lanes that have something to show."""
     kind = _KINDS[key]
     shown = [lane for lane in lanes if kind.has(lane)]
@@ -82,7 +82,7 @@ def _part(key: str, lanes: Sequence[LaneTold], theme: Theme) -> Part:
     )
 
 
-def parts(lanes: Sequence[LaneTold], theme: Theme = "light") -> Iterator[Part]:
+def parts(lanes: Sequence[ReportLane], theme: Theme = "light") -> Iterator[Part]:
     """All that can be drawn, for a page that says once what differs."""
     for key in titles(lanes):
         yield _part(key, lanes, theme)
@@ -101,7 +101,7 @@ def _training(quantity: str) -> _Kind:
     percent = quantity == "error"
     scale = 100.0 if percent else 1.0
 
-    def draw(lanes: Sequence[LaneTold], theme: Theme) -> go.Figure:
+    def draw(lanes: Sequence[ReportLane], theme: Theme) -> go.Figure:
         return training_figure(
             [(lane.index, lane.curves) for lane in lanes],
             quantity="error" if percent else "loss",
@@ -109,7 +109,7 @@ def _training(quantity: str) -> _Kind:
             theme=theme,
         )
 
-    def rows(lane: LaneTold) -> Iterator[Row]:
+    def rows(lane: ReportLane) -> Iterator[Row]:
         c = lane.curves
         columns = (c.train_error, c.test_error) if percent else (c.train_loss, c.test_loss)
         for step, train, test in zip(c.eval_step, *columns, strict=True):
@@ -134,7 +134,7 @@ def _training(quantity: str) -> _Kind:
 def _gradients(of: str) -> _Kind:
     parameters = of == "parameters"
 
-    def rows(lane: LaneTold) -> Iterator[Row]:
+    def rows(lane: ReportLane) -> Iterator[Row]:
         assert lane.gradients is not None
         names = lane.gradients.layers if parameters else lane.gradients.units
         values = lane.gradients.parameter_rms if parameters else lane.gradients.output_rms
@@ -166,8 +166,8 @@ _OVER_TIME: dict[Quantity, tuple[str, str]] = {
         "recorded step's batch; log scale, the same for all nets.",
     ),
     "gate_mean": (
-        "Transform gates over time",
-        "Mean of T(x) of every block over the {n} images of each recorded step's batch.",
+        "Gates over time",
+        "Mean gate of every block over the {n} images of each recorded step's batch.",
     ),
     "response_sd": (
         "Responses by layer over time",
@@ -180,10 +180,10 @@ _OVER_TIME: dict[Quantity, tuple[str, str]] = {
 def _over_time(quantity: Quantity) -> _Kind:
     title, caption = _OVER_TIME[quantity]
 
-    def rows(lane: LaneTold) -> Iterator[Row]:
+    def rows(lane: ReportLane) -> Iterator[Row]:
         history = lane.histories[quantity]
         middle = len(history.steps) // 2
-        for name, values in zip(history.rows, history.values, strict=True):
+        for name, values in zip(history.layers, history.values, strict=True):
             yield name, *(_number(values[i]) for i in (0, middle, -1))
 
     return _Kind(
@@ -201,25 +201,25 @@ def _over_time(quantity: Quantity) -> _Kind:
 # --------------------------------------------------------------------------- gates and lesions
 
 
-def _gate_rows(lane: LaneTold) -> Iterator[Row]:
+def _gate_rows(lane: ReportLane) -> Iterator[Row]:
     assert lane.gates is not None
     for name, value in zip(lane.gates.units, lane.gates.mean, strict=True):
         yield name, _number(value)
 
 
 _GATES = _Kind(
-    title="Transform gate T(x)",
+    title="Gates by block",
     has=lambda lane: lane.gates is not None,
     draw=lambda lanes, theme: gate_figure(
         [(lane.index, lane.name, lane.gates) for lane in lanes if lane.gates], theme=theme
     ),
     caption=captions.gate_caption,
-    columns=("block", "mean T(x)"),
+    columns=("block", "mean gate"),
     rows=_gate_rows,
 )
 
 
-def _lesion_rows(lane: LaneTold) -> Iterator[Row]:
+def _lesion_rows(lane: ReportLane) -> Iterator[Row]:
     curve = lane.lesions
     assert curve is not None
     for name, accuracy, (low, high) in zip(
@@ -228,7 +228,7 @@ def _lesion_rows(lane: LaneTold) -> Iterator[Row]:
         yield name, _number(accuracy), _number(low), _number(high)
 
 
-def _draw_lesions(lanes: Sequence[LaneTold], theme: Theme) -> go.Figure:
+def _draw_lesions(lanes: Sequence[ReportLane], theme: Theme) -> go.Figure:
     classes = {lane.plan.spec.classes for lane in lanes}
     return lesion_figure(
         [

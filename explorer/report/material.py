@@ -5,30 +5,33 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import get_args
 
-from explorer.blueprint import Blueprint, blueprint
-from explorer.bounded import local_path
+from explorer.drawing.lane import Lane
 from explorer.errors import RunError, SkipscopeError
-from explorer.names import title_of, token_of
-from explorer.results import (
-    GateMeans,
-    LayerGradients,
-    LayerHistory,
-    LesionCurve,
-    Record,
-    TrainingCurves,
+from explorer.instruments.contract import Training as RecordedTraining
+from explorer.instruments.history.measure import layer_history
+from explorer.instruments.history.result import LayerHistory, Quantity
+from explorer.instruments.lesions.result import LesionCurve
+from explorer.results import Record, TrainingCurves
+from explorer.runs.serve.history import LaneHistory, power_of_two, training_curves
+from explorer.runs.serve.recorded_as_results import (
+    clip_of,
+    gates_of,
+    gradients_of,
+    lesions_of,
+    notes,
 )
-from explorer.results.history import RECORDED, Quantity
-from explorer.runs.history import LaneHistory, power_of_two, training_curves
-from explorer.runs.layers import layer_history
-from explorer.runs.recorded import clip_of, gates_of, gradients_of, lesions_of, notes
-from explorer.runs.service import RunService
-from explorer.runs.stored import StoredRun
-from explorer.shipped import Trial, longer_trial
-from explorer.specs import MAX_LANES, ExperimentSpec
+from explorer.runs.serve.service import RunService
+from explorer.runs.stored_reader import StoredRun
+from explorer.structure.blueprint import Blueprint, blueprint
+from explorer.structure.cards import longer_trial
+from explorer.structure.names import title_of, token_of
+from explorer.structure.specs import MAX_LANES, ExperimentSpec
+from explorer.system.bounded import local_path
 
 POINTS = 1000  # of a curve
 MOMENTS = 200  # of a history by layer
@@ -54,51 +57,26 @@ class Training:
     created: float | None
 
 
-@dataclass(frozen=True)
-class LaneTold:
-    """One lane of one training.
+@dataclass(frozen=True, kw_only=True)
+class ReportLane(Lane):
+    """One lane of one training; its index is that in the report.
 
     Attributes:
-        index: In the report, from 0: its colour and line style.
         lane: In its training, from 0.
         notes: Sentences that need reading: divergence, where it comes from, what is passed by.
         forked: It began as a duplicate of another lane.
-        gradients, gates: As recorded last.
-        lesions: The last curve, on the weights of ``lesions_step``.
         histories: What was recorded of every layer over time.
-        clip: What clipping multiplied the gradient by, at the first step and at the last.
     """
 
-    index: int
-    name: str
     training: Training
     lane: int
-    plan: Blueprint
     curves: TrainingCurves
     notes: tuple[str, ...] = ()
     forked: bool = False
-    gradients: LayerGradients | None = None
-    gates: GateMeans | None = None
-    lesions: LesionCurve | None = None
-    lesions_step: int | None = None
     histories: Mapping[Quantity, LayerHistory] = field(default_factory=dict)
-    clip: tuple[float, float] | None = None
-
-    @property
-    def longer(self) -> Trial | None:
-        spec = self.training.spec
-        return longer_trial(self.plan.spec, spec.data, spec.training)
-
-    @property
-    def chance(self) -> float:
-        return 1 / self.plan.spec.classes
-
-    @property
-    def progress(self) -> float:
-        return self.training.step / max(1, self.training.steps_total)
 
 
-def of_runs(service: RunService, lanes: Sequence[tuple[str, int]]) -> list[LaneTold]:
+def of_runs(service: RunService, lanes: Sequence[tuple[str, int]]) -> list[ReportLane]:
     """Lanes of stored runs, as (experiment, lane), in the order given.
 
     Raises:
@@ -135,7 +113,7 @@ def of_runs(service: RunService, lanes: Sequence[tuple[str, int]]) -> list[LaneT
             training,
             lane,
             shown.curves,
-            {"layers": shown.layers, "gates": shown.gates},
+            shown.records,
             partial(_recorded, service, experiment, lane),
             (state.message, state.origin, state.deleted),
         )
@@ -160,7 +138,7 @@ class Recorded:
 
 def of_folder(
     name: str, spec: ExperimentSpec, records: Sequence[Record], lanes: Sequence[int] | None = None
-) -> list[LaneTold]:
+) -> list[ReportLane]:
     """Lanes of a training that was not stored but written to a folder; None takes them all."""
     one = folder_recorded(name, spec, records)
     chosen = range(len(spec.lanes)) if lanes is None else lanes
@@ -201,7 +179,7 @@ def stored_recorded(run: StoredRun) -> Recorded:
     return Recorded(training, run.records, run.lesions)
 
 
-def of_recorded(lanes: Sequence[tuple[Recorded, int]]) -> list[LaneTold]:
+def of_recorded(lanes: Sequence[tuple[Recorded, int]]) -> list[ReportLane]:
     """Lanes of any trainings, as (training, lane), in the order given.
 
     Raises:
@@ -247,7 +225,7 @@ def _thinned(records: Sequence[Record]) -> list[Record]:
     return chosen if not records or chosen[-1] is records[-1] else [*chosen, records[-1]]
 
 
-def _with_lesions(lane: LaneTold, measured: tuple[int, LesionCurve] | None) -> LaneTold:
+def _with_lesions(lane: ReportLane, measured: tuple[int, LesionCurve] | None) -> ReportLane:
     """The lane with the curve measured beside its training, where that is not the older one."""
     if measured is None:
         return lane
@@ -279,12 +257,12 @@ def _lane(
     latest: Mapping[str, Record | None],
     recorded: Callable[[str], list[Record]],
     past: tuple[str | None, str | None, Sequence[str]],
-) -> LaneTold:
+) -> ReportLane:
     spec = training.spec
     plan = blueprint(spec.lanes[lane])
     name = title_of(plan.spec)
     lesions = recorded("lesions")[-1:]
-    return LaneTold(
+    return ReportLane(
         index=index,
         name=name,
         training=training,
@@ -299,6 +277,8 @@ def _lane(
         lesions_step=lesions[0].step if lesions else None,
         histories=_histories(plan, spec, recorded),
         clip=clip_of(next(iter(recorded("layers")), None), latest.get("layers")),
+        progress=training.step / max(1, training.steps_total),
+        longer=longer_trial(plan.spec, spec.data, spec.training),
     )
 
 
@@ -309,29 +289,18 @@ def _recorded(service: RunService, experiment: str, lane: int, kind: str) -> lis
 def _histories(
     plan: Blueprint, spec: ExperimentSpec, recorded: Callable[[str], list[Record]]
 ) -> dict[Quantity, LayerHistory]:
+    net, batch_size = token_of(plan.spec), spec.training.batch_size
+    training = RecordedTraining(plan, net, spec.data.name, batch_size, recorded)
     found: dict[Quantity, LayerHistory] = {}
     for quantity in get_args(Quantity):
-        records = recorded(RECORDED[quantity][0])
-        if not records:
-            continue
-        try:
-            history = layer_history(
-                plan,
-                records,
-                quantity,
-                net=token_of(plan.spec),
-                data=spec.data.name,
-                batch_size=spec.training.batch_size,
-            )
-        except SkipscopeError:  # the net has nothing of the kind
-            continue
-        found[quantity] = history
+        with suppress(SkipscopeError):  # the net has nothing of the kind
+            found[quantity] = layer_history(training, quantity)
     return found
 
 
-def _told_apart(told: list[LaneTold]) -> list[LaneTold]:
+def _told_apart(told: list[ReportLane]) -> list[ReportLane]:
     """The same lanes with names of which no two are equal."""
-    more: list[Callable[[LaneTold], str]] = [
+    more: list[Callable[[ReportLane], str]] = [
         lambda lane: lane.training.name,
         lambda lane: lane.training.id,
         lambda lane: f"lane {lane.lane + 1}",
@@ -345,6 +314,6 @@ def _told_apart(told: list[LaneTold]) -> list[LaneTold]:
     return told
 
 
-def named(lane: LaneTold, name: str) -> LaneTold:
+def named(lane: ReportLane, name: str) -> ReportLane:
     """The same lane by another name."""
     return replace(lane, name=name, curves=replace(lane.curves, name=name))

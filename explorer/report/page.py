@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 import plotly
 
-from explorer.blueprint import Blueprint, UnitPlan
-from explorer.charts.palette import LANE_STYLES
 from explorer.data.catalog import data_info
+from explorer.drawing.palette import LANE_STYLES
 from explorer.errors import SkipscopeError
-from explorer.graph import count_text
-from explorer.names import title_of, token_of
 from explorer.report.differences import differences
 from explorer.report.figures import Part, parts
-from explorer.report.material import LaneTold, Training, begun
+from explorer.report.material import ReportLane, Training, begun
 from explorer.results.common import wilson_interval
-from explorer.specs import ExperimentSpec
-from explorer.versions import versions
+from explorer.structure.blueprint import Blueprint, UnitPlan
+from explorer.structure.graph import count_text
+from explorer.structure.names import title_of, token_of
+from explorer.structure.specs import ExperimentSpec
+from explorer.system.versions import versions
 
 _ASSETS = Path(__file__).parent / "assets"
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -38,7 +38,7 @@ _POLICY = (
 )
 
 
-def report_html(lanes: Sequence[LaneTold]) -> str:
+def report_html(lanes: Sequence[ReportLane]) -> str:
     """The file's text, about 5 MB: Plotly's script, and the numbers.
 
     Args:
@@ -125,7 +125,7 @@ def _figure(part: Part) -> str:
     )
 
 
-def _trainings(lanes: Sequence[LaneTold]) -> list[Training]:
+def _trainings(lanes: Sequence[ReportLane]) -> list[Training]:
     return list({lane.training.id: lane.training for lane in lanes}.values())
 
 
@@ -153,7 +153,7 @@ def _note(training: Training, *, several: bool) -> str:
     return f'<div class="note"><b>{escape(of)}</b><p>{escape(training.note)}</p></div>'
 
 
-def _nets(lanes: Sequence[LaneTold]) -> str:
+def _nets(lanes: Sequence[ReportLane]) -> str:
     columns = (
         *("net", "layers", "parameters", "multiply-adds", "training error, %", "test error, %"),
         "95 % interval",
@@ -227,9 +227,9 @@ def _setting(spec: ExperimentSpec, part: str | None, name: str) -> str:
     return "none" if value is None else str(value)
 
 
-def _made_of(lanes: Sequence[LaneTold]) -> str:
+def _made_of(lanes: Sequence[ReportLane]) -> str:
     columns = ("stage", "blocks", "kind", "shortcut", "input", "output", "parameters of each")
-    seen: dict[str, LaneTold] = {}
+    seen: dict[str, ReportLane] = {}
     for lane in lanes:
         seen.setdefault(token_of(lane.plan.spec), lane)
     return "".join(
@@ -252,7 +252,7 @@ def _stages(plan: Blueprint) -> Iterator[tuple[Any, ...]]:
         yield stage, len(list(units)), *(kind, *others)
 
 
-def _conditions(lanes: Sequence[LaneTold], trainings: Sequence[Training]) -> str:
+def _conditions(lanes: Sequence[ReportLane], trainings: Sequence[Training]) -> str:
     lines = []
     for training in trainings:
         spec = training.spec

@@ -12,18 +12,18 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from explorer.blueprint import Blueprint, blueprint
-from explorer.names import token_of
-from explorer.report.material import LaneTold, Training
+from explorer.report.material import ReportLane, Training
 from explorer.results import Record
-from explorer.runs.recorded import places
+from explorer.runs.serve.recorded_as_results import places
+from explorer.structure.blueprint import Blueprint, blueprint
+from explorer.structure.names import token_of
 
 COLUMNS = ("run", "lane", "net", "step", "kind", "quantity", "of", "value")
 _PIECE = 2000  # rows
 Records = Callable[[str], Iterable[Record]]  # of the training with this id
 
 
-def csv_text(lanes: Sequence[LaneTold], records: Records) -> Iterator[str]:
+def csv_text(lanes: Sequence[ReportLane], records: Records) -> Iterator[str]:
     """One number a row: ``COLUMNS``; ``of`` names its layer, block or seed, where it has one."""
     rows = [COLUMNS]
     for training in _trainings(lanes):
@@ -62,7 +62,7 @@ def numbers(record: Record, plan: Blueprint, seed: int) -> Iterator[tuple[str, s
             yield quantity, "", _cell(value)
 
 
-def json_text(lanes: Sequence[LaneTold], records: Records) -> Iterator[str]:
+def json_text(lanes: Sequence[ReportLane], records: Records) -> Iterator[str]:
     """``{"runs": […]}``: what was chosen, by whom it is called, its notes, and every record."""
     yield '{"runs":['
     for index, training in enumerate(_trainings(lanes)):
@@ -89,7 +89,7 @@ def json_text(lanes: Sequence[LaneTold], records: Records) -> Iterator[str]:
     yield "]}\n"
 
 
-def _lane(lane: LaneTold) -> dict[str, Any]:
+def _lane(lane: ReportLane) -> dict[str, Any]:
     return {
         "lane": lane.lane,
         "net": token_of(lane.plan.spec),
@@ -102,7 +102,7 @@ def _lane(lane: LaneTold) -> dict[str, Any]:
     }
 
 
-def _trainings(lanes: Sequence[LaneTold]) -> list[Training]:
+def _trainings(lanes: Sequence[ReportLane]) -> list[Training]:
     return list({lane.training.id: lane.training for lane in lanes}.values())
 
 

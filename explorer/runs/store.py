@@ -26,10 +26,11 @@ from typing import IO, Any, Literal, TypeVar
 import numpy as np
 
 from explorer.errors import RunError
-from explorer.files import remove_folder, sweep
 from explorer.results import Record
 from explorer.results.training import RECORD_KINDS
-from explorer.runs.history import KEPT_POINTS, LaneHistory, power_of_two
+from explorer.runs.serve.history import KEPT_POINTS, LaneHistory, power_of_two
+from explorer.system.bounded import stored_json
+from explorer.system.files import remove_folder, sweep
 
 Status = Literal[
     "queued", "starting", "running", "paused", "finished", "stopped", "failed", "interrupted"
@@ -399,7 +400,7 @@ class Store:
     def _values(self, payload: str) -> dict[str, Any] | None:
         """The values of a record or a result; None where they are damaged, which is said."""
         try:
-            values = json.loads(payload)
+            values = stored_json(payload)
         except ValueError:
             values = None
         if isinstance(values, dict):
@@ -746,11 +747,14 @@ def check_usable(home: Path) -> None:
 
 def _claimed(home: Path) -> IO[str]:
     """The folder, made where it is not there, as this process's own."""
-    if (home / STORE).is_dir():
-        raise RunError(
-            f"{home / STORE} is a folder, and a file of that name keeps the runs: move it away, or "
-            "set SKIPSCOPE_HOME to another folder."
-        )
+    for name, does in ((STORE, "keeps the runs"), ("in-use", "says that the folder is in use")):
+        path = home / name
+        if path.exists() and not path.is_file():  # a pipe's opening may wait for ever
+            what = "a folder" if path.is_dir() else "no file"
+            raise RunError(
+                f"{path} is {what}, and a file of that name {does}: move it away, or set "
+                "SKIPSCOPE_HOME to another folder."
+            )
     try:
         (home / "experiments").mkdir(parents=True, exist_ok=True)
         return claim(home / "in-use")

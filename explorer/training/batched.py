@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from explorer.measuring.norms import gradient_norms
 from explorer.nets.highway import HighwayUnit
 from explorer.nets.residual import ResidualUnit
-from explorer.probes.norms import gradient_norms
-from explorer.specs import DenseSpec
+from explorer.structure.specs import DenseSpec
 from explorer.training.lane import Batch, Lane, Separate
 from explorer.training.schedule import make_optimizer, moments
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from explorer.data.dataset import Dataset
 from explorer.errors import DamagedError, RunError, SpecError
-from explorer.files import whole
-from explorer.specs import ExperimentSpec, parse
-from explorer.trouble import size
+from explorer.structure.specs import ExperimentSpec, parse
+from explorer.system.bounded import stored_json
+from explorer.system.files import whole
+from explorer.system.trouble import size
 
 _HEADER, _CHECKSUM = "skipscope", "crc32"
 _FORMAT = 2
@@ -30,10 +31,10 @@ def snapshot_state(path: str | Path) -> dict[str, Any]:
     """What stands in the header of a training's snapshot; nothing in other weights."""
     try:
         with safe_open(path, framework="pt") as file:
-            state: dict[str, Any] = json.loads((file.metadata() or {})[_HEADER])
+            state = stored_json((file.metadata() or {})[_HEADER])
     except (OSError, SafetensorError, KeyError, ValueError):
         return {}
-    return state
+    return state if isinstance(state, dict) else {}
 
 
 def cpu_state(net: nn.Module) -> dict[str, Tensor]:
@@ -48,7 +49,7 @@ def _own(value: Tensor) -> Tensor:
 
 
 def write(path: str | Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write a file whole (:mod:`explorer.files`): readers see the old one or the new.
+    """Write a file whole (:mod:`explorer.system.files`): readers see the old one or the new.
 
     Raises:
         RunError: The file cannot be written.
@@ -95,7 +96,9 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             text = metadata[_HEADER]
-            state = json.loads(text)
+            state = stored_json(text)
+            if not isinstance(state, dict):
+                raise ValueError("no state")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         # Those written before there were checksums have none.
         if metadata.get(_CHECKSUM) not in (None, _checksum(text, tensors)):

@@ -1,7 +1,7 @@
 """Loss and error of a net in evaluation mode.
 
 Of one that never trained batch norms take the statistics of the evaluated images, by the rule of
-all instruments (:mod:`explorer.probes.statistics`): with running statistics of 0 and 1 the loss
+all instruments (:mod:`explorer.measuring.statistics`): with running statistics of 0 and 1 the loss
 before the first step would be that of a net whose batch norms do nothing.
 """
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from explorer.data.dataset import Dataset
+from explorer.measuring.statistics import measuring
 from explorer.nets import Net
-from explorer.probes.statistics import measuring
 from explorer.results import Statistics
 
 EVAL_CHUNK = 500  # images at a time
@@ -21,9 +21,9 @@ TRAIN_SUBSET = 1000  # training images of an evaluation, at most; a quarter of a
 
 
 def training_subset(dataset: Dataset) -> Tensor:
-    """Positions of the training images that every evaluation uses, class-balanced."""
+    """Positions of the training images that every evaluation uses, each class in its share."""
     n, classes = len(dataset.train_labels), len(dataset.info.classes)
-    return dataset.balanced_train(min(TRAIN_SUBSET, max(n // 4, classes)))
+    return dataset.some_train(min(TRAIN_SUBSET, max(n // 4, classes)))
 
 
 @torch.no_grad()

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from explorer.blueprint import UnitPlan
 from explorer.nets import Net
+from explorer.structure.blueprint import UnitPlan
 from explorer.training.lane import Lane
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)

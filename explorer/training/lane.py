@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.data.order import random_bits
+from explorer.measuring.norms import gradient_norms, layer_weights
+from explorer.measuring.taps import Taps, tap
 from explorer.nets import Net
 from explorer.nets.fast import activate_in_place
-from explorer.probes.norms import gradient_norms, layer_weights
-from explorer.probes.taps import Taps, tap
 from explorer.results import Record
-from explorer.specs import ResidualSpec, TrainSpec
+from explorer.structure.specs import ResidualSpec, TrainSpec
 from explorer.training import units
 from explorer.training.schedule import decayed, make_optimizer
 
@@ -79,9 +79,7 @@ class Lane:
         self.weights = layer_weights(net, [layer.name for layer in plan.weight_layers])
         self._optional = units.deletable(net)
         self._units = [unit.name for unit in plan.units]
-        self.gates = [
-            f"{unit.name}.transform_gate" for unit in plan.units if unit.kind == "highway"
-        ]
+        self.gates = [unit.gate for unit in plan.units if unit.gate is not None]
         # ‖g‖ / √size is the RMS. The loss is a mean over the B examples of a batch: B times the
         # gradient is that of the example's own loss, and B · ‖g‖ / √(B · size) its RMS.
         self._scales = [1 / math.sqrt(weight.numel()) for weight in self.weights]

@@ -26,19 +26,19 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from explorer.data.dataset import Batches, Dataset, Progress
+from explorer.data.dataset import Batches, Dataset, Progress, trained_on
 from explorer.data.load import load_data
 from explorer.errors import RunError, SpecError
 from explorer.nets import Net, create_net
 from explorer.results import Record, Statistics
-from explorer.specs import MAX_LANES, ExperimentSpec, NetSpec, parse
+from explorer.structure.specs import MAX_LANES, ExperimentSpec, NetSpec, TrainSpec, parse
+from explorer.system.trouble import out_of_memory
 from explorer.training import batched, captured, checkpoint, recording, units
 from explorer.training.devices import apart, keep_memory, own_stream, resolve
 from explorer.training.evaluation import evaluate, training_subset
 from explorer.training.fork import carry_optimizer, carry_over
 from explorer.training.lane import EXPLODED, Batch, Lane, Separate, plain
 from explorer.training.schedule import learning_rate
-from explorer.trouble import out_of_memory
 
 LAYERS_EVERY = 10  # steps between gradient measurements
 
@@ -129,6 +129,9 @@ class Session:
         for lane in self._lanes:
             if spec.units_per_batch is not None:
                 units.check_enough(lane.net, spec.units_per_batch, lane.name)
+        self._impossible = {lane: why for lane in self._lanes if (why := _impossible(lane, spec))}
+        if len(self._impossible) == len(self._lanes):
+            raise SpecError(self._impossible[self._lanes[0]])
         self.step = 0
         self.seconds = 0.0
         self.learning_rates: list[tuple[int, float | None]] = []
@@ -145,6 +148,7 @@ class Session:
     def _new_lane(self, index: int, replica: int, spec: NetSpec) -> Lane:
         seed = self.experiment.seed + replica
         net = create_net(spec, seed=seed)
+        net.trained_on = trained_on(self.dataset)
         return Lane(index, replica, seed, net, self.experiment.training, self.device)
 
     def _arrange(self) -> None:
@@ -406,7 +410,12 @@ class Session:
         """The evaluation before a step, where one is due."""
         if self.finished:
             return []
-        return self._evaluate_all() if self.step % self._eval_every == 0 else []
+        ended = [
+            lane.end("failed", self._impossible[lane], self.step)
+            for lane in self._active
+            if lane in self._impossible
+        ]
+        return ended + (self._evaluate_all() if self.step % self._eval_every == 0 else [])
 
     def _go(self, trainee: Trainee, batch: Batch, probing: bool) -> None:
         """Forward and backward; a captured step is updated as well."""
@@ -585,13 +594,14 @@ class Session:
     def snapshot(self, lane: int, path: str | Path) -> None:
         """Write one lane's weights (safetensors), whole or not at all.
 
-        The header also holds the step, the data's normalisation and the units passed by.
+        The header also holds the step, what the images were (:class:`TrainedOn`) and the units
+        passed by.
         """
         first = self._of_lane(lane)[0]
+        known = trained_on(self.dataset)
         state = {
+            **known.model_dump(mode="json", exclude={"format"}),
             "step": self.weights_step(lane),
-            "mean": self.dataset.mean.tolist(),
-            "std": self.dataset.std.tolist(),
             "deleted": list(first.deleted),
         }
         checkpoint.write(path, checkpoint.cpu_state(first.net), state)
@@ -691,6 +701,21 @@ def _check_fit(experiment: ExperimentSpec, dataset: Dataset) -> None:
                 f"classes, and {dataset.info.title} has {shape} in {classes}: fit it with "
                 "specs.fit(net, input_shape, classes)."
             )
+
+
+def _impossible(lane: Lane, spec: TrainSpec) -> str | None:
+    """Why a net cannot be trained by a recipe at all, in one sentence: batch norm has nothing to
+    normalise by where a batch has one value of a map."""
+    if spec.batch_size > 1:
+        return None
+    for layer in lane.net.blueprint.layers:
+        if layer.kind == "batch_norm" and math.prod(layer.output_shape[1:]) == 1:
+            return (
+                f"{lane.name} cannot be trained on batches of one image: its batch norm "
+                f"{layer.name} would normalise one value by itself; choose a batch of 2 or "
+                "more, or a net with batch_norm=false."
+            )
+    return None
 
 
 def _key(lane: Lane) -> str:

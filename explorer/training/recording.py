@@ -11,14 +11,16 @@ import math
 import torch
 
 from explorer.data.dataset import Dataset
-from explorer.probes.lesions import lesion_curve
-from explorer.probes.responses import response_modules
-from explorer.probes.statistics import measuring
-from explorer.probes.taps import tap
+from explorer.instruments.doors.calling import Work
+from explorer.instruments.lesions.ask import Ask
+from explorer.instruments.lesions.measure import measure
+from explorer.measuring.responses import response_modules
+from explorer.measuring.statistics import measuring
+from explorer.measuring.taps import tap
 from explorer.results import Record
 from explorer.training.lane import Lane, short
 
-IMAGES = 100  # class-balanced
+IMAGES = 100  # each class in its share
 LESIONS_SHARE = 0.1  # of the training's time, about
 # Of the passes that a curve counts: units are shared by programs, batch norms folded. Measured on
 # digits, one CPU thread: 0.35 (fully connected) to 0.75 (plain, 56 layers).
@@ -29,7 +31,7 @@ _ENGINE_GAIN = 0.5
 def responses(lane: Lane, dataset: Dataset, step: int) -> Record:
     """Standard deviation of each layer's response (He15 Fig 7) on fixed training images."""
     names = [module for _, module in response_modules(lane.net)]
-    chosen = dataset.train_images[dataset.balanced_train(IMAGES)]
+    chosen = dataset.train_images[dataset.some_train(IMAGES)]
     with measuring(lane.net, dataset, chosen), tap(lane.net, names, reduce=torch.std) as taps:
         lane.net(dataset.normalise(chosen))
     # A unit that is passed by does not answer.
@@ -40,7 +42,7 @@ def responses(lane: Lane, dataset: Dataset, step: int) -> Record:
 
 def lesions(lane: Lane, dataset: Dataset, step: int) -> Record:
     """Accuracy after deleting each unit, on fixed test images (Veit16 Fig 3)."""
-    curve = lesion_curve(lane.net, dataset, n_images=IMAGES)
+    curve = measure(lane.net, dataset, Ask(n_images=IMAGES), Work())
     accuracy = [short(x) for x in curve.accuracy.tolist()]
     values = {"accuracy": accuracy, "baseline": curve.baseline_accuracy, "n": curve.n_images}
     return Record("lesions", lane.index, step, values)

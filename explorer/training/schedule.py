@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from explorer.errors import SpecError
-from explorer.specs import TrainSpec
+from explorer.structure.specs import TrainSpec
 from explorer.training import optimisers
 
 ONE_CYCLE_RISE = 0.3  # share of the steps during which the rate rises

@@ -8,12 +8,12 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from explorer.blueprint import Blueprint
 from explorer.data.order import permutation
 from explorer.errors import SpecError
+from explorer.measuring.programs import compile_program, without
 from explorer.nets import Net, Unit
 from explorer.nets.layers import Survival
-from explorer.probes.programs import compile_program, without
+from explorer.structure.blueprint import Blueprint
 
 _DRAW = 5  # stream of random numbers for the units of a batch
 

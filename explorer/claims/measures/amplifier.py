@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from explorer.claims.measures.nets import images, shipped_names, trained
+from explorer.instruments.amplifier.result import WorkedExample
+from explorer.measuring import walk
+from explorer.measuring.select import some_images
+from explorer.measuring.taps import eval_mode
 from explorer.nets.residual import ResidualUnit
-from explorer.probes import walk
-from explorer.probes.select import some_images
-from explorer.probes.taps import eval_mode
-from explorer.results import WorkedExample
 
 
 def changes(x: float, before: float, after: float) -> tuple[float, float]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from explorer.api import unit_conductance
 from explorer.claims.measures.nets import images, shipped_names, trained
+from explorer.instruments.functions import conductance
 
 
 def around(family: str, n: int) -> list[float]:
     """Logits that pass a block by: the most over blocks, of the first ``n`` test images."""
     return [
-        float(abs(unit_conductance(trained(name), images(), image).shortcut).max())
+        float(abs(conductance(trained(name), images(), image).shortcut).max())
         for name in shipped_names(family)
         for image in range(n)
     ]

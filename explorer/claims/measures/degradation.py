@@ -6,8 +6,8 @@ import math
 import statistics
 
 from explorer.claims.measures.nets import images
-from explorer.shipped import Trial, shipped
-from explorer.specs import RECIPES
+from explorer.structure.cards import Trial, shipped
+from explorer.structure.specs import RECIPES
 from explorer.training.publish import SHIPPED, Recipe, experiment_of, trial
 
 

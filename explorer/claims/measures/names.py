@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from explorer.names import NETS
+from explorer.structure.names import NETS
 
 
 def medians(nets: Sequence[str]) -> list[float]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from explorer import paths
-from explorer.blueprint import blueprint
 from explorer.claims.measures.nets import SEEDS, fresh, images
-from explorer.names import spec_of
-from explorer.path_counts import multiplicity, path_lengths
-from explorer.probes.paths import path_gradients
-from explorer.unravelled import all_paths
+from explorer.instruments import functions
+from explorer.instruments.counted_paths import multiplicity, path_lengths
+from explorer.instruments.unravelled.graph import all_paths
+from explorer.structure.blueprint import blueprint
+from explorer.structure.names import spec_of
+from explorer.structure.path_combinatorics import binomial, toy
 
 
 def share_between(units: int, low: int, high: int) -> float:
     """Of all paths of so many units, in percent: those of ``low`` to ``high``."""
-    return float(100 * paths.binomial(units)[low : high + 1].sum())
+    return float(100 * binomial(units)[low : high + 1].sum())
 
 
 def toy_held(units: int, ratio: float, low: int, high: int) -> float:
     """Of the toy's gradient, in percent: what is on lengths ``low`` to ``high``."""
-    return float(100 * paths.toy(units, ratio)[low : high + 1].sum())
+    return float(100 * toy(units, ratio)[low : high + 1].sum())
 
 
 def number(units: int) -> float:
@@ -59,7 +59,7 @@ def one_block_more(net: str, n: int = 32, draws: int = 2) -> list[float]:
     """By seed of an untrained net: what one block more multiplies the gradient of a path by."""
     found = []
     for seed in SEEDS:
-        result = path_gradients(fresh(net, seed), images(), n_images=n, draws=draws)
+        result = functions.paths(fresh(net, seed), images(), n_images=n, draws=draws, seed=0)
         assert result.sampled is not None
         found.append(result.ratio(result.sampled))
     return found

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from explorer.claims.measures.nets import SEEDS, fresh, images, shipped_names, trained
+from explorer.instruments.functions import estimation_error, responses, reuse
 from explorer.nets import Net, create_net
-from explorer.probes.responses import estimation_error, layer_responses
-from explorer.probes.reuse import feature_reuse
-from explorer.shipped import shipped
+from explorer.structure.cards import shipped
 
 
 def ends_of_fresh(nets: Sequence[str]) -> list[float]:
@@ -18,7 +17,7 @@ def ends_of_fresh(nets: Sequence[str]) -> list[float]:
     found = []
     for net in nets:
         for seed in SEEDS[:3]:
-            sd = layer_responses(fresh(net, seed), images()).sd
+            sd = responses(fresh(net, seed), images()).sd
             found += [float(sd.min()), float(sd.max())]
     return found
 
@@ -26,7 +25,7 @@ def ends_of_fresh(nets: Sequence[str]) -> list[float]:
 def medians(families: Sequence[str]) -> list[float]:
     """Median standard deviation of the layers' responses of each shipped net."""
     names = [name for family in families for name in shipped_names(family)]
-    return [float(np.median(layer_responses(trained(name), images()).sd)) for name in names]
+    return [float(np.median(responses(trained(name), images()).sd)) for name in names]
 
 
 def narrowing_of_fresh(nets: Sequence[str]) -> list[float]:
@@ -55,5 +54,5 @@ def reuse_medians(family: str) -> list[float]:
 
 
 def _median_share(net: Net) -> float:
-    shares = np.concatenate([block.relative().ravel() for block in feature_reuse(net).blocks])
+    shares = np.concatenate([block.relative().ravel() for block in reuse(net).blocks])
     return float(100 * np.median(shares[np.isfinite(shares)]))

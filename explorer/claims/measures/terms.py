@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from explorer.claims.measures.nets import SEEDS, fresh, images
-from explorer.probes.gradient_terms import gradient_terms
+from explorer.measuring.gradient_terms import gradient_terms
 
 
 def handed_on_in_stages(net: str) -> list[float]:

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from explorer.claims.measures.nets import SEEDS, fresh, images
-from explorer.probes.gradients import layer_gradients
-from explorer.probes.propagation import propagation
-from explorer.probes.statistics import batch_statistics
+from explorer.instruments import functions
+from explorer.measuring.gradients import layer_gradients
+from explorer.measuring.statistics import batch_statistics
 
 
 def first_to_last(net: str) -> list[float]:
@@ -65,17 +65,17 @@ def zeros_to_circular(net: str) -> list[float]:
 def variance_a_unit(net: str) -> list[float]:
     """By what a unit multiplies the signal's variance, on average; one number a seed."""
     made = fresh(net, 0)
-    measured = propagation(made, images(), seeds=6)
+    measured = functions.propagation(made, images(), seeds=6, seed=0)
     whole = measured.variance[:, -1] / measured.variance[:, 1]
     return [float(value) for value in whole ** (1 / len(made.blueprint.units))]
 
 
 def first_to_last_in_training(net: str, steps: int, after: int) -> list[float]:
     """Of the weights' gradients, median over the recorded steps from ``after`` on; by seed."""
-    from explorer.names import spec_of
-    from explorer.results import LayerHistory
-    from explorer.runs.layers import layer_history
-    from explorer.specs import RECIPES, DataSpec, ExperimentSpec, fit_to_data
+    from explorer.instruments.doors.trainings import of_lane
+    from explorer.instruments.history.measure import layer_history
+    from explorer.structure.names import spec_of
+    from explorer.structure.specs import RECIPES, DataSpec, ExperimentSpec, fit_to_data
     from explorer.training.loop import Session
 
     found = []
@@ -87,10 +87,7 @@ def first_to_last_in_training(net: str, steps: int, after: int) -> list[float]:
         )
         session = Session(experiment, images(), layers_every=10)
         records = list(session.records())
-        plan = session.nets[0].blueprint
-        history: LayerHistory = layer_history(
-            plan, records, net=net, data="digits", batch_size=experiment.training.batch_size
-        )
+        history = layer_history(of_lane(experiment, 0, records))
         first, last = history.ends()
         found.append(float(np.median((first / last)[history.steps >= after])))
     return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command
-from explorer.ui.rights import GRANTS
+from explorer.pages.server.rights import GRANTS
+from explorer.writing.formats import WEIGHTS_KINDS
 
 
 def app(command: Command) -> None:
@@ -108,6 +109,46 @@ def claims(command: Command) -> None:
     options.json(claims)
 
 
+def reproduce(command: Command) -> None:
+    reproduce = command(
+        "reproduce",
+        "explorer.cli.reproduce:run_reproduce",
+        "show the papers' numbers beside ours, or measure ours again",
+        "Of each figure and table of the papers: its numbers, what was measured here, and a mark:\n"
+        "reproduced (same protocol), reproduced smaller (it says what is), or not attempted (it\n"
+        "says why). --measure trains and measures again on one core, and keeps the result in the\n"
+        "program; trained nets are kept in Skipscope's folder, so that it goes on where it ended,\n"
+        "and Ctrl-C keeps a comparison of the nets that are done.",
+        """\
+  skipscope reproduce
+  skipscope reproduce veit16_fig3 he15_table6
+  skipscope reproduce Veit16                           all of a paper
+  skipscope reproduce sgs15_fig4 --measure
+  skipscope reproduce --html gallery                   static pages: open gallery/index.html
+  skipscope reproduce veit16_fig3 --html fig3.html     one file""",
+    )
+    reproduce.add_argument(
+        "figures", nargs="*", metavar="FIGURE", help="figures, or papers, by name (default: all)"
+    )
+    reproduce.add_argument(
+        "--measure", action="store_true", help="measure again: seconds to an hour a figure"
+    )
+    reproduce.add_argument(
+        "--seeds",
+        type=values.whole,
+        metavar="N",
+        help="with --measure: at most N trainings of each net (default: as many as the figure has)",
+    )
+    how = reproduce.add_mutually_exclusive_group()
+    options.json(how)
+    how.add_argument(
+        "--html",
+        type=values.path,
+        metavar="FILE_OR_FOLDER",
+        help="interactive figures as one file (.html), or as static pages in a folder",
+    )
+
+
 def export(command: Command) -> None:
     export = command(
         "export",
@@ -127,7 +168,39 @@ def export(command: Command) -> None:
         "--weights",
         type=values.path,
         metavar="FILE",
-        help="lay these weights beside it (.safetensors)",
+        help="lay these weights beside it, as .safetensors",
     )
     export.add_argument("--class-name", metavar="NAME", help="the net's class (default: its title)")
     export.add_argument("--out", type=values.path, metavar="FILE.py", help="default: the terminal")
+
+
+def importing(command: Command) -> None:
+    importing = command(
+        "import",
+        "explorer.cli.importing:run_import",
+        "write anyone's checkpoint as weights with a card",
+        "Of the file tensors alone are read, whatever its name and however it is wrapped. Which\n"
+        "net it is of is told from the shapes, and where these fit several, on images of --data.\n"
+        "With --data the accuracy is measured, too, and written into the card.",
+        """\
+  skipscope import resnet56.th --data FOLDER --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+  skipscope import checkpoint.pth.tar --as 'resnet_v1_20;shortcut_pad=both' --out my.safetensors""",
+    )
+    importing.add_argument("file", type=values.path, metavar="FILE", help=WEIGHTS_KINDS)
+    importing.add_argument(
+        "--as",
+        dest="net",
+        metavar="NAME",
+        help="the net that it is of (default: told from the shapes)",
+    )
+    options.data(importing, "measure the accuracy on its test images")
+    options.belongs(importing)
+    importing.add_argument("--origin", metavar="TEXT", help="where the weights come from")
+    importing.add_argument("--licence", metavar="TEXT", help="under which licence")
+    importing.add_argument(
+        "--out",
+        type=values.path,
+        metavar="FILE.safetensors",
+        help="default: FILE's name, in this folder",
+    )
+    options.json(importing)

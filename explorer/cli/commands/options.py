@@ -10,7 +10,8 @@ from typing import NoReturn
 from explorer.claims import says
 from explorer.cli.commands import values
 from explorer.errors import SkipscopeError
-from explorer.specs import DATASETS
+from explorer.structure.specs import DATASETS
+from explorer.writing.formats import WEIGHTS_KINDS
 
 
 class UsageError(SkipscopeError):
@@ -67,8 +68,32 @@ def weights(parser: Parser) -> None:
         "--weights",
         type=values.path,
         metavar="FILE",
-        help="weights of this net (.safetensors; of another library's also .pt or .pth, or "
-        "`default` for the library's own)",
+        help=f"weights of this net: {WEIGHTS_KINDS}; or `default` for another library's own",
+    )
+    belongs(parser)
+
+
+def belongs(parser: Parser) -> None:
+    """What belongs to weights, where their file does not say it."""
+    parser.add_argument(
+        "--mean",
+        type=values.several(values.number_within(0, 1)),
+        metavar="X,X,…",
+        help="normalise images by this mean of each channel, on the scale 0 to 1 (default: what "
+        "is known of the weights, else the images' own)",
+    )
+    parser.add_argument(
+        "--std",
+        type=values.several(values.number_within(None, 10, 0)),
+        metavar="X,X,…",
+        help="and by this standard deviation",
+    )
+    parser.add_argument(
+        "--classes",
+        type=values.words,
+        metavar="NAMES",
+        help="what the net's answers are called, in its order: names with commas between, a file "
+        f"with a name a line, or one of {', '.join(DATASETS)}",
     )
 
 
@@ -89,17 +114,24 @@ def device(parser: Parser) -> None:
     )
 
 
-def nets(parser: Parser, what: str) -> None:
-    """Any number of nets, side by side."""
-    parser.add_argument("nets", nargs="+", metavar="NAME", help=NAME)
+FRESH = "the fresh weights where there are no trained ones"
+
+
+def nets(
+    parser: Parser, what: str, seeds: str = f"seed of {FRESH}", *, needed: bool = True
+) -> None:
+    """Any number of nets, side by side; none at all where they are not needed."""
+    parser.add_argument("nets", nargs="+" if needed else "*", metavar="NAME", help=NAME)
     data(parser, what)
     weights(parser)
-    seed(parser, "of the fresh weights where there are no trained ones")
+    seed(parser, seeds)
     device(parser)
 
 
-def nets_and_image(parser: Parser) -> None:
-    """Any number of nets, one image, units to leave out."""
+def nets_and_image(
+    parser: Parser, seeds: str = f"seed of {FRESH}", *, deletes: bool = True
+) -> None:
+    """Any number of nets, one image, and where it ``deletes`` units to leave out."""
     parser.add_argument("nets", nargs="+", metavar="NAME", help=NAME)
     parser.add_argument(
         "--image",
@@ -107,13 +139,14 @@ def nets_and_image(parser: Parser) -> None:
         metavar="N|FILE",
         help="a test image by its number (default 0), or an image file of yours",
     )
-    parser.add_argument(
-        "--delete",
-        action="append",
-        metavar="UNITS",
-        help="leave out these units, separated by commas; repeat for each net",
-    )
+    if deletes:
+        parser.add_argument(
+            "--delete",
+            action="append",
+            metavar="UNITS",
+            help="leave out these units, separated by commas; repeat for each net",
+        )
     data(parser, "the test images (default: what the net was trained on, else digits)")
     weights(parser)
-    seed(parser, "of the fresh weights where there are no trained ones")
+    seed(parser, seeds)
     device(parser)

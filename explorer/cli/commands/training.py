@@ -6,7 +6,7 @@ from explorer.claims import says
 from explorer.cli.commands import options, values
 from explorer.cli.commands.options import Command, Parser
 from explorer.cli.outputs import add_outputs
-from explorer.specs import RECIPES
+from explorer.structure.specs import RECIPES
 
 
 def train(command: Command) -> None:
@@ -210,25 +210,47 @@ def report(command: Command) -> None:
     how.add_argument("--json", action="store_true", help="everything as one JSON document")
 
 
-def publish_and_bench(command: Command) -> None:
-    publish = command(
-        "publish",
-        "explorer.cli.publish:run_publish",
-        "train the nets that come with the program",
-        "Makes the files of pretrained/ again, with their cards: the same seeds, the same recipes.",
+def zoo_and_bench(command: Command) -> None:
+    zoo = command(
+        "zoo",
+        "explorer.cli.zoo:run_zoo",
+        "make the trained nets that come with the program, or measure them again",
+        "build: makes the files of pretrained/ again, with their cards: same seeds, same recipes.\n"
+        "Nets for CIFAR-10 train for hours, in a folder of Skipscope's own; Ctrl-C saves, and\n"
+        "--resume goes on. --from publishes a finished `skipscope train --out` instead.\n"
+        "verify: measures again what the cards say, and fails where something differs by more\n"
+        "than a card says it may; without CIFAR-10's images, nets for it are only read.",
         """\
-  skipscope publish
-  skipscope publish --only digits_plain_56 --out /somewhere/else
-  skipscope publish --only digits_plain_110 --trials""",
+  skipscope zoo verify
+  skipscope zoo build --only digits_plain_56 --out /somewhere/else
+  skipscope zoo build --only digits_plain_110 --trials
+  skipscope zoo build --only cifar10_resnet_v2_20 --data cifar10 --resume
+  skipscope zoo build --only cifar10_resnet_v2_20 --from runs/v2 --data my_cifar10
+  skipscope zoo verify --only cifar10_resnet_v2_20 --data my_cifar10 --all""",
     )
-    publish.add_argument("--out", type=values.path, metavar="FOLDER", help="default: pretrained/")
-    publish.add_argument("--only", action="append", metavar="NAME", help="only this one; repeat")
-    publish.add_argument(
+    zoo.add_argument("what", choices=("build", "verify"), help="make, or measure again")
+    zoo.add_argument("--only", action="append", metavar="NAME", help="only this one; repeat")
+    options.data(zoo, "images of nets that are not for the digits")
+    zoo.add_argument("--out", type=values.path, metavar="FOLDER", help="default: pretrained/")
+    zoo.add_argument(
         "--trials",
         action="store_true",
         help="also from more seeds, and longer, for the card (5 to 14 times the cost)",
     )
-    options.json(publish)
+    zoo.add_argument("--resume", action="store_true", help="go on with a training cut short")
+    zoo.add_argument(
+        "--from",
+        dest="from_folder",
+        type=values.path,
+        metavar="FOLDER",
+        help="publish this finished training",
+    )
+    zoo.add_argument(
+        "--all",
+        action="store_true",
+        help="verify what is kept beside the cards, too, which takes long",
+    )
+    options.json(zoo)
     bench = command(
         "bench",
         "explorer.cli.bench:run_bench",

@@ -7,9 +7,12 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from explorer.bounded import local_path
 from explorer.errors import SkipscopeError
+from explorer.system.bounded import local_path, small_text
+
+T = TypeVar("T")
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:
@@ -80,44 +83,8 @@ def port(value: str) -> int:
     raise argparse.ArgumentTypeError(f"give a port from 1 to 65535, not {value!r}")
 
 
-def from_zero(value: str) -> int:
-    if value.isascii() and value.isdigit() and len(value) <= 9:
-        return int(value)
-    raise argparse.ArgumentTypeError(f"give a whole number from 0, not {value!r}")
-
-
 def wholes(value: str) -> tuple[int, ...]:
     return tuple(whole(part.strip()) for part in value.split(","))
-
-
-def gate_values(value: str) -> tuple[float | str, ...]:
-    """Numbers from 0 to 1, or ``mean``, separated by commas."""
-    values: list[float | str] = []
-    for part in (part.strip() for part in value.split(",")):
-        try:
-            number = float(part)
-        except ValueError:
-            number = math.nan
-        if part != "mean" and not 0 <= number <= 1:
-            raise argparse.ArgumentTypeError(
-                f"give values from 0 to 1 or mean, such as 0,1,mean, not {part!r}"
-            )
-        values.append("mean" if part == "mean" else number)
-    return tuple(values)
-
-
-def numbers(value: str) -> tuple[float, ...]:
-    """Numbers from 0, separated by commas."""
-    numbers = []
-    for part in value.split(","):
-        try:
-            number = float(part)
-        except ValueError:
-            number = math.nan
-        if not (math.isfinite(number) and number >= 0):
-            raise argparse.ArgumentTypeError(f"give numbers from 0, not {part.strip()!r}")
-        numbers.append(number)
-    return tuple(numbers)
 
 
 def number(value: str) -> float:
@@ -130,11 +97,68 @@ def number(value: str) -> float:
     raise argparse.ArgumentTypeError(f"give a number above 0, not {value!r}")
 
 
-def any_number(value: str) -> float:
+def whole_within(least: float | None, most: float | None) -> Callable[[str], int]:
+    """A whole number in a range, ends included; None leaves an end open."""
+    low = 0 if least is None else int(least)
+    high = 2**31 - 1 if most is None else int(most)
+
+    def check(value: str) -> int:
+        if value.isascii() and value.isdigit() and len(value) <= 10 and low <= int(value) <= high:
+            return int(value)
+        allowed = f"from {low} to {high}" if most is not None else f"of at least {low}"
+        raise argparse.ArgumentTypeError(f"give a whole number {allowed}, not {value!r}")
+
+    return check
+
+
+def number_within(
+    least: float | None, most: float | None, above: float | None = None
+) -> Callable[[str], float]:
+    """A number in a range; ``above`` is an end that is left out."""
+
+    def check(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        low = (least is None or number >= least) and (above is None or number > above)
+        if math.isfinite(number) and low and (most is None or number <= most):
+            return number
+        words = [
+            f"above {above:.10g}" if above is not None else "",
+            f"from {least:.10g}" if least is not None else "",
+            f"to {most:.10g}" if most is not None else "",
+        ]
+        allowed = " ".join(word for word in words if word)
+        raise argparse.ArgumentTypeError(
+            f"give a number{f' {allowed}' if allowed else ''}, not {value!r}"
+        )
+
+    return check
+
+
+def several(one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Some of what ``one`` reads, separated by commas."""
+
+    def check(value: str) -> tuple[T, ...]:
+        return tuple(one(part.strip()) for part in value.split(","))
+
+    return check
+
+
+def words(value: str) -> tuple[str, ...]:
+    """Words with commas between, or the lines of a text file of that name."""
+    file = path(value)
     try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if math.isfinite(number):
-        return number
-    raise argparse.ArgumentTypeError(f"give a number, not {value!r}")
+        text = small_text(file) if file.is_file() else value.replace(",", "\n")
+    except (OSError, UnicodeDecodeError):
+        raise argparse.ArgumentTypeError(f"{file} cannot be read as text") from None
+    found = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not found:
+        raise argparse.ArgumentTypeError("give at least one name")
+    return found
+
+
+def some_of(*allowed: str) -> Callable[[str], tuple[str, ...]]:
+    """Some of these words, separated by commas."""
+    return several(one_of(*allowed))

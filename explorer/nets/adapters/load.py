@@ -15,15 +15,16 @@ from urllib.error import HTTPError
 import torch
 from torch import Tensor, nn
 
-from explorer.blueprint import Blueprint
-from explorer.bounded import local_path
 from explorer.data.downloads import missing
 from explorer.errors import SpecError, WeightsError
-from explorer.external import TORCHVISION, check_name, unknown
 from explorer.nets.adapters.net import AdaptedNet, adapt
 from explorer.nets.weight_files import StoredTensors, stored_tensors
-from explorer.nets.weights import compare_shapes, refuse_other_kinds
-from explorer.specs import MAX_PARAMETERS
+from explorer.nets.weights import as_own, fill, trained_on
+from explorer.structure.blueprint import Blueprint
+from explorer.structure.library_nets import TORCHVISION, check_name, unknown
+from explorer.structure.specs import MAX_PARAMETERS
+from explorer.structure.trained_on import TrainedOn
+from explorer.system.bounded import local_path
 
 IMAGENET_CLASSES = 1000
 STALL_SECONDS = 30.0  # without a byte, a download counts as failed
@@ -43,8 +44,8 @@ def load_external(
     Args:
         name: ``torchvision_`` or ``timm_``, and the library's own name.
         weights: None for fresh ones; ``"default"`` for the library's, trained on ImageNet and
-            downloaded once; or a file of the net's own ``state_dict``: ``.safetensors``, or
-            ``.pt`` or ``.pth``, of which tensors alone are read.
+            downloaded once; or a file of the net's own ``state_dict``, of which tensors alone are
+            read.
         input_shape: (channels, height, width); None is what the library's weights were made for.
         classes: Number of answers; None is what the weights have, else ImageNet's 1000.
         seed: Decides fresh weights; None draws them from torch's global generator.
@@ -58,7 +59,8 @@ def load_external(
     name, source = name.strip(), _source(name)
     stored = None
     if weights not in (None, "default"):
-        stored = stored_tensors(local_path(str(weights), WeightsError)).renamed(source.renamed)
+        file = local_path(str(weights), WeightsError)
+        stored = stored_tensors(file).renamed(source.renamed)
     if weights == "default" and classes not in (None, IMAGENET_CLASSES):
         raise WeightsError(
             f"The library's weights of {name} are for ImageNet's {IMAGENET_CLASSES} classes, not "
@@ -71,7 +73,7 @@ def load_external(
     with torch.device("meta"):  # before any memory is taken: whether it is possible
         planned = source.build(answers, shape[0])
     if stored is not None:
-        _fitting(planned, stored.shapes, stored.file)
+        as_own(planned, stored)
     _refuse_vast(planned, name)
     with _seeded(seed):
         module = source.build(answers, shape[0])
@@ -80,11 +82,19 @@ def load_external(
     class_names: tuple[str, ...] | None = None
     if weights == "default":
         own = {source.renamed(key): value for key, value in source.download().items()}
-        _fill(module, own, f"The library's weights of {name}")
+        shapes = {key: tuple(value.shape) for key, value in own.items()}
+        fill(module, StoredTensors(f"The library's weights of {name}", shapes, lambda: own))
         mean, std = source.mean, source.std
         class_names = source.class_names
     elif stored is not None:
-        _fill(module, stored.read(), stored.file)
+        fill(module, stored)
+        known = trained_on(file) or TrainedOn()
+        known.check(shape[0], answers)
+        if not known.mean and answers == IMAGENET_CLASSES:  # tensors and classes as ImageNet's
+            known = TrainedOn(
+                mean=source.mean, std=source.std, classes=known.classes or source.class_names or ()
+            )
+        mean, std, class_names = known.mean, known.std, known.classes or None
     return adapt(module, name=name, input_shape=shape, class_names=class_names, mean=mean, std=std)
 
 
@@ -290,26 +300,3 @@ def _own_tensors(stored: object, file: str) -> dict[str, Tensor]:
 def _answers(stored: StoredTensors | None, classifier: str) -> int | None:
     shape = () if stored is None else stored.shapes.get(classifier, ())
     return shape[0] if len(shape) == 2 else None
-
-
-def _fitting(
-    module: nn.Module, given: Mapping[str, tuple[int, ...]], file: str
-) -> dict[str, Tensor]:
-    """The module's own tensors, if these shapes are theirs; batch counters may be missing."""
-    own: dict[str, Tensor] = module.state_dict()
-    counters = {key: () for key in own if key.endswith("num_batches_tracked")}
-    compare_shapes(
-        file,
-        {key: tuple(value.shape) for key, value in own.items()},
-        {**counters, **given},
-    )
-    return own
-
-
-def _fill(module: nn.Module, stored: dict[str, Tensor], file: str) -> None:
-    """Load a state dict that has exactly the module's tensors."""
-    shapes = {key: tuple(value.shape) for key, value in stored.items()}
-    own = _fitting(module, shapes, file)
-    stored = {**own, **stored}
-    refuse_other_kinds(file, own, stored)
-    module.load_state_dict(stored)

@@ -12,16 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from explorer.blueprint import Blueprint, Branch, Layer, Shape, UnitPlan
 from explorer.errors import NotApplicableError
-from explorer.external import ExternalSpec
-from explorer.graph import shape_text
 from explorer.nets.adapters.parts import Parts, Piece, UnitKind, kind_of, take_apart
 from explorer.nets.dense import DenseUnit
-from explorer.nets.net import Net
+from explorer.nets.net import Net, keep_answers
 from explorer.nets.plain import PlainUnit
 from explorer.nets.residual import ResidualUnit
-from explorer.specs import NetSpec
+from explorer.structure.blueprint import Blueprint, Branch, Layer, Shape, UnitPlan
+from explorer.structure.graph import shape_text
+from explorer.structure.library_nets import ExternalSpec
+from explorer.structure.specs import NetSpec
+from explorer.structure.trained_on import TrainedOn
 
 
 class AdaptedNet(Net):
@@ -37,6 +38,8 @@ class AdaptedNet(Net):
     def __init__(self, parts: Parts, external: ExternalSpec) -> None:
         super(Net, self).__init__()  # a Net's own constructor would build one of ours
         self.external = external
+        known = TrainedOn(mean=external.mean, std=external.std, classes=external.class_names)
+        self.trained_on = known or None
         # Where only family, shape and classes are asked, this stands for a spec of ours.
         self.spec = cast(NetSpec, external)
         self.stem = parts.stem
@@ -64,8 +67,7 @@ class AdaptedNet(Net):
             Piece(plan.name, cast(UnitKind, plan.kind), plan.stage, unit)
             for plan, unit in zip(own.blueprint.units, own.units, strict=True)
         )
-        *_, last = (m for m in own.head.modules() if isinstance(m, (nn.Linear, nn.Conv2d)))
-        _keep_answers(last, list(chosen))
+        keep_answers(own.head, list(chosen))
         names = self.external.class_names
         external = self.external.model_copy(
             update={
@@ -76,17 +78,6 @@ class AdaptedNet(Net):
         plan = own.blueprint
         parts = Parts(external.family, own.stem, pieces, own.head, plan.stage_names)
         return AdaptedNet(parts, external).train(self.training)
-
-
-def _keep_answers(layer: nn.Linear | nn.Conv2d, chosen: list[int]) -> None:
-    """Keep these rows of the classifier."""
-    layer.weight = nn.Parameter(layer.weight.detach()[chosen])
-    if layer.bias is not None:
-        layer.bias = nn.Parameter(layer.bias.detach()[chosen])
-    if isinstance(layer, nn.Linear):
-        layer.out_features = len(chosen)
-    else:
-        layer.out_channels = len(chosen)
 
 
 class _Group(nn.Module):

@@ -13,12 +13,12 @@ from typing import Any, Literal, cast
 
 from torch import nn
 
-from explorer.blueprint import LayerKind
 from explorer.errors import NotApplicableError
 from explorer.nets.dense import DenseUnit
 from explorer.nets.layers import named
 from explorer.nets.plain import PlainUnit
 from explorer.nets.residual import ResidualUnit
+from explorer.structure.blueprint import LayerKind
 
 Layers = list[tuple[str, nn.Module]]
 UnitKind = Literal["plain", "residual", "dense", "transition"]

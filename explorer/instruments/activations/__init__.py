@@ -1,0 +1,1 @@
+"""What the maps of units look like for one image."""

@@ -1,0 +1,1 @@
+"""The worked example: the same change for a plain map and for F, as arithmetic."""

@@ -1,0 +1,1 @@
+"""Which pixels carried a decision (Captum)."""

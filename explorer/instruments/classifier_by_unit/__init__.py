@@ -1,0 +1,1 @@
+"""The classifier after every unit of the last stage (Jastrzebski18)."""

@@ -1,0 +1,1 @@
+"""Which units carried a decision (Dhamdhere et al. 2018)."""

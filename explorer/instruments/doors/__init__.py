@@ -1,0 +1,1 @@
+"""Doors: what the shell, Python, jobs and links make of any instrument's declaration."""

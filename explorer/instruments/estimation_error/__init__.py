@@ -1,0 +1,1 @@
+"""Each unit's output against the end of its stage (Greff17)."""

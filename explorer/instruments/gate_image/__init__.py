@@ -1,0 +1,1 @@
+"""Where on one image the gates of a convolutional net are open."""

@@ -1,0 +1,1 @@
+"""Gates by unit: mean and spread (SGS15 Fig 2), of highway nets and of gated shortcuts."""

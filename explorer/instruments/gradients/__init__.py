@@ -1,0 +1,1 @@
+"""Gradient magnitude by layer (He15 §4.1; SGS15 §1)."""

@@ -1,0 +1,1 @@
+"""Gradients of fresh nets against depth (He15 §4.1)."""

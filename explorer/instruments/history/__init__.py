@@ -1,0 +1,1 @@
+"""What a training recorded of each layer: layer × step."""

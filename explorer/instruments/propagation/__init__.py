@@ -1,0 +1,1 @@
+"""Signal and gradient from the image to the last block."""

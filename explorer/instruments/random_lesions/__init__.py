@@ -1,0 +1,1 @@
+"""Accuracy with more and more blocks deleted at random (Veit16 Fig 5a)."""

@@ -1,0 +1,1 @@
+"""How strongly each layer answers (He15 Fig 7)."""

@@ -1,0 +1,1 @@
+"""Which earlier features a dense layer uses (Huang16 Fig 5)."""

@@ -1,0 +1,1 @@
+"""How much larger a unit's output is than its F, and how F answers to a moved input."""

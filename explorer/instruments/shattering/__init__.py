@@ -1,0 +1,1 @@
+"""Shattered gradients of nets of one number, at initialisation (Balduzzi17)."""

@@ -1,0 +1,1 @@
+"""Accuracy without all the blocks of a stage."""

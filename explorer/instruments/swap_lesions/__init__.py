@@ -1,0 +1,1 @@
+"""Accuracy with every two blocks of one shape swapped."""

@@ -1,0 +1,1 @@
+"""Why does it vanish? Activation, weight scale and padding apart, against depth."""

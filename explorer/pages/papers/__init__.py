@@ -1,0 +1,1 @@
+"""Papers: each figure and table of the papers beside what was measured here."""

@@ -1,0 +1,1 @@
+"""Sweep: families of nets at several depths."""

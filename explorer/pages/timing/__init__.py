@@ -1,0 +1,1 @@
+"""Timing: how long a forward pass takes."""

@@ -1,0 +1,1 @@
+"""What the figures' measurements compute; the only part of this room that imports torch."""

@@ -1,0 +1,1 @@
+"""The server's side of trainings and measurements. It holds no torch."""

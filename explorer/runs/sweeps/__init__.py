@@ -1,0 +1,1 @@
+"""Sweeps: one recipe over nets, depths and seeds, one process a core (or GPU)."""

@@ -1,0 +1,1 @@
+"""The processes that compute: ``python -m explorer.runs.worker.main``."""

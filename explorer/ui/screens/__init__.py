@@ -1,1 +1,0 @@
-"""The pages. Not named ``pages``: Streamlit would take such a folder for its own navigation."""

@@ -1,0 +1,1 @@
+"""Numbers, rows and words as they are written everywhere."""
