@@ -214,6 +214,20 @@ def test_two_lanes_are_built_trained_and_cut(visit: Visit) -> None:
     other.page.close()
 
 
+def test_blocks_pressed_faster_than_the_page_answers_are_all_deleted(visit: Visit) -> None:
+    page = visit.open(**TINY)
+    page.wait_for_function("() => document.querySelectorAll('.sk-lane').length === 2")
+    page.evaluate(
+        """() => {
+          const blocks = document.querySelectorAll('.sk-lane')[1].querySelectorAll('[data-unit]');
+          [0, 2].forEach((block, turn) => setTimeout(() => blocks[block].dispatchEvent(
+            new MouseEvent('click', { bubbles: true })), 30 * turn));
+        }"""
+    )
+    page.wait_for_url("**cut=1%3A0.2**")
+    assert "without 2 blocks" in answer_of(page, 1)
+
+
 def test_zoom_and_legend_survive_new_data_and_a_refresh_attaches_again(visit: Visit) -> None:
     page = visit.open(**LONG)
     page.locator(".sk-play").click()

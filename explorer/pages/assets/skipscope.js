@@ -767,17 +767,8 @@ export function transport(component) {
         const action = name === "play" && self.state?.status === "running" ? "pause" : name;
         send(action);
         self.feed?.soon(60);
-        setTimeout(drawnAnew, 2500);
       });
     }
-    // Drawing the page after a click can be cut short by drawing one of its parts, as when a drawer
-    // closes just then: where the address tells of another run than this is of, it is drawn again.
-    const drawnAnew = () => {
-      const run = new URLSearchParams(location.search).get("run");
-      if (run && run !== new URLSearchParams(self.feed?.query).get("run")) {
-        self.component.setTriggerValue("action", `redraw:${Date.now()}`);
-      }
-    };
     const lookAt = (step) => {
       self.at = step;
       self.past();

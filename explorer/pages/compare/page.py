@@ -28,7 +28,7 @@ from explorer.pages.compare.presets import offered, preset_of, start_from
 from explorer.pages.compare.run_views import run_shape
 from explorer.pages.instruments.links import look_inside
 from explorer.pages.server.visitors import get_service
-from explorer.pages.shared import settings, widgets
+from explorer.pages.shared import address, settings, widgets
 from explorer.pages.shared.escape import warn
 from explorer.pages.shared.plans import plan_of
 from explorer.pages.shared.state import PageState, from_query, to_query, without_stale_step
@@ -44,7 +44,7 @@ def page() -> None:
     """Draws the page from the address; every control writes the address."""
     st.session_state.pop(_WHOLE, None)  # this is it
     service = get_service()
-    state, problems = from_query(st.query_params.to_dict())
+    state, problems = from_query(address.present())
     state, problem = attach(service, state)
     problems += [problem] if problem else []
     said = st.session_state.pop("problem", None)
@@ -89,7 +89,7 @@ _ACTED = "acted"  # the last click of the transport bar that was heard
 
 def _now() -> PageState:
     """The present choices, from the address."""
-    return attach(get_service(), from_query(st.query_params.to_dict())[0])[0]
+    return attach(get_service(), from_query(address.present())[0])[0]
 
 
 def _update(change: Callable[[PageState], PageState], *, whole: bool = False) -> None:
@@ -101,7 +101,7 @@ def _update(change: Callable[[PageState], PageState], *, whole: bool = False) ->
     try:
         before = _now()
         after = without_stale_step(before, change(before))
-        st.query_params.from_dict(to_query(after))
+        address.write(to_query(after))
     except SkipscopeError as error:
         st.session_state["problem"] = str(error)
         whole = True

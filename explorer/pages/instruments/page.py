@@ -34,7 +34,7 @@ from explorer.pages.instruments.links import (
 from explorer.pages.instruments.picks import HandPick
 from explorer.pages.instruments.view import instrument_view, sheet
 from explorer.pages.server.visitors import data_info, get_service
-from explorer.pages.shared import widgets
+from explorer.pages.shared import address, widgets
 from explorer.pages.shared.escape import plain, warn
 from explorer.pages.shared.settings import DATA, FOLDER_HELP
 from explorer.pages.shared.sources import SourceNet, offered, source_net
@@ -63,7 +63,7 @@ FEW = 4  # options of at most so many values are a row of buttons
 def page() -> None:
     """Draws the page from the address; every control writes the address."""
     service = get_service()
-    look, problems = from_query(st.query_params.to_dict())
+    look, problems = from_query(address.present())
     shown, more = scene(service, look, patience=PATIENCE)
     problems += more
     said = st.session_state.pop("instruments.problem", None)
@@ -91,8 +91,8 @@ def page() -> None:
 def _update(change: Callable[[Look], Look]) -> None:
     """Applies a change to the address; an impossible one becomes a sentence on the page."""
     try:
-        look, _ = from_query(st.query_params.to_dict())
-        st.query_params.from_dict(to_query(change(look)))
+        look, _ = from_query(address.present())
+        address.write(to_query(change(look)))
     except SkipscopeError as error:
         st.session_state["instruments.problem"] = str(error)
 
@@ -237,13 +237,13 @@ def _upload(service: RunService, token: str | None, key: str) -> None:
         if file is None:
             raise SpecError("Choose a file of weights.")
         kept = service.keep_weights(file.name, file.getbuffer(), what_belongs(*belongs))
-        look, _ = from_query(st.query_params.to_dict())
+        look, _ = from_query(address.present())
         name = name.strip() or net_of_weights(service, kept, look.data)
         changed = _with_net(service, look, token, f"{name}{WEIGHTS}{kept}")
     except SkipscopeError as error:
         warn(str(error))
         return
-    st.query_params.from_dict(to_query(changed))
+    address.write(to_query(changed))
     st.rerun()
 
 

@@ -13,7 +13,7 @@ from explorer.drawing.palette import ink, muted
 from explorer.errors import SkipscopeError
 from explorer.pages.server.leases import leases, this_viewer
 from explorer.pages.server.visitors import get_service
-from explorer.pages.shared import widgets
+from explorer.pages.shared import address, widgets
 from explorer.pages.shared.escape import note, warn
 from explorer.pages.shared.nets_shown import ShownNet, file_name, offered, shown_net
 from explorer.pages.shared.style import theme
@@ -91,18 +91,14 @@ def _dot(
 
 def _choose(label: str, key: str, usual: str) -> ShownNet | None:
     """A net by name or token, from the address; a wrong one is a sentence and the box stays."""
-    text = st.query_params.get(key, usual)
+    text = address.present().get(key, usual)
     first = usual if usual else ""
     names = list(dict.fromkeys([first, *offered(), *([text] if text else [])]))
     st.session_state[f"net.{key}"] = text
 
     def chosen() -> None:
         value = st.session_state[f"net.{key}"] or ""
-        if value:
-            st.query_params[key] = value
-        else:
-            st.query_params.pop(key, None)
-        st.query_params.pop("open", None)
+        address.change(**{key: value or None, "open": None})
 
     st.selectbox(
         label,
@@ -127,16 +123,12 @@ def _choose(label: str, key: str, usual: str) -> ShownNet | None:
 
 def _opened(plan: Blueprint) -> str | None:
     names = [unit.name for unit in plan.units]
-    asked = st.query_params.get("open", "")
+    asked = address.present().get("open", "")
     value = asked if asked in names else ""
     st.session_state["net.open"] = value
 
     def chosen() -> None:
-        name = st.session_state["net.open"]
-        if name:
-            st.query_params["open"] = name
-        else:
-            st.query_params.pop("open", None)
+        address.change(open=st.session_state["net.open"] or None)
 
     st.selectbox(
         "Open a unit",
@@ -150,11 +142,11 @@ def _opened(plan: Blueprint) -> str | None:
 
 
 def _direction() -> Direction:
-    asked = st.query_params.get("direction", "top-down")
+    asked = address.present().get("direction", "top-down")
     value: Direction = "left-right" if asked == "left-right" else "top-down"
 
     def chosen(name: str) -> None:
-        st.query_params["direction"] = name
+        address.change(direction=name)
 
     widgets.segmented("Direction", "net.direction", DIRECTIONS, value, chosen)
     return value
@@ -254,7 +246,7 @@ def _weights(net: ShownNet) -> None:
             except SkipscopeError as error:
                 warn(str(error))
             else:
-                st.query_params["net"] = checked.token
+                address.change(net=checked.token)
                 st.rerun()
         elif sent:
             warn("Choose a file of weights first.")

@@ -17,6 +17,7 @@ from explorer.instruments.contract import Style
 from explorer.pages.instruments import links as look
 from explorer.pages.server.leases import leases, this_viewer
 from explorer.pages.server.visitors import get_service
+from explorer.pages.shared import address
 from explorer.pages.shared.escape import plain, warn
 from explorer.pages.shared.style import theme
 from explorer.reproduce import figure, figures
@@ -54,7 +55,7 @@ def page() -> None:
     """The figure that the address names, and the list of all."""
     st.title(TITLE)
     st.html(f'<p class="sk-lead">{escape(LEAD)}</p>{_sheet()}')
-    key, problems = from_query(st.query_params.to_dict())
+    key, problems = from_query(address.present())
     for sentence in problems:
         warn(sentence)
     if st.session_state.get(_CHOICE) not in figures() or _came_by(key):
@@ -66,7 +67,7 @@ def page() -> None:
         format_func=_label,
         on_change=_to_address,
     )
-    st.session_state["papers.address"] = st.query_params.get("figure")
+    st.session_state["papers.address"] = address.present().get("figure")
     _one(told(figure(chosen)))
     _all()
 
@@ -83,13 +84,13 @@ def from_query(query: Mapping[str, str]) -> tuple[str, list[str]]:
 
 def _came_by(key: str) -> bool:
     """Whether the address was changed by hand or by a link since it was last read."""
-    return st.session_state.get("papers.address") != st.query_params.get("figure") and key != (
+    return st.session_state.get("papers.address") != address.present().get("figure") and key != (
         st.session_state.get(_CHOICE)
     )
 
 
 def _to_address() -> None:
-    st.query_params["figure"] = st.session_state[_CHOICE]
+    address.change(figure=st.session_state[_CHOICE])
     st.session_state["papers.address"] = st.session_state[_CHOICE]
 
 

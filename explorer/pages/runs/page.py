@@ -35,7 +35,7 @@ from explorer.pages.runs.listing import (
 )
 from explorer.pages.server.door import keyed
 from explorer.pages.server.visitors import get_service, may
-from explorer.pages.shared import widgets
+from explorer.pages.shared import address, widgets
 from explorer.pages.shared.escape import plain, warn
 from explorer.pages.shared.state import default_state
 from explorer.pages.shared.state import to_query as compare_query
@@ -60,7 +60,7 @@ _PLOT = {
 def page() -> None:
     """Search, list, the chosen runs, and what was deleted lately."""
     service = get_service()
-    choice = from_query(st.query_params.to_dict())
+    choice = from_query(address.present())
     st.title("Runs")
     _said(service)
     runs = service.experiments()
@@ -93,7 +93,7 @@ def page() -> None:
 
 
 def _update(change: Callable[[Choice], Choice]) -> None:
-    st.query_params.from_dict(to_query(change(from_query(st.query_params.to_dict()))))
+    address.write(to_query(change(from_query(address.present()))))
 
 
 def _try(action: Callable[..., object], *values: object) -> None:
@@ -331,7 +331,7 @@ def _figure(service: RunService, lanes: Sequence[Lane], *, live: bool) -> None:
         if not there:
             st.info("Nothing is recorded yet: the figures begin with the first step.")
             return
-        wanted = from_query(st.query_params.to_dict()).figure
+        wanted = from_query(address.present()).figure
         key = wanted if wanted in there else next(iter(there))
         widgets.select(
             "Figure",

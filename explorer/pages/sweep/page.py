@@ -14,6 +14,7 @@ from explorer.drawing import depth_figure, sweep_curves_figure
 from explorer.drawing.config import PLOT_CONFIG
 from explorer.errors import SkipscopeError
 from explorer.pages.server.visitors import get_service, may
+from explorer.pages.shared import address
 from explorer.pages.shared.escape import note, plain, warn
 from explorer.pages.shared.state import data_token, parse_data, parse_training, training_token
 from explorer.pages.shared.style import theme
@@ -112,11 +113,12 @@ def _form() -> None:
 
 def _asked() -> tuple[SweepSpec, list[str]]:
     """The choices of the address, or of the sweep that it names."""
-    sweeps, named = get_service().sweeps, st.query_params.get("sweep")
-    if "nets" not in st.query_params and named in sweeps.ids():
+    sweeps, query = get_service().sweeps, address.present()
+    named = query.get("sweep")
+    if "nets" not in query and named in sweeps.ids():
         with suppress(SkipscopeError):
             return sweeps.view(named).spec, []
-    return from_query(st.query_params)
+    return from_query(query)
 
 
 def _fill(spec: SweepSpec) -> None:
@@ -173,7 +175,7 @@ def _start() -> None:
     except SkipscopeError as error:
         warn(str(error))
         return
-    st.query_params.from_dict({**to_query(spec), "sweep": sweep})
+    address.write({**to_query(spec), "sweep": sweep})
     st.rerun()
 
 
@@ -222,7 +224,7 @@ def from_query(query: Mapping[str, str]) -> tuple[SweepSpec, list[str]]:
 
 def _choose(kept: tuple[str, ...]) -> str:
     """The sweep that is shown: that of the address, else the newest."""
-    asked = st.query_params.get("sweep")
+    asked = address.present().get("sweep")
     if asked is not None and asked not in kept:
         warn(f"The sweep {asked[:60]!r} is not kept on this machine: press Start to make it here.")
     shown = asked if asked in kept else kept[0]
@@ -235,9 +237,9 @@ def _choose(kept: tuple[str, ...]) -> str:
         try:
             spec = get_service().sweeps.view(sweep).spec
         except SkipscopeError:
-            st.query_params.from_dict({"sweep": sweep})
+            address.write({"sweep": sweep})
             return
-        st.query_params.from_dict({**to_query(spec), "sweep": sweep})
+        address.write({**to_query(spec), "sweep": sweep})
         _fill(spec)
 
     return st.selectbox(

@@ -14,6 +14,7 @@ import streamlit as st
 from explorer.errors import SkipscopeError, SpecError
 from explorer.pages.server.leases import leases, this_viewer
 from explorer.pages.server.visitors import get_service
+from explorer.pages.shared import address
 from explorer.pages.shared.escape import plain, warn
 from explorer.pages.shared.nets_shown import offered
 from explorer.results import ForwardTiming
@@ -67,7 +68,7 @@ def page() -> None:
         )
         started = st.form_submit_button("Start", type="primary")
     if started:
-        st.query_params.from_dict(to_query(chosen))
+        address.write(to_query(chosen))
         _start(chosen)
     if "timing.job" in st.session_state:
         _follow()
@@ -77,7 +78,7 @@ def _fill() -> None:
     """Writes what the address asks for into the form, when the page is opened."""
     if "timing.net" in st.session_state:
         return
-    asked, problems = from_query(st.query_params.to_dict())
+    asked, problems = from_query(address.present())
     st.session_state.update({f"timing.{key}": value for key, value in asdict(asked).items()})
     for sentence in problems:
         warn(sentence)
