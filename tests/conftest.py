@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 
 # Before torch is imported: two threads a process on a busy two-core machine are many times slower
 # than one.
@@ -51,6 +52,14 @@ def _installed_packages_are_read_once(request: pytest.FixtureRequest) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", _found_once(manifest_scanner))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _main_module_stays() -> Iterator[None]:
+    """An AppTest leaves its script as ``__main__``, which later tests' processes would run."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @functools.cache
