@@ -24,7 +24,8 @@ from explorer.measuring.recognise import candidates, recognise
 from explorer.measuring.statistics import statistics_of
 from explorer.nets import create_net, load_weights
 from explorer.nets.layouts import fits, parts_of
-from explorer.nets.weight_files import bare_names, stored_tensors
+from explorer.nets.name_table import by_table, read_table
+from explorer.nets.weight_files import StoredTensors, bare_names, stored_tensors
 from explorer.nets.weights import fitted_to, net_with_weights
 from explorer.nets.weights import trained_on as weights_trained_on
 from explorer.structure.blueprint import blueprint
@@ -597,3 +598,58 @@ def test_import_writes_weights_and_a_card_without_inventions(
     assert "is there already" in capsys.readouterr().err
     with pytest.raises(WeightsError, match="is not a card of weights"):
         read_card(out)  # of weights that were trained here
+
+
+def test_a_table_of_names_opens_what_nothing_else_tells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = create_net("plain_8;width=4", seed=3).eval()
+    odd = {"stem.conv": "first", "stages": "s", "conv1": "a", "conv2": "b", "head": "out"}
+
+    def theirs(name: str) -> str:
+        for ours, other in odd.items():
+            name = name.replace(ours, other)
+        return name.replace(".units.", "x").replace("s.0x", "s0x")
+
+    stored = {theirs(name): value for name, value in net.state_dict().items()}
+    file, table = tmp_path / "odd.pt", tmp_path / "names.json"
+    torch.save(stored, file)
+    lines = {theirs(name).rpartition(".")[0]: name.rpartition(".")[0] for name in net.state_dict()}
+    table.write_text(json.dumps(lines))
+    out = tmp_path / "ours.safetensors"
+    words = ["import", str(file), "--names", str(table), "--out", str(out)]
+    assert main(words) != 0
+    assert "say which net it is with --as" in capsys.readouterr().err
+    assert main([*words, "--as", "plain_8;width=4"]) == 0, capsys.readouterr().err
+    opened = net_with_weights(spec_of("plain_8;width=4"), out).eval()
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, opened.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("[1]", "is no table of names (it is no object"),
+        ("{", "is no table of names"),
+        ('{"body.*.a": "units.conv1"}', "with as many *"),
+        ('{"a": 1}', "with as many *"),
+    ],
+)
+def test_what_is_no_table_of_names_is_said(table: str, sentence: str, tmp_path: Path) -> None:
+    file = tmp_path / "names.json"
+    file.write_text(table)
+    with pytest.raises(WeightsError) as caught:
+        read_table(file)
+    assert sentence in str(caught.value)
+
+
+def test_a_table_takes_numbers_along_and_the_longest_line_counts() -> None:
+    shapes = dict.fromkeys(["b.0.a.weight", "b.0.a.norm.bias", "b.12.a.weight", "rest"], (1,))
+    stored = StoredTensors("file", shapes, dict)
+    renamed = by_table(stored, {"b.*.a": "units.*.conv", "b.*.a.norm": "units.*.bn"})
+    assert list(renamed.shapes) == ["units.0.conv.weight", "units.0.bn.bias",
+                                    "units.12.conv.weight", "rest"]  # fmt: skip
+    with pytest.raises(WeightsError, match="has no tensor 'c'"):
+        by_table(stored, {"c": "d"})
+    with pytest.raises(WeightsError, match="would be rest"):
+        by_table(stored, {"b.0.a.weight": "rest"})

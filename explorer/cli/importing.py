@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,22 @@ from explorer.structure.specs import DataSpec
 
 def run_import(args: argparse.Namespace) -> None:
     """Write safetensors under our names, and the card; with images, measure them first."""
+    if args.names is None:
+        _import(args, args.file)
+        return
+    if args.net is None:
+        raise UsageError("--names gives a net's own names: say which net it is with --as.")
+    from explorer.nets.name_table import read_table, renamed_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        _import(args, renamed_file(args.file, read_table(args.names), Path(folder)))
+
+
+def _import(args: argparse.Namespace, tensors: Path) -> None:
+    """
+    Args:
+        tensors: The file, or its tensors under other names.
+    """
     file: Path = args.file
     out: Path = args.out or Path(f"{file.name.partition('.')[0]}.safetensors")
     if out.suffix != ".safetensors":
@@ -34,15 +51,15 @@ def run_import(args: argparse.Namespace) -> None:
     from explorer.system.versions import versions
 
     said = args.net is not None and "shortcut_pad" in args.net
-    specs = [spec] if spec is not None and said else candidates(file, spec)
-    specs = [fitted_to(one, file) for one in specs]
+    specs = [spec] if spec is not None and said else candidates(tensors, spec)
+    specs = [fitted_to(one, tensors) for one in specs]
     for sentence in stored_tensors(file).notes:
         text.note(sentence)
     given = trained_on.told(args.mean or (), args.std or (), args.classes or ())
     known = (known_of(file) or trained_on.TrainedOn()).with_given(given)
     known.check(specs[0].input_shape[0], specs[0].classes, "--mean and --std", "--classes")
     dataset = None if data is None else _loaded(data)
-    net, words = recognise(file, specs, dataset, given=known or None)
+    net, words = recognise(tensors, specs, dataset, given=known or None)
     if words:
         text.note(words)
     measured: dict[str, Any] = {}
@@ -65,7 +82,8 @@ def run_import(args: argparse.Namespace) -> None:
         origin=args.origin or "",
         licence=args.licence or "",
         command=f"skipscope import {shlex.quote(file.name)}"
-        + (f" --as {shlex.quote(args.net)}" if args.net else ""),
+        + (f" --as {shlex.quote(args.net)}" if args.net else "")
+        + (f" --names {shlex.quote(args.names.name)}" if args.names else ""),
         **measured,
     )
     save_weights(net, out, card)

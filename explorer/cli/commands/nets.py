@@ -193,6 +193,13 @@ def importing(command: Command) -> None:
         metavar="NAME",
         help="the net that it is of (default: told from the shapes)",
     )
+    importing.add_argument(
+        "--names",
+        type=values.path,
+        metavar="TABLE.json",
+        help="the file's names of tensors or their beginnings, and the net's: a JSON object, with "
+        "* for a number (needs --as; a last resort)",
+    )
     options.data(importing, "measure the accuracy on its test images")
     options.belongs(importing)
     importing.add_argument("--origin", metavar="TEXT", help="where the weights come from")
