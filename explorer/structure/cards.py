@@ -343,5 +343,4 @@ def longer_trial(net: NetSpec, data: DataSpec, training: TrainSpec) -> Trial | N
     longest = max(card.trials, key=lambda trial: trial.steps, default=None)
     if longest is None or longest.steps <= training.steps:
         return None
-    same = card.recipe.model_copy(update={"steps": training.steps}) == training
-    return longest if same else None
+    return longest if card.recipe.is_but_for_length(training) else None

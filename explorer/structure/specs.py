@@ -706,6 +706,11 @@ class TrainSpec(Spec):
     keep_weights: tuple[Annotated[int, Field(ge=0)], ...] = Field((), max_length=100)
     precision: Literal["float32", "bfloat16"] = "float32"
 
+    def is_but_for_length(self, other: TrainSpec) -> bool:
+        """Whether this is the other recipe, for as many steps or for others."""
+        length = {"steps", "keep_weights"}  # what is kept on the way goes with how long that is
+        return self.model_dump(exclude=length) == other.model_dump(exclude=length)
+
 
 _HE15 = TrainSpec(
     recipe="he15", steps=64_000, batch_size=128, schedule="milestones", milestones=(0.5, 0.75)
