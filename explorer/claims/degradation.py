@@ -64,14 +64,15 @@ ROWS = (
     ),
     Claim(
         key="degradation.fc_later",
-        says="Here, too, more steps take some of it back: with 1,980 steps plain nets of 50 layers "
-        "get less than half of their training images wrong from each of three seeds, and none from "
-        "some of them.",
+        says="Here, too, more steps take some of it back, and by the seed more or less of it: with "
+        "990 steps plain nets of 50 layers get less than a fifth of their training images wrong in "
+        "the median of ten seeds, from hardly any to more than half.",
         source=HERE,
-        bears="degradation:trained_anew",
-        given={"net": "fc_plain_50", "steps": 1980, "seeds": 3},
-        holds=(0.0, 50.0),
-        unit="% wrong of training images",
-        conditions="digits, recipe one_cycle with 1,980 steps, seeds 7, 8, 9",
+        bears="degradation:median_anew",
+        given={"net": "fc_plain_50", "steps": 990, "seeds": 10},
+        holds=(0.0, 20.0),
+        unit="% wrong of training images, median of the seeds",
+        conditions="digits, recipe one_cycle with 990 steps, seeds 7 to 16: 0.6 to 60.7 %, median "
+        "7.5 %; with 1,980 steps 0 to 79.9 %, median 6.9 %",
     ),
 )

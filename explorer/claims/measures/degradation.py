@@ -42,6 +42,11 @@ def trained_anew(net: str, steps: int, seeds: int) -> list[float]:
     return _errors(trial(experiment, images(), lambda text, share: None))
 
 
+def median_anew(net: str, steps: int, seeds: int) -> float:
+    """The median of :func:`trained_anew`."""
+    return statistics.median(trained_anew(net, steps, seeds))
+
+
 def _errors(*trials: Trial) -> list[float]:
     return [
         math.nan if error is None else 100 * error for each in trials for error in each.train_error
