@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,25 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serve(home: Path, *, log: Path | None = None, patience: float = 60.0) -> Iterator[Server]:
-    """The app on a free local port with its own home; ended with all its workers afterwards."""
+def serve(
+    home: Path,
+    *,
+    log: Path | None = None,
+    patience: float = 60.0,
+    base: str = "",
+    hosts: Sequence[str] = (),
+) -> Iterator[Server]:
+    """The app on a free local port with its own home; ended with all its workers afterwards.
+
+    Args:
+        base: The path under which everything lies, as ``"lab/skip"``.
+        hosts: Names of a proxy's that stand in browsers' addresses.
+    """
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += ["--server.port", str(port), "--server.headless", "true"]
-    command += ["--server.address", "127.0.0.1"]
+    command += ["--server.address", "127.0.0.1", "--server.baseUrlPath", base]
+    command += [f"--server.allowedHosts={host}" for host in hosts]
     environment = {**os.environ, "SKIPSCOPE_HOME": str(home)}
     started = time.monotonic()
     with log.open("wb") if log else contextlib.nullcontext(subprocess.DEVNULL) as out:
@@ -74,7 +87,7 @@ def serve(home: Path, *, log: Path | None = None, patience: float = 60.0) -> Ite
             command, cwd=APP.parent, env=environment, stdout=out, stderr=subprocess.STDOUT
         )
         try:
-            url = f"http://127.0.0.1:{port}"
+            url = f"http://127.0.0.1:{port}/{base}".rstrip("/")
             while not _answers(url):
                 if process.poll() is not None:
                     raise SkipscopeError(
