@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.data.catalog import data_info
+from explorer.data.catalog import data_info, is_place
+from explorer.data.stored import ALLOWED
+from explorer.data.uploaded import is_kept_zip
 from explorer.errors import DataError, SpecError, WeightsError
 from explorer.structure import cards, named_nets, names, trained_on
 from explorer.structure.blueprint import Blueprint, blueprint
@@ -144,14 +145,16 @@ def data_spec(args: argparse.Namespace, default: DataSpec | None = None) -> Data
         fields = (default or DataSpec()).model_dump()
     elif given in DATASETS:
         fields = {"name": given}
-    elif os.path.isdir(local_path(given, DataError)):
+    elif is_kept_zip(given):
+        fields = {"name": "folder", "path": given}
+    elif is_place(given):
         fields = {"name": "folder", "path": str(local_path(given, DataError).resolve())}
     else:
         near = difflib.get_close_matches(given, DATASETS, n=1, cutoff=0.5)
         known = f"did you mean {near[0]!r}, or" if near else f"give {', '.join(DATASETS)}, or"
         raise DataError(
             f"There is no data set or folder {given[:60]!r}: {known} "
-            "a folder with train/CLASS/*.png and test/CLASS/*.png" + ("?" if near else ".")
+            f"{ALLOWED}{'?' if near else '.'}"
         )
     for field in ("image_size", "train_limit", "augment", "cutout", "label_noise"):
         value = getattr(args, field, None)

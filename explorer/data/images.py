@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import stat
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,28 +31,75 @@ NAMED = 20  # of a data set's broken files
 _TURNS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif", "transparency"}
 
 
-def decode_image(file: Path, image_size: int) -> NDArray[np.uint8]:
+class Picture(Protocol):
+    """An image file elsewhere than in a folder; its text is what sentences call it."""
+
+    def content(self) -> bytes:
+        """Its bytes, at most so many as are read of any image.
+
+        Raises:
+            DataError: They cannot be read.
+        """
+
+
+def decode_image(file: Path | Picture, image_size: int) -> NDArray[np.uint8]:
     """(3, image_size, image_size) RGB pixels of one file; see :func:`read_picture`.
 
     Raises:
         DataError: The file is damaged, no image, or too large; the sentence names it.
     """
-    picture = read_picture(file, f"The image {str(file)!r}", (image_size, image_size))
+    source = file if isinstance(file, Path) else file.content()
+    picture = read_picture(source, f"The image {str(file)!r}", (image_size, image_size))
     return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
 
 
-def decode_images(
-    files: Sequence[Path], image_size: int, progress: Callable[[float], None]
-) -> NDArray[np.uint8]:
-    """(N, 3, image_size, image_size) pixels; ``progress`` gets the share done, in [0, 1]."""
-    size = len(files) * 3 * image_size**2
+def room_for(n: int, image_size: int) -> NDArray[np.uint8]:
+    """(N, 3, image_size, image_size) pixels to be filled; memory is taken as they are.
+
+    Raises:
+        DataError: More than ``MAX_BYTES``.
+    """
+    size = n * 3 * image_size**2
     if size > MAX_BYTES:
         raise DataError(
-            f"{len(files)} images of {image_size}×{image_size} pixels take {size / 2**30:.0f} GiB "
+            f"{n} images of {image_size}×{image_size} pixels take {size / 2**30:.0f} GiB "
             f"of memory, and {MAX_BYTES // 2**30} GiB are allowed: choose a smaller image_size."
         )
-    images = np.empty((len(files), 3, image_size, image_size), dtype=np.uint8)
-    failed: dict[Path, DataError] = {}
+    return np.empty((n, 3, image_size, image_size), dtype=np.uint8)
+
+
+def fitted_pixels(image: NDArray[np.uint8], image_size: int) -> NDArray[np.uint8]:
+    """(3, image_size, image_size) RGB of an image's own pixels (H, W) or (H, W, C): as if they
+    stood in a PNG file."""
+    if image.shape[:2] == (image_size, image_size) and (image.ndim == 2 or image.shape[2] == 3):
+        rgb = np.broadcast_to(image[..., None], (*image.shape, 3)) if image.ndim == 2 else image
+    else:
+        squeezed = image[..., 0] if image.shape[2:] == (1,) else image
+        picture = Image.fromarray(np.ascontiguousarray(squeezed))
+        rgb = np.asarray(_fitted(picture, (image_size, image_size)))
+    return rgb.transpose(2, 0, 1)
+
+
+def filled(
+    images: Iterable[NDArray[np.uint8]], n: int, image_size: int, progress: Callable[[float], None]
+) -> NDArray[np.uint8]:
+    """(N, 3, image_size, image_size) pixels of images that come one by one, each with its own
+    pixels; see :func:`fitted_pixels`."""
+    room = room_for(n, image_size)
+    for i, image in enumerate(images):
+        room[i] = fitted_pixels(image, image_size)
+        if i % 256 == 0:
+            progress(i / n)
+    progress(1.0)
+    return room
+
+
+def decode_images(
+    files: Sequence[Path | Picture], image_size: int, progress: Callable[[float], None]
+) -> NDArray[np.uint8]:
+    """(N, 3, image_size, image_size) pixels; ``progress`` gets the share done, in [0, 1]."""
+    images = room_for(len(files), image_size)
+    failed: dict[Path | Picture, DataError] = {}
     for i, file in enumerate(files):
         try:
             images[i] = decode_image(file, image_size)
@@ -65,7 +113,7 @@ def decode_images(
     return images
 
 
-def _all_of(failed: Mapping[Path, DataError], n: int) -> DataError:
+def _all_of(failed: Mapping[Path | Picture, DataError], n: int) -> DataError:
     """One sentence for all files that cannot be read, so that nobody mends them one by one."""
     first, *others = failed.values()
     if not others:

@@ -626,7 +626,8 @@ class DataSpec(Spec):
 
     Attributes:
         name: An entry of ``DATASETS``, or ``folder``.
-        path: For ``folder``: a folder with ``train/CLASS/*.png`` and ``test/CLASS/*.png``.
+        path: For ``folder``: where the images lie, a folder with ``train/CLASS/*.png`` and
+            ``test/CLASS/*.png``, or another kind of place (README, "Your own images").
         image_size: For ``folder``: side in pixels to which every image is resized.
         train_limit: Use only so many training images, each class in its share; None uses all.
         test_limit: Likewise for the test images.
