@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,12 @@ class _Contents:
 
 def scan(path: Path) -> Named:
     """Raises :class:`DataError`; see :func:`stored`."""
+    return _named(path, stamp(path))
+
+
+# A page asks at every turn. The key is part of the question: what changes is read again.
+@lru_cache(maxsize=64)
+def _named(path: Path, key: str) -> Named:
     return _contents(path).named
 
 

@@ -26,6 +26,7 @@ from explorer.data.dataset import Dataset, Progress, build
 from explorer.data.downloads import SOURCES, Source, missing
 from explorer.data.order import permutation
 from explorer.data.stored import StoredImages
+from explorer.data.uploaded import check_room, is_kept, shrink
 from explorer.errors import DataError
 from explorer.structure.specs import DATASETS, DataInfo, DataSpec
 from explorer.system.files import partial_name, sweep, whole
@@ -99,11 +100,14 @@ def _folder(spec: DataSpec, tell: Progress) -> Dataset:
     if splits is None:
         splits = _decode(images, spec.image_size, tell)
         _write_cache(cache, images.key, splits)
+        if is_kept(images.path):
+            shrink(cache.name)
     return build(spec, images.named.info(spec.image_size), *splits)
 
 
 def _decode(images: StoredImages, side: int, tell: Progress) -> tuple[Split, Split]:
     n = len(images.train_labels)
+    check_room(images.path, n + len(images.test_labels), side)
     text = f"Decoding {n + len(images.test_labels)} images of {images.named.name} (once)"
     pixels = torch.from_numpy(images.pixels(side, lambda share: tell(text, share)))
     train, test = (torch.from_numpy(one) for one in (images.train_labels, images.test_labels))
@@ -112,6 +116,8 @@ def _decode(images: StoredImages, side: int, tell: Progress) -> tuple[Split, Spl
 
 def _cache_file(images: StoredImages, side: int) -> Path:
     """One file for each place and size; a changed place replaces its own."""
+    if is_kept(images.path):
+        return images.path.with_name(f"{images.path.name}-{side}.safetensors")
     name = hashlib.sha256(os.fsencode(images.path)).hexdigest()[:24]
     return data_home() / "folders" / f"{name}-{side}.safetensors"
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LARGEST_DIRECTORY = 128 << 20  # bytes of the list of files
-MOST_FILES = 500_000
+LARGEST_DIRECTORY = 64 << 20  # bytes of the list of files
+MOST_FILES = 300_000
 MOST_BYTES = 64 << 30  # unpacked, all together
 SMALL = 64 << 20  # so much may be packed as tightly as can be
 TIGHTEST = 200  # times smaller than unpacked, of more than that

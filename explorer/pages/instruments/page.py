@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from explorer.data.uploaded import is_kept_zip
 from explorer.errors import SkipscopeError, SpecError
 from explorer.pages.instruments import GROUPS, feed, instruments
 from explorer.pages.instruments.controls import (
@@ -36,7 +37,7 @@ from explorer.pages.instruments.view import instrument_view, sheet
 from explorer.pages.server.visitors import data_info, get_service
 from explorer.pages.shared import address, widgets
 from explorer.pages.shared.escape import plain, warn
-from explorer.pages.shared.settings import DATA, FOLDER_HELP
+from explorer.pages.shared.settings import DATA, FOLDER_HELP, drop_images, typed_path
 from explorer.pages.shared.sources import SourceNet, offered, source_net
 from explorer.pages.shared.weights_form import asks_what_belongs, net_of_weights, what_belongs
 from explorer.runs.serve.service import RunService
@@ -301,6 +302,8 @@ def _folder(look: Look) -> None:
 
     def chosen() -> None:
         path = st.session_state["instruments.path"].strip()
+        if not path and look.data is not None and is_kept_zip(look.data.path or ""):
+            path = look.data.path or ""
         size = st.session_state["instruments.side"]
 
         def change(now: Look) -> Look:
@@ -312,15 +315,25 @@ def _folder(look: Look) -> None:
         if path:
             _update(change)
 
+    def dropped(data: DataSpec) -> None:
+        size = st.session_state["instruments.side"]
+        sized = {"image_size": int(size)} if size else {}
+        given = parse(DataSpec, {"name": "folder", "path": data.path, **sized})
+        _update(lambda now: replace(now, data=given))
+
+    def refuse(sentence: str) -> None:
+        st.session_state["instruments.problem"] = sentence
+
     if look.data is not None and look.data.path:
-        st.session_state["instruments.path"] = look.data.path
+        st.session_state["instruments.path"] = typed_path(look.data)
     st.text_input(
-        "Folder on this machine",
+        "Folder or file on this machine",
         key="instruments.path",
         placeholder="/path/to/images",
         help=FOLDER_HELP,
         on_change=chosen,
     )
+    drop_images("instruments.zip", dropped, refuse)
     data = look.data
     sized = data is not None and "image_size" in data.model_fields_set
     st.session_state["instruments.side"] = data.image_size if sized and data else None
