@@ -21,6 +21,7 @@ from explorer.data.catalog import list_folder, scan_folder
 from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.data.stored import drawn_test
+from explorer.data.uploaded import keep_zip
 from explorer.errors import DataError
 from explorer.structure.specs import DataSpec
 
@@ -700,6 +701,31 @@ def test_an_archive_of_something_else(tmp_path: Path) -> None:
         archive.writestr("train/a/1.png", b"x")
         archive.writestr("train/b/1.png", b"x")
     refused(tmp_path / "set.zip", "has no 'test' in it")
+
+
+def test_a_dropped_archive_is_kept_once_by_its_content(
+    grey: Pictures, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = pack(grey.folder, tmp_path / "set.zip", "pets/").read_bytes()
+    kept = keep_zip("set.zip", content)
+    assert keep_zip("another name.zip", memoryview(content)) == kept
+    data = opened(Path(kept))
+    same(data, opened(grey.folder))
+    assert data.info.title == "pets"
+    zips = home / "data" / "zips"
+    assert sorted(file.name for file in zips.iterdir()) == [kept, f"{kept}-8.safetensors"]
+    for wrong in (b"no archive", b"", pack(grey.folder / "train", tmp_path / "x.zip").read_bytes()):
+        with pytest.raises(DataError, match=r"wrong\.zip"):
+            keep_zip("wrong.zip", wrong)
+    assert len([*zips.iterdir()]) == 2
+    # The longest unused go, and their decoded images with them.
+    monkeypatch.setattr("explorer.data.uploaded.BYTES_KEPT", 10)
+    os.utime(zips / kept, ns=(1, 1))
+    other = keep_zip("other.zip", pack(grey.folder, tmp_path / "set.zip").read_bytes())
+    assert [file.name for file in zips.iterdir()] == [other]
+    refused(Path(kept), "drop the .zip on the page again")
+    monkeypatch.setattr("explorer.data.uploaded.MOST_DECODED", 100)
+    refused(Path(other), "allowed of a .zip that was dropped")
 
 
 def test_what_is_no_data_at_all(tmp_path: Path) -> None:
