@@ -22,8 +22,9 @@ from explorer.data.dataset import Dataset
 from explorer.data.load import load_data
 from explorer.data.stored import drawn_test
 from explorer.data.uploaded import keep_zip
-from explorer.errors import DataError
-from explorer.structure.specs import DataSpec
+from explorer.errors import DataError, SpecError
+from explorer.structure.library_nets import SIDE, TORCHVISION, images_for, short_side
+from explorer.structure.specs import DataSpec, parse
 
 RNG = np.random.default_rng(0)
 
@@ -735,3 +736,73 @@ def test_what_is_no_data_at_all(tmp_path: Path) -> None:
     refused(tmp_path / "pipe", "no folder and no file")
     refused(tmp_path / "gone", "no folder or file", ".npz, .npy or .csv")
     refused(Path("0123456789abcdef.images"), "not stored here")
+
+
+# ---------------------------------------------------------------------------- resize and crop
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 301), (64, 64), (40, 300), (257, 256)])
+def test_resize_and_crop_are_torchvisions(size: tuple[int, int], tmp_path: Path) -> None:
+    from torchvision.transforms import CenterCrop, Compose, Resize
+
+    image = Image.fromarray(RNG.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / split / name).mkdir(parents=True)
+            image.save(tmp_path / split / name / "1.png")
+    theirs = np.asarray(Compose([Resize(73), CenterCrop(64)])(image)).transpose(2, 0, 1)
+    spec = DataSpec(name="folder", path=str(tmp_path), image_size=64, resize=73)
+    data = load_data(spec)
+    assert (data.train_images[0].numpy() == theirs).all()
+    assert data.normalisation.startswith("short side 73 pixels, of that the central 64, normalised")
+    # What was decoded another way is another file.
+    whole = load_data(spec.model_copy(update={"resize": None}))
+    assert "short side" not in whole.normalisation
+    if size != (64, 64):
+        assert not torch.equal(whole.train_images, data.train_images)
+    assert torch.equal(load_data(spec).train_images, data.train_images)
+
+
+def test_an_array_is_cut_as_its_file_would_be(tmp_path: Path) -> None:
+    pictures = Pictures(tmp_path / "png", 40, 3)
+    np.savez(tmp_path / "set.npz", **pictures.keras())
+    one, other = (
+        load_data(DataSpec(name="folder", path=str(path), image_size=32, resize=32 + 4))
+        for path in (pictures.folder, tmp_path / "set.npz")
+    )
+    same(one, other)
+
+
+def test_an_image_too_narrow_for_its_cut_is_named(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            paint(tmp_path / split / name / "1.png")
+    Image.new("RGB", (9000, 2)).save(tmp_path / "train" / "dog" / "1.png")
+    spec = DataSpec(name="folder", path=str(tmp_path), image_size=224, resize=256)
+    with pytest.raises(DataError, match=r"dog/1.png' has 9000×2 pixels, too long and narrow"):
+        load_data(spec)
+
+
+def test_a_cut_is_of_folders_and_no_smaller_than_what_is_cut() -> None:
+    for wrong in (
+        {"name": "digits", "resize": 256},
+        {"name": "folder", "path": "x", "image_size": 224, "resize": 200},
+    ):
+        with pytest.raises(SpecError, match="Resize is the shorter side"):
+            parse(DataSpec, wrong)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_library_nets_take_images_as_their_library_measures_them(name: str) -> None:
+    from torchvision import models
+
+    usual = models.get_model_weights(name).DEFAULT.transforms()
+    assert usual.crop_size == [SIDE]
+    assert usual.resize_size == [short_side(f"torchvision_{name}", "default")]
+    assert short_side(f"torchvision_{name}", "mine.pth") == 256
+    data = DataSpec(name="folder", path="x")
+    cut = images_for(f"torchvision_{name}", "default", data)
+    assert (cut.image_size, cut.resize) == (224, usual.resize_size[0])
+    small = DataSpec(name="folder", path="x", image_size=64)
+    assert images_for(f"torchvision_{name}", "default", small) == small
+    assert images_for(f"torchvision_{name}", None, DataSpec(name="cifar10")).resize is None

@@ -102,6 +102,7 @@ def test_the_service_tells_the_worker_shape_and_classes(service: RunService, pho
     told = asked(service, "lesions", {"net": RESNET, "data": folder(photos)})
     assert told["net"]["input_shape"] == [3, 224, 224]
     assert told["data"]["image_size"] == 224
+    assert told["data"]["resize"] == 256
     with pytest.raises(DataError, match="Choose the images on which torchvision_resnet18 is to"):
         service.submit("lesions", {"net": RESNET})
     with pytest.raises(SpecError, match="did you mean 'torchvision_resnet18'"):

@@ -16,7 +16,7 @@ from explorer.errors import DataError, SpecError, WeightsError
 from explorer.structure import cards, named_nets, names, trained_on
 from explorer.structure.blueprint import Blueprint, blueprint
 from explorer.structure.graph import shape_text
-from explorer.structure.library_nets import is_external
+from explorer.structure.library_nets import images_for, is_external
 from explorer.structure.named_nets import Ours, Shipped
 from explorer.structure.specs import DATASETS, DataSpec, NetSpec, fit, parse, parse_net, sized_for
 from explorer.system.bounded import local_path, plain_json, small_text
@@ -156,7 +156,7 @@ def data_spec(args: argparse.Namespace, default: DataSpec | None = None) -> Data
             f"There is no data set or folder {given[:60]!r}: {known} "
             f"{ALLOWED}{'?' if near else '.'}"
         )
-    for field in ("image_size", "train_limit", "augment", "cutout", "label_noise"):
+    for field in ("image_size", "resize", "train_limit", "augment", "cutout", "label_noise"):
         value = getattr(args, field, None)
         if value is not None:
             fields[field] = value
@@ -313,11 +313,12 @@ def _filled(choice: Choice, data: DataSpec, args: argparse.Namespace) -> tuple[N
 
 
 def external_data(args: argparse.Namespace) -> DataSpec:
-    """``--data`` for another library's net: images of a folder are made as large as ImageNet's."""
+    """``--data`` for another library's net: images of a folder are cut as ImageNet's are."""
     data = data_spec(args)
-    if data.name == "folder" and args.image_size is None:
-        return data.model_copy(update={"image_size": 224})
-    return data
+    if args.image_size is not None or getattr(args, "resize", None) is not None:
+        return data
+    weights = getattr(args, "weights", None)
+    return images_for(args.net, None if weights is None else str(weights), data)
 
 
 def _load_external(args: argparse.Namespace) -> Loaded:

@@ -22,7 +22,7 @@ from explorer.data.folders import (
     is_image_name,
     stands_for_test,
 )
-from explorer.data.stored import Named, Progress, StoredImages, name_of, readable, stamp
+from explorer.data.stored import Cut, Named, Progress, StoredImages, name_of, readable, stamp
 from explorer.errors import DataError
 from explorer.system.archives import DAMAGED, is_link, opened
 
@@ -93,11 +93,11 @@ def stored(path: Path) -> StoredImages:
     """
     contents = _contents(path)
 
-    def pixels(side: int, tell: Progress) -> NDArray[np.uint8]:
+    def pixels(cut: Cut, tell: Progress) -> NDArray[np.uint8]:
         from explorer.data.images import decode_images
 
         with readable(path), opened(path) as (archive, _):
-            return decode_images([_Zipped(archive, e) for e in contents.entries()], side, tell)
+            return decode_images([_Zipped(archive, e) for e in contents.entries()], cut, tell)
 
     return StoredImages(
         path=path.resolve(),

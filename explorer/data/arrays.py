@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from explorer.data.folders import SPLITS
 from explorer.data.stored import (
     DRAWN_TEST,
+    Cut,
     Named,
     Progress,
     StoredImages,
@@ -139,12 +140,12 @@ def _stored(place: Path, key: str) -> StoredImages:
         train, test, () if names is None else _names(names), what
     )
 
-    def pixels(side: int, tell: Progress) -> NDArray[np.uint8]:
+    def pixels(cut: Cut, tell: Progress) -> NDArray[np.uint8]:
         from explorer.data.images import filled
 
         n = len(train_labels) + len(test_labels)
         rows = (row for images, _ in sources for row in images.rows())
-        made = filled(rows, n, side, tell)
+        made = filled(rows, n, cut, tell)
         (_, testing), *_ = sources
         return made if testing is None else made[np.argsort(testing, kind="stable")]
 

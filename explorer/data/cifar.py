@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.data.stored import (
+    Cut,
     Named,
     Progress,
     StoredImages,
@@ -93,11 +94,11 @@ def stored(folder: Path) -> StoredImages:
     *train, test = [labels for _, labels in batches]
     classes, train_labels, test_labels = classes_of(np.concatenate(train), test, names, str(place))
 
-    def pixels(side: int, tell: Progress) -> NDArray[np.uint8]:
+    def pixels(cut: Cut, tell: Progress) -> NDArray[np.uint8]:
         from explorer.data.images import filled
 
         rows = (image for images, _ in batches for image in images)
-        return filled(rows, sum(len(labels) for _, labels in batches), side, tell)
+        return filled(rows, sum(len(labels) for _, labels in batches), cut, tell)
 
     return StoredImages(
         path=place.resolve(),

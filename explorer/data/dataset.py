@@ -72,9 +72,12 @@ class Dataset:
 
     @property
     def normalisation(self) -> str:
-        """By what images are normalised, in words."""
+        """By what images are normalised, in words; and how they were cut, where that was chosen."""
         whose = self.whose or "the images' own"
-        return normalisation(whose, self.mean.tolist(), self.std.tolist())
+        words = normalisation(whose, self.mean.tolist(), self.std.tolist())
+        side, resize = self.spec.image_size, self.spec.resize
+        cut = f"short side {resize} pixels, of that the central {side}, " if resize else ""
+        return cut + words
 
     def normalise(self, images: Tensor) -> Tensor:
         """float32 images with mean 0 and deviation 1 per channel, from uint8 (…, C, H, W)."""

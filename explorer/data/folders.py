@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.data.stored import Named, Progress, StoredImages, leads_out, name_of, readable
+from explorer.data.stored import Cut, Named, Progress, StoredImages, leads_out, name_of, readable
 from explorer.errors import DataError
 from explorer.writing.formats import IMAGE_SUFFIXES, endings, listed
 
@@ -54,10 +54,10 @@ def stored(root: Path) -> StoredImages:
     check_classes(root, list(train), list(test))
     files = [file for split in (train, test) for some in split.values() for file in some]
 
-    def pixels(side: int, tell: Progress) -> NDArray[np.uint8]:
+    def pixels(cut: Cut, tell: Progress) -> NDArray[np.uint8]:
         from explorer.data.images import decode_images
 
-        return decode_images(files, side, tell)
+        return decode_images(files, cut, tell)
 
     index = {name: i for i, name in enumerate(train)}
     train_labels, test_labels = (

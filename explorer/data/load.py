@@ -25,7 +25,7 @@ from explorer.data.catalog import data_home, list_folder
 from explorer.data.dataset import Dataset, Progress, build
 from explorer.data.downloads import SOURCES, Source, missing
 from explorer.data.order import permutation
-from explorer.data.stored import StoredImages
+from explorer.data.stored import Cut, StoredImages
 from explorer.data.uploaded import check_room, is_kept, shrink
 from explorer.errors import DataError
 from explorer.structure.specs import DATASETS, DataInfo, DataSpec
@@ -95,31 +95,33 @@ def _digits_table() -> NDArray[np.float64]:
 
 def _folder(spec: DataSpec, tell: Progress) -> Dataset:
     images = list_folder(spec.path or "")
-    cache = _cache_file(images, spec.image_size)
+    cut = Cut(spec.image_size, spec.resize)
+    cache = _cache_file(images, cut)
     splits = _read_cache(cache, images.key)
     if splits is None:
-        splits = _decode(images, spec.image_size, tell)
+        splits = _decode(images, cut, tell)
         _write_cache(cache, images.key, splits)
         if is_kept(images.path):
             shrink(cache.name)
     return build(spec, images.named.info(spec.image_size), *splits)
 
 
-def _decode(images: StoredImages, side: int, tell: Progress) -> tuple[Split, Split]:
+def _decode(images: StoredImages, cut: Cut, tell: Progress) -> tuple[Split, Split]:
     n = len(images.train_labels)
-    check_room(images.path, n + len(images.test_labels), side)
+    check_room(images.path, n + len(images.test_labels), cut.side)
     text = f"Decoding {n + len(images.test_labels)} images of {images.named.name} (once)"
-    pixels = torch.from_numpy(images.pixels(side, lambda share: tell(text, share)))
+    pixels = torch.from_numpy(images.pixels(cut, lambda share: tell(text, share)))
     train, test = (torch.from_numpy(one) for one in (images.train_labels, images.test_labels))
     return (pixels[:n], train), (pixels[n:], test)
 
 
-def _cache_file(images: StoredImages, side: int) -> Path:
+def _cache_file(images: StoredImages, cut: Cut) -> Path:
     """One file for each place and size; a changed place replaces its own."""
+    way = f"{cut.side}" if cut.resize is None else f"{cut.side}-of-{cut.resize}"
     if is_kept(images.path):
-        return images.path.with_name(f"{images.path.name}-{side}.safetensors")
+        return images.path.with_name(f"{images.path.name}-{way}.safetensors")
     name = hashlib.sha256(os.fsencode(images.path)).hexdigest()[:24]
-    return data_home() / "folders" / f"{name}-{side}.safetensors"
+    return data_home() / "folders" / f"{name}-{way}.safetensors"
 
 
 def _read_cache(cache: Path, key: str) -> tuple[Split, Split] | None:

@@ -34,6 +34,20 @@ DRAWN_TEST = "tested on a fifth of its images, drawn"
 
 
 @dataclass(frozen=True)
+class Cut:
+    """How an image becomes a square.
+
+    Attributes:
+        side: In pixels.
+        resize: To how many pixels its shorter side is made before its centre is cut out; None
+            takes the largest central square.
+    """
+
+    side: int
+    resize: int | None = None
+
+
+@dataclass(frozen=True)
 class Named:
     """What images are called, which is known at once.
 
@@ -63,7 +77,7 @@ class StoredImages:
     Attributes:
         train_labels, test_labels: Indices into the classes.
         key: Changes whenever what lies there does.
-        pixels: (N, 3, side, side) uint8 of the training images, then of the test images.
+        pixels: (N, 3, cut.side, cut.side) uint8 of the training images, then of the test images.
     """
 
     path: Path
@@ -71,7 +85,7 @@ class StoredImages:
     train_labels: Indices
     test_labels: Indices
     key: str
-    pixels: Callable[[int, Progress], NDArray[np.uint8]]
+    pixels: Callable[[Cut, Progress], NDArray[np.uint8]]
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from explorer.data.folders import SPLITS, stands_for_test
 from explorer.data.stored import (
     DRAWN_TEST,
+    Cut,
     Named,
     Progress,
     StoredImages,
@@ -124,13 +125,13 @@ def _read(place: Path, key: str) -> tuple[StoredImages, list[Path]]:
     )
     paths = [path for table in tables for path in table.paths]
 
-    def pixels(side: int, tell: Progress) -> NDArray[np.uint8]:
+    def pixels(cut: Cut, tell: Progress) -> NDArray[np.uint8]:
         from explorer.data.images import decode_images, filled
 
         if paths:
-            return decode_images([paths[i] for i in order], side, tell)
+            return decode_images([paths[i] for i in order], cut, tell)
         rows = (row for table in tables for row in _images(table))
-        return filled(rows, len(labels), side, tell)[order]
+        return filled(rows, len(labels), cut, tell)[order]
 
     images = StoredImages(
         path=place.resolve(),

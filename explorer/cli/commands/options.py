@@ -61,6 +61,13 @@ def data(parser: Parser, what: str) -> None:
     parser.add_argument(
         "--image-size", type=values.whole, metavar="N", help="pixels a side of a folder's images"
     )
+    parser.add_argument(
+        "--resize",
+        type=values.whole,
+        metavar="N",
+        help="make the images' shorter side so many pixels first, and cut out their centre (256, "
+        "then 224, for other libraries' nets; otherwise the largest central square is taken)",
+    )
 
 
 def weights(parser: Parser) -> None:
