@@ -803,6 +803,8 @@ def test_library_nets_take_images_as_their_library_measures_them(name: str) -> N
     data = DataSpec(name="folder", path="x")
     cut = images_for(f"torchvision_{name}", "default", data)
     assert (cut.image_size, cut.resize) == (224, usual.resize_size[0])
+    other = images_for(f"torchvision_{name}", "default", data.model_copy(update={"resize": 300}))
+    assert (other.image_size, other.resize) == (224, 300)
     small = DataSpec(name="folder", path="x", image_size=64)
     assert images_for(f"torchvision_{name}", "default", small) == small
     assert images_for(f"torchvision_{name}", None, DataSpec(name="cifar10")).resize is None

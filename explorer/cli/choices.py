@@ -156,7 +156,15 @@ def data_spec(args: argparse.Namespace, default: DataSpec | None = None) -> Data
             f"There is no data set or folder {given[:60]!r}: {known} "
             f"{ALLOWED}{'?' if near else '.'}"
         )
-    for field in ("image_size", "resize", "train_limit", "augment", "cutout", "label_noise"):
+    for field in (
+        "image_size",
+        "resize",
+        "balanced",
+        "train_limit",
+        "augment",
+        "cutout",
+        "label_noise",
+    ):
         value = getattr(args, field, None)
         if value is not None:
             fields[field] = value
@@ -315,8 +323,6 @@ def _filled(choice: Choice, data: DataSpec, args: argparse.Namespace) -> tuple[N
 def external_data(args: argparse.Namespace) -> DataSpec:
     """``--data`` for another library's net: images of a folder are cut as ImageNet's are."""
     data = data_spec(args)
-    if args.image_size is not None or getattr(args, "resize", None) is not None:
-        return data
     weights = getattr(args, "weights", None)
     return images_for(args.net, None if weights is None else str(weights), data)
 

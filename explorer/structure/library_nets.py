@@ -29,7 +29,7 @@ SHORT_SIDE = 256  # of an image, before its central ``SIDE`` pixels are cut out
 _SHORT_SIDE_OF_DEFAULT = {
     f"torchvision_{name}": 232
     for name in TORCHVISION
-    if "next" in name or name in ("resnet50", "resnet101", "resnet152") or "wide" in name
+    if name.startswith(("resnext", "wide")) or name in ("resnet50", "resnet101", "resnet152")
 }
 
 
@@ -74,16 +74,18 @@ def short_side(name: str, weights: str | None) -> int:
 def images_for(name: str, weights: str | None, data: DataSpec) -> DataSpec:
     """The data for another library's net: a folder's images are cut as ImageNet's usually are,
     unless a size was said."""
-    if data.name != "folder" or {"image_size", "resize"} & data.model_fields_set:
-        return data
-    return data.model_copy(update={"image_size": SIDE, "resize": short_side(name, weights)})
+    return _cut(data, SIDE, short_side(name, weights))
 
 
 def images_of(net: ExternalSpec, data: DataSpec) -> DataSpec:
     """The same for a net that is built: its images' size, and how they are cut."""
-    if data.name != "folder" or {"image_size", "resize"} & data.model_fields_set:
+    return _cut(data, net.input_shape[-1], net.resize)
+
+
+def _cut(data: DataSpec, side: int, resize: int | None) -> DataSpec:
+    if data.name != "folder" or "image_size" in data.model_fields_set:
         return data
-    return data.model_copy(update={"image_size": net.input_shape[-1], "resize": net.resize})
+    return data.model_copy(update={"image_size": side, "resize": data.resize or resize})
 
 
 def check_name(name: str) -> str:

@@ -635,6 +635,8 @@ class DataSpec(Spec):
             ImageNet (256 and 224).
         train_limit: Use only so many training images, each class in its share; None uses all.
         test_limit: Likewise for the test images.
+        balanced: Equally many images of each class, instead, wherever only some are taken; the test
+            images are the most that there are equally many of.
         augment: Pad-4 crop and flip (pad 1 and no flip where flipping changes the class).
         cutout: Side in pixels of a square that is blanked at a random place of every training
             image (DeVries & Taylor 2017, arXiv 1708.04552); 0 blanks none.
@@ -648,6 +650,7 @@ class DataSpec(Spec):
     resize: int | None = Field(None, ge=8, le=1024)
     train_limit: int | None = Field(None, ge=2)
     test_limit: int | None = Field(None, ge=1)
+    balanced: bool = False
     augment: bool = False
     cutout: int = Field(0, ge=0, le=512)
     label_noise: float = Field(0.0, ge=0, lt=1)

@@ -37,7 +37,14 @@ from explorer.pages.instruments.view import instrument_view, sheet
 from explorer.pages.server.visitors import data_info, get_service
 from explorer.pages.shared import address, widgets
 from explorer.pages.shared.escape import plain, warn
-from explorer.pages.shared.settings import DATA, FOLDER_HELP, drop_images, typed_path
+from explorer.pages.shared.settings import (
+    BALANCED,
+    BALANCED_HELP,
+    DATA,
+    FOLDER_HELP,
+    drop_images,
+    typed_path,
+)
 from explorer.pages.shared.sources import SourceNet, offered, source_net
 from explorer.pages.shared.weights_form import asks_what_belongs, net_of_weights, what_belongs
 from explorer.runs.serve.service import RunService
@@ -280,7 +287,7 @@ def _images(shown: Scene) -> None:
         value=None,
         key="instruments.n",
         placeholder="as many as the instrument takes",
-        help="Class-balanced; more of them make the intervals narrower.",
+        help="Each class in its share; more of them make the intervals narrower.",
         on_change=lambda: _update(
             lambda now: replace(now, n_images=st.session_state["instruments.n"])
         ),
@@ -308,7 +315,8 @@ def _folder(look: Look) -> None:
 
         def change(now: Look) -> Look:
             sized = {"image_size": int(size)} if size else {}
-            data = parse(DataSpec, {"name": "folder", "path": path, **sized})
+            equal = {"balanced": True} if st.session_state["instruments.balanced"] else {}
+            data = parse(DataSpec, {"name": "folder", "path": path, **sized, **equal})
             data_info(data)  # a folder that is none is a sentence at once
             return replace(now, data=data)
 
@@ -346,6 +354,8 @@ def _folder(look: Look) -> None:
         placeholder="32; 224 for other libraries' nets",
         on_change=chosen,
     )
+    st.session_state["instruments.balanced"] = data is not None and data.balanced
+    st.toggle(BALANCED, key="instruments.balanced", help=BALANCED_HELP, on_change=chosen)
 
 
 # --------------------------------------------------------------------------------- instrument

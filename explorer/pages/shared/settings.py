@@ -35,6 +35,10 @@ FOLDER_HELP = (
     f"With train/CLASS/*.png and test/CLASS/*.png ({listed(IMAGE_FORMATS, 'or')}), or a .zip of "
     "it; CIFAR's python batches; a .npz, .npy or .csv file."
 )
+BALANCED = "Equally many of each class"
+BALANCED_HELP = (
+    "Of the test images, and wherever only some are taken; else each class in its share."
+)
 DATA = {
     "digits": "Handwritten digits, 8×8 (built in)",
     "mnist": "MNIST, 28×28 (download)",
@@ -99,6 +103,16 @@ def data_settings(state: PageState, become: Become) -> None:
         problem = st.session_state.pop(_FOLDER_PROBLEM, None)
         if problem:
             warn(problem)
+    if data.name == "folder":
+        widgets.toggle(
+            BALANCED,
+            "data.balanced",
+            data.balanced,
+            lambda value: become(
+                lambda s: s.with_data(s.data.model_copy(update={"balanced": value}))
+            ),
+            help=BALANCED_HELP,
+        )
     widgets.toggle(
         "Augment",
         "data.augment",
