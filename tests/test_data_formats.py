@@ -715,6 +715,11 @@ def test_a_dropped_archive_is_kept_once_by_its_content(
     assert data.info.title == "pets"
     zips = home / "data" / "zips"
     assert sorted(file.name for file in zips.iterdir()) == [kept, f"{kept}-8.safetensors"]
+    keep_zip("set.zip", content)  # the same images, which need not be decoded again
+    assert (zips / f"{kept}-8.safetensors").stat().st_mtime_ns < (zips / kept).stat().st_mtime_ns
+    decoded = (zips / f"{kept}-8.safetensors").stat()
+    same(opened(Path(kept)), data)
+    assert (zips / f"{kept}-8.safetensors").stat().st_ino == decoded.st_ino
     for wrong in (b"no archive", b"", pack(grey.folder / "train", tmp_path / "x.zip").read_bytes()):
         with pytest.raises(DataError, match=r"wrong\.zip"):
             keep_zip("wrong.zip", wrong)

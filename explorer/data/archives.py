@@ -23,6 +23,7 @@ from explorer.data.folders import (
     stands_for_test,
 )
 from explorer.data.stored import Cut, Named, Progress, StoredImages, name_of, readable, stamp
+from explorer.data.uploaded import is_kept
 from explorer.errors import DataError
 from explorer.system.archives import DAMAGED, is_link, opened
 
@@ -104,7 +105,9 @@ def stored(path: Path) -> StoredImages:
         named=contents.named,
         train_labels=contents.labels(contents.train),
         test_labels=contents.labels(contents.test),
-        key=stamp(path),
+        key=path.name
+        if is_kept(path.resolve())
+        else stamp(path),  # a kept one's name is its content
         pixels=pixels,
     )
 
