@@ -33,7 +33,8 @@ def data_info(spec: DataSpec) -> DataInfo:
 def scan_folder(path: str | Path, image_size: int) -> DataInfo:
     """What the images at a path amount to, as RGB of ``image_size``² pixels.
 
-    Answers at once whatever the size: see each kind's ``scan``.
+    Answers at once whatever the size (see each kind's ``scan``), but for a table, which is read
+    through once, and again when it changes.
 
     Raises:
         DataError: One sentence; see :func:`list_folder`.
