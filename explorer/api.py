@@ -6,7 +6,6 @@ Another library's net sees it as :func:`explorer.measuring.match.matched` says.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,10 @@ from typing import Literal
 from torch import Tensor
 
 from explorer.data import load as loading
+from explorer.data.catalog import is_place
 from explorer.data.dataset import Dataset
+from explorer.data.stored import ALLOWED
+from explorer.data.uploaded import is_kept_zip
 from explorer.errors import DataError, WeightsError
 from explorer.measuring import predict as prediction
 from explorer.measuring import (
@@ -203,10 +205,9 @@ def data_spec(data: str | Path | DataSpec) -> DataSpec:
         return data
     if isinstance(data, str) and data in DATASETS:
         return parse(DataSpec, {"name": data})
-    folder = local_path(data, DataError)
-    if os.path.isdir(folder):
-        return parse(DataSpec, {"name": "folder", "path": str(folder)})
+    if is_place(data):
+        path = str(data) if is_kept_zip(data) else str(local_path(data, DataError))
+        return parse(DataSpec, {"name": "folder", "path": path})
     raise DataError(
-        f"There is no data set or folder {str(data)!r}: give {', '.join(DATASETS)}, or a folder "
-        "with train/CLASS/*.png and test/CLASS/*.png."
+        f"There is no data set or folder {str(data)!r}: give {', '.join(DATASETS)}, or {ALLOWED}."
     )

@@ -108,6 +108,31 @@ def test_skewed_classes_are_said_and_kept() -> None:
     assert data.skew == "classes in their own shares, rare 10 % to common 90 %"
 
 
+def test_equally_many_of_each_class_where_that_is_chosen() -> None:
+    labels = torch.from_numpy(np.repeat([0, 1], (180, 20)))
+    images = torch.arange(200, dtype=torch.uint8)[:, None, None, None].expand(200, 3, 8, 8)
+    info = DataInfo(title="Skewed", input_shape=(3, 8, 8), classes=("common", "rare"))
+    spec = DataSpec(name="folder", path="skewed", balanced=True)
+    data = build(spec, info, (images, labels), (images, labels))
+    assert data.train_labels.bincount().tolist() == [180, 20]  # what is learnt from is all
+    assert data.train_labels[data.some_train(30)].bincount().tolist() == [15, 15]
+    assert data.train_labels[data.some_train(100)].bincount().tolist() == [20, 20]
+    assert data.test_labels.bincount().tolist() == [20, 20]
+    assert data.test_labels[data.some_test(10)].bincount().tolist() == [5, 5]
+    assert (data.test_labels == labels[data.test_images[:, 0, 0, 0].long()]).all()
+    assert data.skew == "equally many images of each class, as chosen"
+    limited = spec.model_copy(update={"train_limit": 20, "test_limit": 8})
+    few = build(limited, info, (images, labels), (images, labels))
+    assert few.train_labels.bincount().tolist() == [10, 10]
+    assert few.test_labels.bincount().tolist() == [4, 4]
+    wide = spec.model_copy(update={"test_limit": 100})
+    most = build(wide, info, (images, labels), (images, labels))
+    assert most.test_labels.bincount().tolist() == [20, 20]
+    usual = spec.model_copy(update={"balanced": False})
+    whole = build(usual, info, (images, labels), (images, labels))
+    assert torch.equal(whole.mean, data.mean)
+
+
 @pytest.mark.parametrize("limit", [1, 3, 7, 20, 29, 30, 99])
 def test_balanced_takes_turns(limit: int) -> None:
     labels = np.array([0] * 20 + [1] * 7 + [2] * 3)

@@ -731,6 +731,38 @@ def test_the_servers_folders_are_not_the_networks(
         assert "There is no folder" in read_page({"data": f"folder;path={missing}"})[1][0]
 
 
+def test_a_dropped_archive_is_anybodys_and_leads_nowhere_else(
+    service: RunService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from explorer.pages.shared.state import from_query as read_page
+
+    monkeypatch.setenv("SKIPSCOPE_HOME", str(tmp_path / "home"))
+    content = zipped(folder_of_images(tmp_path / "there"))
+    with as_(BORIS) as his:
+        kept = his.keep_images("pets.zip", content)
+        data = DataSpec(name="folder", path=kept)
+        his.create(experiment(data), start=False)
+    with asked_by(ANNA):
+        assert visitors.data_info(data).classes == ("cat", "dog")
+        assert read_page({"data": f"folder;path={kept}"})[1] == []
+        for other in (f"{kept}/../x", f"../zips/{kept}", f"/{kept}", f"{kept}-8.safetensors"):
+            (problem,) = read_page({"data": f"folder;path={other}"})[1]
+            assert "To choose a folder of the server is for people at" in problem
+        (problem,) = read_page({"data": "folder;path=0123456789abcdef.images"})[1]
+        assert "are not stored here: drop the .zip on the page again" in problem
+
+
+def zipped(folder: Path) -> bytes:
+    import io
+    import zipfile
+
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for file in sorted(folder.rglob("*.png")):
+            archive.write(file, f"pets/{file.relative_to(folder)}")
+    return made.getvalue()
+
+
 def test_the_network_downloads_nothing_unless_it_is_switched_on(
     service: RunService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

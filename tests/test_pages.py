@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,6 +193,30 @@ def test_a_folder_is_asked_for_and_a_wrong_one_is_a_sentence() -> None:
     assert not test.exception
     test.selectbox(key="data.name").select("mnist").run()
     assert first(test.query_params["data"]) == "mnist"
+
+
+def test_a_zip_of_images_is_dropped_on_the_page(tmp_path: Path) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for split in ("train", "test"):
+            for name in ("cat", "dog"):
+                archive.writestr(f"pets/{split}/{name}/1.png", b"not looked at yet")
+    test = open_page(lanes="plain_8")
+    test.selectbox(key="data.name").select("folder").run()
+    test.file_uploader(key="data.zip").set_value(
+        ("pets.zip", made.getvalue(), "application/zip")
+    ).run()
+    assert not test.exception
+    assert not test.warning
+    token = first(test.query_params["data"])
+    assert re.fullmatch(r"folder;path=[0-9a-f]{16}\.images", token)
+    again = open_page(lanes="plain_8", data=token)  # the link carries it
+    assert not again.exception
+    assert not again.warning
+    test.file_uploader(key="data.zip").set_value(("no.zip", b"no archive", "application/zip")).run()
+    assert not test.exception
+    assert "is damaged or no zip archive" in test.warning[0].value
+    assert first(test.query_params["data"]) == token
 
 
 NET = "from explorer.pages.net import page as net\nnet.page()\n"

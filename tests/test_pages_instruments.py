@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,6 +207,35 @@ def test_a_folder_is_asked_for_and_a_wrong_one_is_a_sentence() -> None:
     assert not test.exception
     assert "/no/such/folder" in test.warning[0].value
     assert "data" not in test.query_params
+
+
+def test_a_zip_is_dropped_sized_and_balanced() -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for split in ("train", "test"):
+            for name, n in (("cat", 6), ("dog", 2)):
+                for i in range(n):
+                    picture = io.BytesIO()
+                    Image.effect_noise((16, 16), 40).save(picture, "PNG")
+                    archive.writestr(f"pets/{split}/{name}/{i}.png", picture.getvalue())
+    test = open_page(nets="plain_8;width=4", instrument="accuracy")
+    test.selectbox(key="instruments.data").select("folder").run()
+    pets = ("pets.zip", made.getvalue(), "application/zip")
+    test.file_uploader(key="instruments.zip").set_value(pets).run()
+    test.number_input(key="instruments.side").set_value(16).run()
+    test.toggle(key="instruments.balanced").set_value(True).run()
+    assert not test.exception
+    assert not test.warning
+    shown = first(test.query_params["data"])
+    assert re.fullmatch(r"folder;path=[0-9a-f]{16}\.images;image_size=16;balanced=true", shown)
+    assert test.text_input(key="instruments.path").value == ""
+    answer = followed(
+        **{key: first(test.query_params[key]) for key in ("nets", "instrument", "data")}
+    )
+    assert [lane["error"] for lane in answer["lanes"]] == [None]
+    said = json.dumps(answer, ensure_ascii=False)
+    assert "4 test images of pets, 3×16×16" in said
+    assert "equally many images of each class, as chosen" in said
 
 
 def test_another_librarys_net_asks_for_images_and_is_measured_on_them(tmp_path: Path) -> None:

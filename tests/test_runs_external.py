@@ -32,6 +32,7 @@ from explorer.structure.blueprint import blueprint, from_json, to_json
 from explorer.structure.library_nets import TORCHVISION, read_token
 from explorer.structure.named_nets import is_upload
 from explorer.structure.names import NETS, spec_of
+from explorer.structure.specs import fit
 from explorer.structure.trained_on import TrainedOn
 
 RESNET = {"source": "external", "name": "torchvision_resnet18"}
@@ -102,6 +103,7 @@ def test_the_service_tells_the_worker_shape_and_classes(service: RunService, pho
     told = asked(service, "lesions", {"net": RESNET, "data": folder(photos)})
     assert told["net"]["input_shape"] == [3, 224, 224]
     assert told["data"]["image_size"] == 224
+    assert told["data"]["resize"] == 256
     with pytest.raises(DataError, match="Choose the images on which torchvision_resnet18 is to"):
         service.submit("lesions", {"net": RESNET})
     with pytest.raises(SpecError, match="did you mean 'torchvision_resnet18'"):
@@ -280,3 +282,28 @@ def test_a_timings_words_have_no_exponents() -> None:
         assert "e+" not in said
         assert "e-" not in said
         assert f"n = {len(seconds)} after 10" in said
+
+
+def test_images_of_every_kind_give_one_number_at_every_door(
+    service: RunService, shelf: Shelf, photos: Path, tmp_path: Path
+) -> None:
+    """A folder, its archive by path and dropped on a page, and arrays: as a job and in Python."""
+    made = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", photos.parent, "photos"))
+    kept = service.keep_images("photos.zip", made.read_bytes())
+    arrays: dict[str, Any] = {}
+    for split in ("train", "test"):
+        files = sorted((photos / split).rglob("*.png"))
+        arrays[f"x_{split}"] = np.stack([np.asarray(Image.open(file)) for file in files])
+        arrays[f"y_{split}"] = np.array([file.parent.name for file in files])
+    np.savez(tmp_path / "photos.npz", **arrays)
+    spec = fit(spec_of("resnet_v2_8;width=4"), (3, 32, 32), 3)
+    fresh = {"source": "fresh", "spec": spec.model_dump(mode="json"), "seed": 3}
+    net = explorer.create_net(spec, seed=3).eval()
+    seen = []
+    for place in (photos, made, kept, tmp_path / "photos.npz"):
+        said = answer(service, shelf, "accuracy", {"net": fresh, "data": folder(place)})
+        result = explorer.accuracy(net, place)
+        assert said["right"] == result.right.tolist()
+        seen.append((said["normalised"], said["of_class"], said["right"], said["right_of_five"]))
+    assert seen == [seen[0]] * 4
+    assert seen[0][1] == [4, 4, 4]

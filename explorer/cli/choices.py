@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.data.catalog import data_info
+from explorer.data.catalog import data_info, is_place
+from explorer.data.stored import ALLOWED
+from explorer.data.uploaded import is_kept_zip
 from explorer.errors import DataError, SpecError, WeightsError
 from explorer.structure import cards, named_nets, names, trained_on
 from explorer.structure.blueprint import Blueprint, blueprint
 from explorer.structure.graph import shape_text
-from explorer.structure.library_nets import is_external
+from explorer.structure.library_nets import images_for, is_external
 from explorer.structure.named_nets import Ours, Shipped
 from explorer.structure.specs import DATASETS, DataSpec, NetSpec, fit, parse, parse_net, sized_for
 from explorer.system.bounded import local_path, plain_json, small_text
@@ -144,16 +145,26 @@ def data_spec(args: argparse.Namespace, default: DataSpec | None = None) -> Data
         fields = (default or DataSpec()).model_dump()
     elif given in DATASETS:
         fields = {"name": given}
-    elif os.path.isdir(local_path(given, DataError)):
+    elif is_kept_zip(given):
+        fields = {"name": "folder", "path": given}
+    elif is_place(given):
         fields = {"name": "folder", "path": str(local_path(given, DataError).resolve())}
     else:
         near = difflib.get_close_matches(given, DATASETS, n=1, cutoff=0.5)
         known = f"did you mean {near[0]!r}, or" if near else f"give {', '.join(DATASETS)}, or"
         raise DataError(
             f"There is no data set or folder {given[:60]!r}: {known} "
-            "a folder with train/CLASS/*.png and test/CLASS/*.png" + ("?" if near else ".")
+            f"{ALLOWED}{'?' if near else '.'}"
         )
-    for field in ("image_size", "train_limit", "augment", "cutout", "label_noise"):
+    for field in (
+        "image_size",
+        "resize",
+        "balanced",
+        "train_limit",
+        "augment",
+        "cutout",
+        "label_noise",
+    ):
         value = getattr(args, field, None)
         if value is not None:
             fields[field] = value
@@ -310,11 +321,10 @@ def _filled(choice: Choice, data: DataSpec, args: argparse.Namespace) -> tuple[N
 
 
 def external_data(args: argparse.Namespace) -> DataSpec:
-    """``--data`` for another library's net: images of a folder are made as large as ImageNet's."""
+    """``--data`` for another library's net: images of a folder are cut as ImageNet's are."""
     data = data_spec(args)
-    if data.name == "folder" and args.image_size is None:
-        return data.model_copy(update={"image_size": 224})
-    return data
+    weights = getattr(args, "weights", None)
+    return images_for(args.net, None if weights is None else str(weights), data)
 
 
 def _load_external(args: argparse.Namespace) -> Loaded:

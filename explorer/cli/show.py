@@ -11,6 +11,7 @@ from explorer.claims import says
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, external_data, fitted
 from explorer.data.catalog import data_info
+from explorer.data.stored import ALLOWED
 from explorer.errors import SpecError
 from explorer.structure import cards, conventions, names
 from explorer.structure.blueprint import Blueprint, Layer, UnitPlan, blueprint
@@ -94,7 +95,7 @@ def run_list(args: argparse.Namespace) -> None:
         ]
         head = ["name", "data", "steps", "accuracy", "test images", "test error of other seeds"]
         text.write(text.table(head, trained, "  rrr"))
-    text.write(f"\nData: {', '.join(DATASETS)}, or a folder with train/CLASS and test/CLASS")
+    text.write(f"\nData: {', '.join(DATASETS)}, or {ALLOWED}")
     text.write("\nRecipes")
     for name in RECIPES:
         text.write(f"  {name}: {SOURCES[name]}")

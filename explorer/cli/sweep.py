@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 # Of the command line: what says which sweep it is, and has no place beside --resume.
 _CHOICES = (
-    *("preset", "nets", "depths", "seeds", "seed", "data", "image_size", "train_limit", "augment"),
+    *("preset", "nets", "depths", "seeds", "seed", "data", "image_size", "resize"),
+    *("balanced", "train_limit", "augment"),
     *("cutout", "label_noise", "recipe", "steps", "seconds", "target_error", "lr", "batch"),
     *("eval_every", "precision", "units_per_batch", "set", "device", "out"),
 )

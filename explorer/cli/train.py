@@ -40,7 +40,8 @@ _OF_THE_STEP = ("step", "layers", "gates", "diverged", "failed")
 
 # Of the command line: what a training keeps, and so has no place beside --resume.
 _KEPT = (
-    *("data", "image_size", "train_limit", "augment", "cutout", "label_noise", "recipe", "seconds"),
+    *("data", "image_size", "resize", "balanced", "train_limit", "augment", "cutout"),
+    *("label_noise", "recipe", "seconds"),
     *("target_error", "batch", "eval_every", "precision", "units_per_batch", "set", "seed"),
     *("seeds", "keep_weights"),
 )

@@ -1,53 +1,29 @@
 """What can be known of a data set without loading it: no torch, so the server may ask.
 
-For an image folder that is its listing: names and sizes of files, no pixel decoded.
+For images at a path that is their listing: names, sizes of files, headers and labels; no pixel is
+decoded.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+from explorer.data.home import data_home as data_home
+from explorer.data.stored import ALLOWED, Named, StoredImages, readable
+from explorer.data.uploaded import is_kept_zip, kept_zip
 from explorer.errors import DataError
 from explorer.structure.specs import DATASETS, DataInfo, DataSpec
 from explorer.system.bounded import local_path
-from explorer.system.home import default_home
-from explorer.writing.formats import IMAGE_SUFFIXES, endings, listed
-
-# Names of the folders of a split, the first that is there is taken.
-SPLITS = {"train": ("train",), "test": ("test", "val", "valid", "validation")}
-
-
-@dataclass(frozen=True)
-class FolderListing:
-    """The images of a folder data set, in a fixed order (class, then file name).
-
-    Attributes:
-        train: (file, index into ``classes``) of every training image.
-        key: Changes whenever a file is added, removed, renamed, resized or rewritten.
-    """
-
-    path: Path
-    classes: tuple[str, ...]
-    train: tuple[tuple[Path, int], ...]
-    test: tuple[tuple[Path, int], ...]
-    key: str
-
-
-def data_home() -> Path:
-    """Folder of downloads and decoded images: ``$SKIPSCOPE_HOME/data``, or ~/.skipscope/data."""
-    return default_home() / "data"
 
 
 def data_info(spec: DataSpec) -> DataInfo:
     """Title, image shape and classes of any data set.
 
     Raises:
-        DataError: The folder is not an image-folder data set.
+        DataError: There are no images at the path.
     """
     if spec.name == "folder":
         return scan_folder(spec.path or "", spec.image_size)
@@ -55,167 +31,79 @@ def data_info(spec: DataSpec) -> DataInfo:
 
 
 def scan_folder(path: str | Path, image_size: int) -> DataInfo:
-    """What an image folder amounts to, with its images as RGB of ``image_size``² pixels.
+    """What the images at a path amount to, as RGB of ``image_size``² pixels.
 
-    Looks for one image in each class only, so that it answers at once whatever the size.
+    Answers at once whatever the size (see each kind's ``scan``), but for a table, which is read
+    through once, and again when it changes.
 
     Raises:
         DataError: One sentence; see :func:`list_folder`.
     """
-    root = _root(path)
-    splits = {
-        split: [each.name for each in _class_folders(root, split) if _holds_images(root, each)]
-        for split in SPLITS
-    }
-    _check_classes(root, splits["train"], splits["test"])
-    return folder_info(root, tuple(splits["train"]), image_size)
+    place = place_of(path)
+    scan: Callable[[Path], Named] = _kind(place).scan
+    return scan(place).info(image_size)
 
 
-def folder_info(root: Path, classes: tuple[str, ...], image_size: int) -> DataInfo:
-    """The folder's name as title, with what stands for its test images; and its images' shape."""
-    title = root.resolve().name or str(root)
-    test = _split_folder(root, "test")
-    if test is not None and test.name.lower() != "test":
-        title += f" (tested on {test.name!r})"
-    return DataInfo(title=title, input_shape=(3, image_size, image_size), classes=classes)
-
-
-def list_folder(path: str | Path) -> FolderListing:
-    """List ``train/CLASS/*.png`` and ``test/CLASS/*.png`` (or another format) under ``path``.
-
-    Classes are the folders of ``train`` that hold images, sorted by name; names that begin with a
-    point are passed over, and so are links that lead out of the folder: who may choose a folder
-    has not chosen what lies elsewhere. Where there is no ``test``, ``val``, ``valid`` or
-    ``validation`` stands for it; capitals count as small letters.
+def list_folder(path: str | Path) -> StoredImages:
+    """The images at a path: a folder, or a file that holds images.
 
     Raises:
-        DataError: Not a folder, no train or test in it, no images, one class only, or a class
-            in test that train does not have.
+        DataError: One sentence: nothing is there, or what is there holds no images, or cannot be
+            read.
     """
-    root = _root(path)
-    key = hashlib.sha256()
-    train, test = _list_split(root, "train", key), _list_split(root, "test", key)
-    _check_classes(root, list(train), list(test))
-    classes = tuple(train)
-    index = {name: i for i, name in enumerate(classes)}
-    return FolderListing(
-        path=root.resolve(),
-        classes=classes,
-        train=tuple((file, index[name]) for name in train for file in train[name]),
-        test=tuple((file, index[name]) for name in test for file in test[name]),
-        key=key.hexdigest(),
-    )
+    place = place_of(path)
+    stored: Callable[[Path], StoredImages] = _kind(place).stored
+    return stored(place)
 
 
-def _root(path: str | Path) -> Path:
-    root = local_path(path, DataError)
-    if not os.path.isdir(root):  # unlike Path.is_dir, it never raises
-        raise DataError(
-            f"There is no folder {str(root)!r}: give the path of a folder with "
-            "train/CLASS/*.png and test/CLASS/*.png in it."
-        )
-    return root
+def is_place(path: str | Path) -> bool:
+    """Whether images could lie at a path: something is there, or was dropped on a page once.
+
+    Raises:
+        DataError: No possible path.
+    """
+    return is_kept_zip(path) or os.path.exists(local_path(path, DataError))
 
 
-def _check_classes(root: Path, train: list[str], test: list[str]) -> None:
-    """Refuse what no net can be trained or tested on; both lists hold classes with images."""
-    for split, found in (("train", train), ("test", test)):
-        if not found:
-            raise DataError(
-                f"There are no images under {str(root / split)!r}: put "
-                f"{listed(endings(IMAGE_SUFFIXES), 'or')} files into one folder a class, such as "
-                f"{split}/cat/1.png; links that lead out of the folder are not followed."
-            )
-    if len(train) == 1:
-        raise DataError(
-            f"Every training image under {str(root / 'train')!r} is of one class, "
-            f"{train[0]!r}: a net needs at least two class folders to tell apart."
-        )
-    strangers = sorted(set(test) - set(train))
-    if strangers:
-        raise DataError(
-            f"The class {strangers[0]!r} has images in {str(root / 'test')!r} but none in "
-            f"{str(root / 'train')!r}: add training images of it, or remove it from test."
-        )
+def place_of(path: str | Path) -> Path:
+    """Where images lie that a person named; the name of kept ones leads to them.
+
+    Raises:
+        DataError: Nothing is there.
+    """
+    place = kept_zip(path) or local_path(path, DataError)
+    if not os.path.exists(place):  # unlike Path.exists, it never raises
+        raise DataError(f"There is no folder or file {str(place)!r}: give {ALLOWED}.")
+    return place
 
 
-def _class_folders(root: Path, split: str) -> list[Path]:
-    """The folders in ``root/split``, sorted by name."""
-    folder = _split_folder(root, split)
-    if folder is None:
-        raise DataError(
-            f"The folder {str(root)!r} has no {split!r} in it: images belong in "
-            "train/CLASS/*.png and test/CLASS/*.png; a link that leads out of the folder is not "
-            "followed."
-        )
-    with _readable(folder), os.scandir(folder) as entries:
-        return sorted(
-            Path(entry.path)
-            for entry in entries
-            if entry.is_dir()
-            and not entry.name.startswith(".")  # .ipynb_checkpoints, .git
-            and not (entry.is_symlink() and _leads_out(root, entry.path))
-        )
+def _kind(place: Path) -> ModuleType:
+    """The module that reads what is there; by names in a folder, by the first bytes of a file.
+
+    Raises:
+        DataError: None does.
+    """
+    from explorer.data import arrays, cifar, folders, tables
+
+    if os.path.isdir(place):
+        if folders.split_folder(place, "train") is not None:
+            return folders
+        return next((kind for kind in (cifar, arrays, tables) if kind.is_here(place)), folders)
+    return _kind_of_file(place)
 
 
-def _split_folder(root: Path, split: str) -> Path | None:
-    """The folder in which the images of a split lie, the first of its names that is there."""
-    names = SPLITS[split]
-    with _readable(root), os.scandir(root) as entries:
-        found = {
-            entry.name.lower(): Path(entry.path)
-            for entry in sorted(
-                (entry for entry in entries if entry.name.lower() in names),
-                key=lambda entry: entry.name,
-            )
-            if os.path.isdir(entry.path) and not _leads_out(root, entry.path)
-        }
-    return next((found[name] for name in names if name in found), None)
+def _kind_of_file(file: Path) -> ModuleType:
+    from explorer.data import archives, arrays, tables
 
-
-def _leads_out(root: Path, path: str | Path) -> bool:
-    """Whether what lies there is, all links followed, outside of the folder."""
-    inside = os.path.realpath(root)
-    return os.path.commonpath([inside, os.path.realpath(path)]) != inside
-
-
-def _holds_images(root: Path, folder: Path) -> bool:
-    with _readable(folder), os.scandir(folder) as entries:
-        return any(_is_image(root, entry) for entry in entries)
-
-
-def _list_split(root: Path, split: str, key: hashlib._Hash) -> dict[str, list[Path]]:
-    """Image files by class, classes without images left out; every file is added to ``key``."""
-    found: dict[str, list[Path]] = {}
-    for folder in _class_folders(root, split):
-        with _readable(folder), os.scandir(folder) as entries:
-            files = sorted((e for e in entries if _is_image(root, e)), key=lambda entry: entry.name)
-            for file in files:
-                state = file.stat()
-                line = f"{split}/{folder.name}/{file.name}\0{state.st_size}\0{state.st_mtime_ns}\n"
-                key.update(line.encode("utf-8", "surrogateescape"))
-        if files:
-            found[folder.name] = [Path(file.path) for file in files]
-    return found
-
-
-@contextmanager
-def _readable(folder: Path) -> Iterator[None]:
-    """What the system says about an unreadable folder, as a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"The folder {str(folder)!r} cannot be read ({error.strerror}): "
-            "check its permissions, or choose another folder."
-        ) from None
-
-
-def _is_image(root: Path, entry: os.DirEntry[str]) -> bool:
-    name = entry.name
-    return (
-        not name.startswith(".")
-        and name.lower().endswith(IMAGE_SUFFIXES)
-        and entry.is_file(follow_symlinks=True)
-        and not (entry.is_symlink() and _leads_out(root, entry.path))
-    )
+    with readable(file):
+        if not file.is_file():  # a device or pipe may never end
+            raise DataError(f"{str(file)!r} is no folder and no file: give {ALLOWED}.")
+        with file.open("rb") as opened:
+            head = opened.read(8)
+    if head.startswith(b"PK"):
+        return arrays if arrays.is_npz(file) else archives
+    if head.startswith(arrays.MAGIC):
+        return arrays
+    if file.suffix.lower() in tables.SUFFIXES:
+        return tables
+    raise DataError(f"{file.name[:60]!r} is no folder and no file of many images: give {ALLOWED}.")

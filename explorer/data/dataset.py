@@ -15,7 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from explorer.data.order import Indices, in_shares, is_skewed, permutation, random_bits
+from explorer.data.order import (
+    Indices,
+    balanced,
+    equally_many,
+    in_shares,
+    is_skewed,
+    permutation,
+    random_bits,
+)
 from explorer.errors import SpecError
 from explorer.structure.specs import DataInfo, DataSpec
 from explorer.structure.trained_on import TrainedOn, normalisation
@@ -72,9 +80,12 @@ class Dataset:
 
     @property
     def normalisation(self) -> str:
-        """By what images are normalised, in words."""
+        """By what images are normalised, in words; and how they were cut, where that was chosen."""
         whose = self.whose or "the images' own"
-        return normalisation(whose, self.mean.tolist(), self.std.tolist())
+        words = normalisation(whose, self.mean.tolist(), self.std.tolist())
+        side, resize = self.spec.image_size, self.spec.resize
+        cut = f"short side {resize} pixels, of that the central {side}, " if resize else ""
+        return cut + words
 
     def normalise(self, images: Tensor) -> Tensor:
         """float32 images with mean 0 and deviation 1 per channel, from uint8 (…, C, H, W)."""
@@ -87,19 +98,26 @@ class Dataset:
         return (1 / (255 * self.std))[:, None, None], (self.mean / self.std)[:, None, None]
 
     def some_train(self, n: int) -> Tensor:
-        """Positions of a fixed choice of at most ``n`` training images, each class in its share."""
+        """Positions of a fixed choice of at most ``n`` training images, each class in its share, or
+        with equally many where the spec says so."""
         return self._some(self.train_labels, n)
 
     def some_test(self, n: int) -> Tensor:
-        """Positions of a fixed choice of at most ``n`` test images, each class in its share."""
+        """The same of test images."""
         return self._some(self.test_labels, n)
 
     def _some(self, labels: Tensor, n: int) -> Tensor:
-        return torch.from_numpy(in_shares(labels.cpu().numpy(), n, _LIMIT)).to(self.device)
+        chosen = _chosen(labels.cpu().numpy(), n, self.spec.balanced)
+        return torch.from_numpy(chosen).to(self.device)
 
     @cached_property
     def skew(self) -> str:
-        """In words, how far from equally many images the classes have; empty where they have."""
+        """In words, how far from equally many images the classes have; empty where they have.
+
+        That they have is said where it was chosen.
+        """
+        if self.spec.balanced:
+            return "equally many images of each class, as chosen"
         labels = self.test_labels.cpu().numpy()
         if not is_skewed(labels):
             return ""
@@ -123,9 +141,10 @@ def build(
     Its training labels are noisy where ``spec`` says so.
     """
     mean, std = channel_statistics(train[0])
-    train_images, train_labels = _limit(*train, spec.train_limit)
+    train_images, train_labels = _limit(*train, spec.train_limit, spec.balanced)
     train_labels = noisy(train_labels, spec.label_noise, len(info.classes))
-    test_images, test_labels = _limit(*test, spec.test_limit)
+    most = equally_many(test[1].numpy()) if spec.balanced else None
+    test_images, test_labels = _limit(*test, spec.test_limit or most, spec.balanced)
     return Dataset(
         spec, info, train_images, train_labels, test_images, test_labels, mean=mean, std=std
     )
@@ -161,11 +180,18 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     return (mean / 255).float(), (std / 255).float()
 
 
-def _limit(images: Tensor, labels: Tensor, limit: int | None) -> tuple[Tensor, Tensor]:
-    if limit is None or limit >= len(labels):
+def _limit(images: Tensor, labels: Tensor, limit: int | None, equal: bool) -> tuple[Tensor, Tensor]:
+    if limit is None or (limit >= len(labels) and not equal):
         return images, labels
-    chosen = torch.from_numpy(in_shares(labels.numpy(), limit, _LIMIT))
+    chosen = torch.from_numpy(_chosen(labels.numpy(), limit, equal))
     return images[chosen], labels[chosen]
+
+
+def _chosen(labels: Indices, n: int, equal: bool) -> Indices:
+    """Positions of at most ``n``, each class in its share or, to within one, with equally many."""
+    if equal:
+        return balanced(labels, min(n, equally_many(labels)), _LIMIT)
+    return in_shares(labels, n, _LIMIT)
 
 
 def noisy(labels: Tensor, share: float, classes: int) -> Tensor:

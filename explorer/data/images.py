@@ -10,13 +10,15 @@ from __future__ import annotations
 import io
 import stat
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from explorer.data.stored import Cut
 from explorer.errors import DataError
 from explorer.writing.formats import IMAGE_FORMATS, listed
 
@@ -30,31 +32,85 @@ NAMED = 20  # of a data set's broken files
 _TURNS = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif", "transparency"}
 
 
-def decode_image(file: Path, image_size: int) -> NDArray[np.uint8]:
+class Picture(Protocol):
+    """An image file elsewhere than in a folder; its text is what sentences call it."""
+
+    def content(self) -> bytes:
+        """Its bytes, at most so many as are read of any image.
+
+        Raises:
+            DataError: They cannot be read.
+        """
+
+
+def decode_image(
+    file: Path | Picture, image_size: int, resize: int | None = None
+) -> NDArray[np.uint8]:
     """(3, image_size, image_size) RGB pixels of one file; see :func:`read_picture`.
 
     Raises:
         DataError: The file is damaged, no image, or too large; the sentence names it.
     """
-    picture = read_picture(file, f"The image {str(file)!r}", (image_size, image_size))
+    source = file if isinstance(file, Path) else file.content()
+    picture = read_picture(source, f"The image {str(file)!r}", (image_size, image_size), resize)
     return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
 
 
-def decode_images(
-    files: Sequence[Path], image_size: int, progress: Callable[[float], None]
-) -> NDArray[np.uint8]:
-    """(N, 3, image_size, image_size) pixels; ``progress`` gets the share done, in [0, 1]."""
-    size = len(files) * 3 * image_size**2
+def room_for(n: int, image_size: int) -> NDArray[np.uint8]:
+    """(N, 3, image_size, image_size) pixels to be filled; memory is taken as they are.
+
+    Raises:
+        DataError: More than ``MAX_BYTES``.
+    """
+    size = n * 3 * image_size**2
     if size > MAX_BYTES:
         raise DataError(
-            f"{len(files)} images of {image_size}×{image_size} pixels take {size / 2**30:.0f} GiB "
+            f"{n} images of {image_size}×{image_size} pixels take {size / 2**30:.0f} GiB "
             f"of memory, and {MAX_BYTES // 2**30} GiB are allowed: choose a smaller image_size."
         )
-    images = np.empty((len(files), 3, image_size, image_size), dtype=np.uint8)
-    failed: dict[Path, DataError] = {}
+    return np.empty((n, 3, image_size, image_size), dtype=np.uint8)
+
+
+def fitted_pixels(image: NDArray[np.uint8], cut: Cut) -> NDArray[np.uint8]:
+    """(3, side, side) RGB of an image's own pixels (H, W) or (H, W, C): as if they stood in a PNG
+    file."""
+    image_size = cut.side
+    if (
+        cut.resize is None
+        and image.shape[:2] == (image_size, image_size)
+        and (image.ndim == 2 or image.shape[2] == 3)
+    ):
+        rgb = np.broadcast_to(image[..., None], (*image.shape, 3)) if image.ndim == 2 else image
+    else:
+        squeezed = image[..., 0] if image.shape[2:] == (1,) else image
+        picture = Image.fromarray(np.ascontiguousarray(squeezed))
+        rgb = np.asarray(_fitted(picture, (image_size, image_size), cut.resize))
+    return rgb.transpose(2, 0, 1)
+
+
+def filled(
+    images: Iterable[NDArray[np.uint8]], n: int, cut: Cut, progress: Callable[[float], None]
+) -> NDArray[np.uint8]:
+    """(N, 3, side, side) pixels of images that come one by one, each with its own
+    pixels; see :func:`fitted_pixels`."""
+    room = room_for(n, cut.side)
+    for i, image in enumerate(images):
+        room[i] = fitted_pixels(image, cut)
+        if i % 256 == 0:
+            progress(i / n)
+    progress(1.0)
+    return room
+
+
+def decode_images(
+    files: Sequence[Path | Picture], cut: Cut, progress: Callable[[float], None]
+) -> NDArray[np.uint8]:
+    """(N, 3, side, side) pixels; ``progress`` gets the share done, in [0, 1]."""
+    images = room_for(len(files), cut.side)
+    failed: dict[Path | Picture, DataError] = {}
     for i, file in enumerate(files):
         try:
-            images[i] = decode_image(file, image_size)
+            images[i] = decode_image(file, cut.side, cut.resize)
         except DataError as error:
             failed[file] = error
         if i % 256 == 0:
@@ -65,7 +121,7 @@ def decode_images(
     return images
 
 
-def _all_of(failed: Mapping[Path, DataError], n: int) -> DataError:
+def _all_of(failed: Mapping[Path | Picture, DataError], n: int) -> DataError:
     """One sentence for all files that cannot be read, so that nobody mends them one by one."""
     first, *others = failed.values()
     if not others:
@@ -78,7 +134,9 @@ def _all_of(failed: Mapping[Path, DataError], n: int) -> DataError:
     )
 
 
-def read_picture(source: Path | bytes, name: str, size: tuple[int, int]) -> Image.Image:
+def read_picture(
+    source: Path | bytes, name: str, size: tuple[int, int], resize: int | None = None
+) -> Image.Image:
     """An image file as RGB of (width, height) ``size``.
 
     Turned upright (EXIF); laid on white where it is transparent; 16-bit grey is scaled to 8 bits;
@@ -87,6 +145,8 @@ def read_picture(source: Path | bytes, name: str, size: tuple[int, int]) -> Imag
     Args:
         source: A path, or the file's bytes.
         name: What sentences call it.
+        resize: The shorter side's pixels before the centre is cut out; None scales the largest
+            centred rectangle.
 
     Raises:
         DataError: No such file, not an image, cut short, or too large.
@@ -103,9 +163,10 @@ def read_picture(source: Path | bytes, name: str, size: tuple[int, int]) -> Imag
                 shrinks = image.format in ("JPEG", "MPO") and not _in_scans(content, name)
                 _check_size(image.size, MAX_JPEG_PIXELS if shrinks else MAX_PIXELS, name)
                 _check_size(_tile_size(image), MAX_PIXELS, name)
-                image.draft("RGB", (2 * size[0], 2 * size[1]))  # JPEG: decoded at a coarser scale
+                least = max(*size, resize or 0)
+                image.draft("RGB", (2 * least, 2 * least))  # JPEG: decoded at a coarser scale
                 _check_size(image.size, MAX_PIXELS, name)
-                return _fitted(image, size)
+                return _fitted(image, size, resize, name)
     except DataError:
         raise
     except Image.DecompressionBombError:
@@ -210,8 +271,10 @@ def _too_large(name: str, size: str, most: int) -> str:
     )
 
 
-def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    if image.size == size and image.mode == "RGB" and image.format != "TIFF":
+def _fitted(
+    image: Image.Image, size: tuple[int, int], resize: int | None = None, name: str = "An image"
+) -> Image.Image:
+    if resize is None and image.size == size and image.mode == "RGB" and image.format != "TIFF":
         image.load()
         if not image.info.keys() & _TURNS:  # as most of a data set's small images
             return image.copy()
@@ -224,4 +287,23 @@ def _fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
     image = image.convert("RGB")
+    if resize is not None:
+        return _centre(image, size, resize, name)
     return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+
+
+def _centre(image: Image.Image, size: tuple[int, int], resize: int, name: str) -> Image.Image:
+    """As torchvision's Resize and CenterCrop do it, to the pixel."""
+    shorter, longer = min(image.size), max(image.size)
+    if longer > shorter * MAX_PIXELS / resize**2:
+        raise DataError(
+            f"{name} has {image.width}×{image.height} pixels, too long and narrow to be made "
+            f"{resize} on its shorter side: cut it first."
+        )
+    long_side = int(resize * longer / shorter)
+    wide = image.width > image.height
+    image = image.resize(
+        (long_side, resize) if wide else (resize, long_side), Image.Resampling.BILINEAR
+    )
+    left, top = (round((n - wanted) / 2) for n, wanted in zip(image.size, size, strict=True))
+    return image.crop((left, top, left + size[0], top + size[1]))

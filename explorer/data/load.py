@@ -21,11 +21,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from explorer.data.catalog import FolderListing, data_home, folder_info, list_folder
+from explorer.data.catalog import data_home, list_folder
 from explorer.data.dataset import Dataset, Progress, build
 from explorer.data.downloads import SOURCES, Source, missing
-from explorer.data.images import decode_images
 from explorer.data.order import permutation
+from explorer.data.stored import Cut, StoredImages
+from explorer.data.uploaded import check_room, is_kept, shrink
 from explorer.errors import DataError
 from explorer.structure.specs import DATASETS, DataInfo, DataSpec
 from explorer.system.files import partial_name, sweep, whole
@@ -93,30 +94,34 @@ def _digits_table() -> NDArray[np.float64]:
 
 
 def _folder(spec: DataSpec, tell: Progress) -> Dataset:
-    listing = list_folder(spec.path or "")
-    cache = _cache_file(listing, spec.image_size)
-    splits = _read_cache(cache, listing.key)
+    images = list_folder(spec.path or "")
+    cut = Cut(spec.image_size, spec.resize)
+    cache = _cache_file(images, cut)
+    splits = _read_cache(cache, images.key)
     if splits is None:
-        splits = _decode_folder(listing, spec.image_size, tell)
-        _write_cache(cache, listing.key, splits)
-    info = folder_info(listing.path, listing.classes, spec.image_size)
-    return build(spec, info, *splits)
+        splits = _decode(images, cut, tell)
+        _write_cache(cache, images.key, splits)
+        if is_kept(images.path):
+            shrink(cache.name)
+    return build(spec, images.named.info(spec.image_size), *splits)
 
 
-def _decode_folder(listing: FolderListing, side: int, tell: Progress) -> tuple[Split, Split]:
-    rows = listing.train + listing.test
-    text = f"Decoding {len(rows)} images of {listing.path.name} (once)"
-    images = decode_images([file for file, _ in rows], side, lambda share: tell(text, share))
-    pixels = torch.from_numpy(images)
-    labels = torch.tensor([label for _, label in rows], dtype=torch.int64)
-    n = len(listing.train)
-    return (pixels[:n], labels[:n]), (pixels[n:], labels[n:])
+def _decode(images: StoredImages, cut: Cut, tell: Progress) -> tuple[Split, Split]:
+    n = len(images.train_labels)
+    check_room(images.path, n + len(images.test_labels), cut.side)
+    text = f"Decoding {n + len(images.test_labels)} images of {images.named.name} (once)"
+    pixels = torch.from_numpy(images.pixels(cut, lambda share: tell(text, share)))
+    train, test = (torch.from_numpy(one) for one in (images.train_labels, images.test_labels))
+    return (pixels[:n], train), (pixels[n:], test)
 
 
-def _cache_file(listing: FolderListing, side: int) -> Path:
-    """One file for each folder and size; a changed folder replaces its own."""
-    name = hashlib.sha256(os.fsencode(listing.path)).hexdigest()[:24]
-    return data_home() / "folders" / f"{name}-{side}.safetensors"
+def _cache_file(images: StoredImages, cut: Cut) -> Path:
+    """One file for each place and size; a changed place replaces its own."""
+    way = f"{cut.side}" if cut.resize is None else f"{cut.side}-of-{cut.resize}"
+    if is_kept(images.path):
+        return images.path.with_name(f"{images.path.name}-{way}.safetensors")
+    name = hashlib.sha256(os.fsencode(images.path)).hexdigest()[:24]
+    return data_home() / "folders" / f"{name}-{way}.safetensors"
 
 
 def _read_cache(cache: Path, key: str) -> tuple[Split, Split] | None:

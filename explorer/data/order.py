@@ -55,6 +55,12 @@ def balanced(labels: Indices, limit: int, *key: int) -> Indices:
     return np.sort(by_class[turn[:limit]])
 
 
+def equally_many(labels: Indices) -> int:
+    """How many examples there are at most if every class that has some has equally many."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return int(counts.min() * len(counts)) if len(counts) else 0
+
+
 # Classes whose numbers of examples differ by no more than this share are equally many: then taking
 # turns draws each in its share, to within rounding.
 _ALIKE = 0.3

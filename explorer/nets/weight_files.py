@@ -35,6 +35,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from explorer.errors import WeightsError
+from explorer.system.pickles import NarrowUnpickler, instructions
 from explorer.writing.formats import OLD_TORCH, WEIGHTS_HEAD, listed, weights_suffix
 
 LARGEST_HEADER = 2 << 20  # bytes; that of a net with 700 tensors has a tenth of a million
@@ -291,34 +292,14 @@ _KNOWN: dict[tuple[str, str], object] = {
     **{("torch", name): dtype for name, dtype in _DTYPES.items()},
     **{("torch", str(dtype).removeprefix("torch.")): str(dtype) for dtype in _DTYPES.values()},
 }
-_OPCODES = (
-    *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.POP, pickle.POP_MARK),
-    *(pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BINFLOAT),
-    *(pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1),
-    *(pickle.BINUNICODE, pickle.SHORT_BINUNICODE, pickle.SHORT_BINBYTES, pickle.BINBYTES),
-    *(pickle.EMPTY_DICT, pickle.SETITEM, pickle.SETITEMS),
-    *(pickle.EMPTY_LIST, pickle.APPEND, pickle.APPENDS),
-    *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
-    *(pickle.BINPUT, pickle.LONG_BINPUT, pickle.BINGET, pickle.LONG_BINGET, pickle.MEMOIZE),
-    *(pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD, pickle.BINPERSID),
-    pickle.NEWOBJ,
-)
 
 
-class _Unpickler(pickle._Unpickler):
-    """Containers, numbers, texts and claims of tensors; anything else is an error.
-
-    Python's own unpickler in Python: the one in C takes memory for any index of its memo.
-    """
-
-    stack: list[Any]
-    read: Callable[[int], bytes]
-    append: Callable[[object], None]
-    pop_mark: Callable[[], list[Any]]
-    load_mark: Callable[[], None]
+class _Unpickler(NarrowUnpickler):
+    """Containers, numbers, texts and claims of tensors; anything else is an error."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
-        code[0]: pickle._Unpickler.dispatch[code[0]] for code in _OPCODES
+        **instructions(pickle.BINPERSID),
+        **NarrowUnpickler.dispatch,
     }
 
     def find_class(self, module: str, name: str) -> Any:
@@ -351,33 +332,6 @@ class _Unpickler(pickle._Unpickler):
         self.append(_ASIDE)
 
     dispatch[pickle.NEWOBJ[0]] = load_newobj
-
-    def load_setitems(self) -> None:
-        """Keys are texts and numbers: tuples could be made to collide, or as deep as to crash."""
-        items = self.pop_mark()
-        into = self.stack[-1]
-        if not isinstance(into, dict) or not all(type(key) in (str, int) for key in items[::2]):
-            raise pickle.UnpicklingError("no name in a dictionary")
-        into.update(zip(items[::2], items[1::2], strict=True))
-
-    dispatch[pickle.SETITEMS[0]] = load_setitems
-
-    def load_setitem(self) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        self.load_mark()
-        self.stack += [key, value]
-        self.load_setitems()
-
-    dispatch[pickle.SETITEM[0]] = load_setitem
-
-    def load_long1(self) -> None:
-        """Of up to eight bytes: larger ones could be chosen to collide as keys."""
-        n = self.read(1)[0]
-        if n > 8:
-            raise pickle.UnpicklingError("a number of many digits")
-        self.append(pickle.decode_long(self.read(n)))
-
-    dispatch[pickle.LONG1[0]] = load_long1
 
 
 def _pickled(path: Path) -> StoredTensors:

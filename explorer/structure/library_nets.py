@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from explorer.errors import SpecError
-from explorer.structure.specs import Spec
+from explorer.structure.specs import DataSpec, Spec
 
 PREFIXES = ("torchvision_", "timm_")
 # What torchvision has, and the adapters take apart.
@@ -22,6 +22,15 @@ TORCHVISION = (
 )
 # Some of timm's; any of its ResNets and ResNetV2s of plain convolutions and batch norm will do.
 TIMM = ("resnet50", "resnet50d", "resnext50_32x4d", "resnetv2_50", "resnetv2_101", "resnetv2_152")
+
+SIDE = 224  # of ImageNet's images, as nearly all these nets take them
+SHORT_SIDE = 256  # of an image, before its central ``SIDE`` pixels are cut out
+# torchvision's own weights of these were made by a later recipe, and are measured at another one.
+_SHORT_SIDE_OF_DEFAULT = {
+    f"torchvision_{name}": 232
+    for name in TORCHVISION
+    if name.startswith(("resnext", "wide")) or name in ("resnet50", "resnet101", "resnet152")
+}
 
 
 def is_external(name: str) -> bool:
@@ -50,6 +59,33 @@ def read_token(token: str) -> tuple[str, str | None]:
             )
         weights = value.strip()
     return name, weights
+
+
+def short_side(name: str, weights: str | None) -> int:
+    """To how many pixels the shorter side of images is made before their centre is cut out.
+
+    Args:
+        weights: None, ``default``, or any file's name.
+    """
+    own = _SHORT_SIDE_OF_DEFAULT.get(name.strip(), SHORT_SIDE)
+    return own if weights == "default" else SHORT_SIDE
+
+
+def images_for(name: str, weights: str | None, data: DataSpec) -> DataSpec:
+    """The data for another library's net: a folder's images are cut as ImageNet's usually are,
+    unless a size was said."""
+    return _cut(data, SIDE, short_side(name, weights))
+
+
+def images_of(net: ExternalSpec, data: DataSpec) -> DataSpec:
+    """The same for a net that is built: its images' size, and how they are cut."""
+    return _cut(data, net.input_shape[-1], net.resize)
+
+
+def _cut(data: DataSpec, side: int, resize: int | None) -> DataSpec:
+    if data.name != "folder" or "image_size" in data.model_fields_set:
+        return data
+    return data.model_copy(update={"image_size": side, "resize": data.resize or resize})
 
 
 def check_name(name: str) -> str:
@@ -93,6 +129,8 @@ class ExternalSpec(Spec):
         class_names: The answers' names, where they are known.
         mean, std: By which its images are normalised, per channel on the scale 0 … 1; empty where
             that is not known, as for weights that nobody trained.
+        resize: To how many pixels images' shorter side is made before their centre is cut out;
+            None takes the largest central square.
     """
 
     layout: Literal["external"] = "external"
@@ -105,3 +143,4 @@ class ExternalSpec(Spec):
     class_names: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    resize: int | None = None

@@ -626,10 +626,17 @@ class DataSpec(Spec):
 
     Attributes:
         name: An entry of ``DATASETS``, or ``folder``.
-        path: For ``folder``: a folder with ``train/CLASS/*.png`` and ``test/CLASS/*.png``.
-        image_size: For ``folder``: side in pixels to which every image is resized.
+        path: For ``folder``: where the images lie, a folder with ``train/CLASS/*.png`` and
+            ``test/CLASS/*.png``, or another kind of place (README, "Your own images").
+        image_size: For ``folder``: side in pixels of every image, of which the largest central
+            square is made so large.
+        resize: For ``folder``, instead: images are made so large that their shorter side has so
+            many pixels, and of that the central ``image_size``² are cut out, as is usual for
+            ImageNet (256 and 224).
         train_limit: Use only so many training images, each class in its share; None uses all.
         test_limit: Likewise for the test images.
+        balanced: Equally many images of each class, instead, wherever only some are taken; the test
+            images are the most that there are equally many of.
         augment: Pad-4 crop and flip (pad 1 and no flip where flipping changes the class).
         cutout: Side in pixels of a square that is blanked at a random place of every training
             image (DeVries & Taylor 2017, arXiv 1708.04552); 0 blanks none.
@@ -640,8 +647,10 @@ class DataSpec(Spec):
     name: Literal["digits", "folder", "mnist", "fashion_mnist", "cifar10", "cifar100"] = "digits"
     path: str | None = None
     image_size: int = Field(32, ge=8, le=512)
+    resize: int | None = Field(None, ge=8, le=1024)
     train_limit: int | None = Field(None, ge=2)
     test_limit: int | None = Field(None, ge=1)
+    balanced: bool = False
     augment: bool = False
     cutout: int = Field(0, ge=0, le=512)
     label_noise: float = Field(0.0, ge=0, lt=1)
@@ -654,6 +663,12 @@ class DataSpec(Spec):
             )
         if self.name != "folder" and self.path is not None:
             raise ValueError(f"a path is for data 'folder' only, not for {self.name!r}")
+        if self.resize is not None and (self.name != "folder" or self.resize < self.image_size):
+            raise ValueError(
+                f"resize is the shorter side of a folder's images before {self.image_size} pixels "
+                f"of it are cut out, so at least {self.image_size}, not {self.resize} of "
+                f"{self.name!r}"
+            )
         return self
 
 

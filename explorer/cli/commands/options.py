@@ -56,10 +56,27 @@ def net(parser: Parser) -> None:
 
 def data(parser: Parser, what: str) -> None:
     parser.add_argument(
-        "--data", metavar="DATA", help=f"{what}: {', '.join(DATASETS)}, or a folder of images"
+        "--data",
+        metavar="DATA",
+        help=f"{what}: {', '.join(DATASETS)}, or images of your own: "
+        "a folder or .zip of them, CIFAR's python batches, a .npz, .npy or .csv file",
     )
     parser.add_argument(
         "--image-size", type=values.whole, metavar="N", help="pixels a side of a folder's images"
+    )
+    parser.add_argument(
+        "--resize",
+        type=values.whole,
+        metavar="N",
+        help="make the images' shorter side so many pixels first, and cut out their centre (256, "
+        "then 224, for other libraries' nets; otherwise the largest central square is taken)",
+    )
+    parser.add_argument(
+        "--balanced",
+        action="store_const",
+        const=True,
+        help="equally many images of each class wherever only some are taken, and of the test "
+        "images (default: each class in its own share)",
     )
 
 

@@ -130,11 +130,14 @@ def _sized(given: dict[str, Any]) -> Any:
     from explorer.api import data_spec
     from explorer.data.dataset import Dataset
     from explorer.nets import Net
+    from explorer.structure.library_nets import ExternalSpec, images_of
     from explorer.structure.specs import sized_for
 
     net, data = given.get("net"), given["data"]
     if isinstance(data, Dataset) or not isinstance(net, Net):
         return data
+    if isinstance(net.spec, ExternalSpec):
+        return images_of(net.spec, data_spec(data))
     return sized_for(net.spec, data_spec(data))
 
 

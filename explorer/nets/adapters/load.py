@@ -21,7 +21,7 @@ from explorer.nets.adapters.net import AdaptedNet, adapt
 from explorer.nets.weight_files import StoredTensors, stored_tensors
 from explorer.nets.weights import as_own, fill, trained_on
 from explorer.structure.blueprint import Blueprint
-from explorer.structure.library_nets import TORCHVISION, check_name, unknown
+from explorer.structure.library_nets import SIDE, TORCHVISION, check_name, short_side, unknown
 from explorer.structure.specs import MAX_PARAMETERS
 from explorer.structure.trained_on import TrainedOn
 from explorer.system.bounded import local_path
@@ -95,7 +95,17 @@ def load_external(
                 mean=source.mean, std=source.std, classes=known.classes or source.class_names or ()
             )
         mean, std, class_names = known.mean, known.std, known.classes or None
-    return adapt(module, name=name, input_shape=shape, class_names=class_names, mean=mean, std=std)
+    return adapt(
+        module,
+        name=name,
+        input_shape=shape,
+        class_names=class_names,
+        mean=mean,
+        std=std,
+        resize=short_side(name, None if weights is None else str(weights))
+        if shape[-1] == SIDE
+        else None,
+    )
 
 
 def external_blueprint(

@@ -101,6 +101,7 @@ def adapt(
     class_names: Sequence[str] | None = None,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
+    resize: int | None = None,
 ) -> AdaptedNet:
     """A net of torchvision or timm as one that the instruments walk through.
 
@@ -112,7 +113,7 @@ def adapt(
         name: What results call it.
         input_shape: (channels, height, width) of one image.
         class_names: The answers' names, one a class.
-        mean, std: By which its images are normalised; see :class:`ExternalSpec`.
+        mean, std, resize: How its images are normalised and cut; see :class:`ExternalSpec`.
 
     Raises:
         NotApplicableError: The net or one of its layers is not known, or the images do not fit;
@@ -136,6 +137,7 @@ def adapt(
         class_names=tuple(class_names or ()),
         mean=tuple(mean),
         std=tuple(std),
+        resize=resize,
     )
     net = AdaptedNet(parts, external).eval()
     if not next(whole.parameters()).is_meta:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from explorer.data.uploaded import is_kept_zip
 from explorer.errors import SkipscopeError, SpecError
 from explorer.pages.instruments import GROUPS, feed, instruments
 from explorer.pages.instruments.controls import (
@@ -36,7 +37,14 @@ from explorer.pages.instruments.view import instrument_view, sheet
 from explorer.pages.server.visitors import data_info, get_service
 from explorer.pages.shared import address, widgets
 from explorer.pages.shared.escape import plain, warn
-from explorer.pages.shared.settings import DATA, FOLDER_HELP
+from explorer.pages.shared.settings import (
+    BALANCED,
+    BALANCED_HELP,
+    DATA,
+    FOLDER_HELP,
+    drop_images,
+    typed_path,
+)
 from explorer.pages.shared.sources import SourceNet, offered, source_net
 from explorer.pages.shared.weights_form import asks_what_belongs, net_of_weights, what_belongs
 from explorer.runs.serve.service import RunService
@@ -279,7 +287,7 @@ def _images(shown: Scene) -> None:
         value=None,
         key="instruments.n",
         placeholder="as many as the instrument takes",
-        help="Class-balanced; more of them make the intervals narrower.",
+        help="Each class in its share; more of them make the intervals narrower.",
         on_change=lambda: _update(
             lambda now: replace(now, n_images=st.session_state["instruments.n"])
         ),
@@ -301,26 +309,39 @@ def _folder(look: Look) -> None:
 
     def chosen() -> None:
         path = st.session_state["instruments.path"].strip()
+        if not path and look.data is not None and is_kept_zip(look.data.path or ""):
+            path = look.data.path or ""
         size = st.session_state["instruments.side"]
 
         def change(now: Look) -> Look:
             sized = {"image_size": int(size)} if size else {}
-            data = parse(DataSpec, {"name": "folder", "path": path, **sized})
+            equal = {"balanced": True} if st.session_state["instruments.balanced"] else {}
+            data = parse(DataSpec, {"name": "folder", "path": path, **sized, **equal})
             data_info(data)  # a folder that is none is a sentence at once
             return replace(now, data=data)
 
         if path:
             _update(change)
 
+    def dropped(data: DataSpec) -> None:
+        size = st.session_state["instruments.side"]
+        sized = {"image_size": int(size)} if size else {}
+        given = parse(DataSpec, {"name": "folder", "path": data.path, **sized})
+        _update(lambda now: replace(now, data=given))
+
+    def refuse(sentence: str) -> None:
+        st.session_state["instruments.problem"] = sentence
+
     if look.data is not None and look.data.path:
-        st.session_state["instruments.path"] = look.data.path
+        st.session_state["instruments.path"] = typed_path(look.data)
     st.text_input(
-        "Folder on this machine",
+        "Folder or file on this machine",
         key="instruments.path",
         placeholder="/path/to/images",
         help=FOLDER_HELP,
         on_change=chosen,
     )
+    drop_images("instruments.zip", dropped, refuse)
     data = look.data
     sized = data is not None and "image_size" in data.model_fields_set
     st.session_state["instruments.side"] = data.image_size if sized and data else None
@@ -333,6 +354,8 @@ def _folder(look: Look) -> None:
         placeholder="32; 224 for other libraries' nets",
         on_change=chosen,
     )
+    st.session_state["instruments.balanced"] = data is not None and data.balanced
+    st.toggle(BALANCED, key="instruments.balanced", help=BALANCED_HELP, on_change=chosen)
 
 
 # --------------------------------------------------------------------------------- instrument

@@ -174,6 +174,7 @@ ACTIONS = (
     ActionRow("purge", "remove it for good", ("delete",), "own"),
     ActionRow("keep_weights", "bring weights: 4 GiB, the oldest go", ("fill",)),
     ActionRow("keep_picture", "bring an image", ("fill",)),
+    ActionRow("keep_images", "bring images in a .zip: 4 GiB, the oldest go", ("fill",)),
     ActionRow("sweeps.ids", "all sweeps", ("read",)),
     ActionRow("sweeps.view", "a sweep's errors", ("read",)),
     ActionRow("sweeps.start", "begin a sweep", ("start", "fill"), "bounded"),

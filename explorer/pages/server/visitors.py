@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from explorer.data import catalog
 from explorer.data.downloads import is_here
+from explorer.data.uploaded import is_kept_zip
 from explorer.errors import NotAllowedError, RunError
 from explorer.pages.server.askers import HERE, Asker, asker
 from explorer.pages.server.rights import (
@@ -56,7 +57,12 @@ def data_info(spec: DataSpec) -> DataInfo:
 
 
 def check_folder(spec: DataSpec, now: Asker | None = None) -> None:
-    """Refuses the network a folder of the server that no run here was trained on."""
+    """Refuses the network a folder of the server that no run here was trained on.
+
+    A dropped archive's name is made of its content and leads nowhere else: who knows it has either.
+    """
+    if is_kept_zip(spec.path or ""):
+        return
     if spec.name != "folder" or (now or asker()) == HERE or "folders" in allowed():
         return
     shown = {run.spec.data.path for run in runs.get_service().experiments()}

@@ -12,8 +12,9 @@ from typing import Any
 
 import streamlit as st
 
+from explorer.data.uploaded import is_kept_zip
 from explorer.errors import SkipscopeError
-from explorer.pages.server.visitors import data_info
+from explorer.pages.server.visitors import data_info, get_service
 from explorer.pages.shared import widgets
 from explorer.pages.shared.escape import warn
 from explorer.pages.shared.state import Control, PageState, to_query
@@ -30,7 +31,14 @@ from explorer.writing.formats import IMAGE_FORMATS, listed
 
 Become = Callable[[Callable[[PageState], PageState]], None]
 
-FOLDER_HELP = f"With train/CLASS/*.png and test/CLASS/*.png ({listed(IMAGE_FORMATS, 'or')})."
+FOLDER_HELP = (
+    f"With train/CLASS/*.png and test/CLASS/*.png ({listed(IMAGE_FORMATS, 'or')}), or a .zip of "
+    "it; CIFAR's python batches; a .npz, .npy or .csv file."
+)
+BALANCED = "Equally many of each class"
+BALANCED_HELP = (
+    "Of the test images, and wherever only some are taken; else each class in its share."
+)
 DATA = {
     "digits": "Handwritten digits, 8×8 (built in)",
     "mnist": "MNIST, 28×28 (download)",
@@ -65,13 +73,16 @@ def data_settings(state: PageState, become: Become) -> None:
         if name != "folder":
             become(lambda s: s.with_data(parse(DataSpec, {"name": name})))
 
+    def refuse(sentence: str) -> None:  # said beside the box, which keeps what was typed
+        st.session_state[_FOLDER_PROBLEM] = sentence
+
     def folder() -> None:
         path = st.session_state["data.path"].strip()
         try:
             chosen = parse(DataSpec, {"name": "folder", "path": path})
             data_info(chosen)
-        except SkipscopeError as error:  # said beside the box, which keeps what was typed
-            st.session_state[_FOLDER_PROBLEM] = str(error)
+        except SkipscopeError as error:
+            refuse(str(error))
             return
         become(lambda s: s.with_data(chosen))
 
@@ -80,23 +91,69 @@ def data_settings(state: PageState, become: Become) -> None:
     widgets.select("Images", "data.name", list(DATA), shown, other, words=DATA)
     if wanted:
         if data.path:
-            st.session_state["data.path"] = data.path
+            st.session_state["data.path"] = typed_path(data)
         st.text_input(
-            "Folder on this machine",
+            "Folder or file on this machine",
             key="data.path",
             placeholder="/path/to/images",
             help=FOLDER_HELP,
             on_change=folder,
         )
+        drop_images("data.zip", lambda chosen: become(lambda s: s.with_data(chosen)), refuse)
         problem = st.session_state.pop(_FOLDER_PROBLEM, None)
         if problem:
             warn(problem)
+    if data.name == "folder":
+        widgets.toggle(
+            BALANCED,
+            "data.balanced",
+            data.balanced,
+            lambda value: become(
+                lambda s: s.with_data(s.data.model_copy(update={"balanced": value}))
+            ),
+            help=BALANCED_HELP,
+        )
     widgets.toggle(
         "Augment",
         "data.augment",
         data.augment,
         lambda value: become(lambda s: s.with_data(s.data.model_copy(update={"augment": value}))),
         help="Shift by a pad and a random crop; flip where that keeps the class.",
+    )
+
+
+def typed_path(data: DataSpec) -> str:
+    """The path that a person typed; nothing of images that were dropped."""
+    return "" if is_kept_zip(data.path or "") else data.path or ""
+
+
+def drop_images(
+    key: str, chosen: Callable[[DataSpec], None], refuse: Callable[[str], None]
+) -> None:
+    """A .zip of image folders, dropped on the page.
+
+    Args:
+        chosen: Takes what stands for it.
+        refuse: Shows a sentence on the page.
+    """
+
+    def take() -> None:
+        file: Any = st.session_state[key]
+        if file is None:
+            return
+        try:
+            kept = get_service().keep_images(file.name, file.getbuffer())
+            chosen(parse(DataSpec, {"name": "folder", "path": kept}))
+        except SkipscopeError as error:
+            refuse(str(error))
+
+    st.file_uploader(
+        "Or a .zip of such a folder",
+        type="zip",
+        key=key,
+        help="train/CLASS/*.png and test/CLASS/*.png in it; it is kept as it is, not unpacked.",
+        on_change=take,
+        width=320,
     )
 
 

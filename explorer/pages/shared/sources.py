@@ -16,11 +16,11 @@ from explorer.runs.serve.job_queue import JobHandle
 from explorer.runs.serve.service import RunService
 from explorer.structure.blueprint import Blueprint, from_json
 from explorer.structure.cards import Card, shipped, shipped_for
+from explorer.structure.library_nets import images_for
 from explorer.structure.named_nets import OfLibrary, OfRun, Ours, Shipped, named
 from explorer.structure.names import title_of, token_of
 from explorer.structure.specs import DataInfo, DataSpec, fit, sized_for
 
-IMAGENET_SIDE = 224
 _PLANS_KEPT = 64
 
 
@@ -160,8 +160,8 @@ def _of_library(
     chosen = data or DataSpec()
     if data is None or data_info(data).input_shape[0] != 3:
         problem = f"{name} takes colour images: choose a folder of images or CIFAR-10 under Images."
-    elif data.name == "folder" and "image_size" not in data.model_fields_set:
-        chosen = data.model_copy(update={"image_size": IMAGENET_SIDE})
+    else:
+        chosen = images_for(name, weights, data)
     return SourceNet(
         token=found.token,
         name=name if weights is not None else f"{name}, untrained",

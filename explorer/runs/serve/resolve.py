@@ -35,7 +35,7 @@ from explorer.runs.serve.requests import (
 )
 from explorer.runs.serve.uploads import upload_path
 from explorer.structure.cards import shipped, shipped_path
-from explorer.structure.library_nets import check_name
+from explorer.structure.library_nets import check_name, images_for
 from explorer.structure.named_nets import is_upload
 from explorer.structure.specs import DataSpec, ExperimentSpec, sized_for
 
@@ -178,15 +178,14 @@ class Resolver:
 
 
 def _for_external(source: ExternalSource, data: DataSpec | None) -> DataSpec:
-    """The data for another library's net: images of a folder are made as large as ImageNet's."""
+    """The data for another library's net: images of a folder are cut as ImageNet's usually are."""
     name = check_name(source.name)
     if data is None:
         raise DataError(
             f"Choose the images on which {name} is to be measured: a folder of images, or cifar10."
         )
-    if data.name == "folder" and "image_size" not in data.model_fields_set:
-        return data.model_copy(update={"image_size": 224})
-    return data
+    weights = None if source.weights is None else str(source.weights)
+    return images_for(name, weights, data)
 
 
 def _stamp(path: Path) -> list[int] | None:

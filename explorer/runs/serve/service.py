@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from explorer.data.uploaded import keep_zip
 from explorer.errors import RunError, SkipscopeError
 from explorer.instruments.contract import Training
 from explorer.results import Record
@@ -540,6 +541,14 @@ class RunService(Trainings):
             DataError: It is empty or too large, or cannot be stored.
         """
         return keep_picture(self.home, content)
+
+    def keep_images(self, file_name: str, content: bytes | memoryview) -> str:
+        """Stores a person's .zip of image folders; returns the name that stands for its path.
+
+        Raises:
+            DataError: No archive of images in folders, or it cannot be stored.
+        """
+        return keep_zip(file_name, content)
 
     def submit(
         self,
