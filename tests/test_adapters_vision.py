@@ -348,19 +348,19 @@ def test_timm_nets_of_another_kind_are_refused() -> None:
         assert "\n" not in str(caught.value)
 
 
+@needs_timm
 def test_a_users_own_weights(tmp_path: Path) -> None:
     """The classes come from the file; positions for other images are not these."""
     torch.manual_seed(2)
-    original = models.vit_b_32(image_size=64, num_classes=3).eval()
+    original = timm_net("test_vit", img_size=64).eval()
     torch.save({"state_dict": original.state_dict()}, tmp_path / "vit.pth")
-    net = load_external(
-        "torchvision_vit_b_32", weights=tmp_path / "vit.pth", input_shape=(3, 64, 64)
-    ).eval()
-    x = torch.randn(2, 3, 64, 64)
-    assert net.spec.classes == 3
+    shape = (3, 64, 64)
+    net = load_external("timm_test_vit", weights=tmp_path / "vit.pth", input_shape=shape).eval()
+    x = torch.randn(2, *shape)
+    assert net.spec.classes == 5
     torch.testing.assert_close(logits_of(net, x), logits_of(original, x), rtol=1e-5, atol=1e-5)
-    with pytest.raises(WeightsError, match="pos_embedding has the shape"):
-        load_external("torchvision_vit_b_32", weights=tmp_path / "vit.pth")
+    with pytest.raises(WeightsError, match="pos_embed has the shape"):
+        load_external("timm_test_vit", weights=tmp_path / "vit.pth")
 
 
 def test_from_a_shell(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 import torch
@@ -250,7 +251,7 @@ def _timm(name: str, inner: str) -> _Source:
     cuts = model in (*timm.list_models(module="vision_transformer"), *timm.list_models("deit*"))
 
     def build(classes: int, shape: Shape) -> nn.Module:
-        sized: dict[str, tuple[int, int]] = {"img_size": shape[1:]} if cuts else {}
+        sized: dict[str, Any] = {"img_size": shape[1:]} if cuts else {}
         if cuts:
             patch = re.search(r"patch(\d+)", model)
             _check_patches(name, shape, int(patch.group(1)) if patch else 1)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from explorer.errors import NotApplicableError
+from explorer.errors import NotApplicableError, SkipscopeError
 from explorer.nets.adapters.own import Own, Where, near, reason_of, take_apart_where_told
 from explorer.nets.adapters.parts import take_apart
 from explorer.nets.adapters.pieces import Parts, Piece, UnitKind, kind_of
@@ -162,12 +162,14 @@ def adapt(
     told = units is not None
     parts = None if told else _known(whole, name)
     classes = _classes(whole, name, shape, told=told)
-    parts = parts or _told_parts(whole, name, shape, units, stem, head)
-    external = _external(parts, whole, name, shape, classes, class_names, mean, std)
     try:
+        parts = parts or _told_parts(whole, name, shape, units, stem, head)
+        external = _external(parts, whole, name, shape, classes, class_names, mean, std)
         net = AdaptedNet(parts, external, told=told).eval()
         same = next(whole.parameters()).is_meta or _computes_the_same(whole, net, told=told)
-    except (RuntimeError, ValueError, TypeError) as error:
+    except SkipscopeError:
+        raise
+    except Exception as error:  # somebody else's layers have errors of their own
         raise NotApplicableError(
             f"The parts of {name} cannot compute one after the other what it does "
             f"({reason_of(error)}): {_SAY_UNITS}."

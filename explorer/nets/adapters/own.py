@@ -462,7 +462,7 @@ def _known_residual(block: nn.Module, x: Tensor, y: Tensor) -> ResidualUnit | No
     count = 3 if "conv3" in children else 2
     norm = "norm" if "norm1" in children else "bn"
     needed = [f"{kind}{i}" for i in range(1, count + 1) for kind in ("conv", norm)]
-    if not all(kind_of(children.get(key, block)) is not None for key in needed):
+    if not all(key in children and kind_of(children[key]) for key in needed):
         return None
     passing = next((children[key] for key in _SHORTCUTS if key in children), nn.Identity())
     used = {id(value) for key in needed for value in children[key].parameters()}

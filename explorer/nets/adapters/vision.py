@@ -128,8 +128,8 @@ def _timm_vit_stem(net: Any) -> MaybeLayers:
 
 def _timm_vit_head(net: Any) -> MaybeLayers:
     if net.attn_pool is not None or net.global_pool not in ("token", "avg"):
-        pool = "attention" if net.attn_pool is not None else repr(net.global_pool)
-        raise _refused(f"The head pools the tokens by {pool}")
+        how = "attention" if net.attn_pool is not None else repr(net.global_pool)
+        raise _refused(f"The head pools the tokens by {how}")
     skipped = 0 if net.pool_include_prefix else net.num_prefix_tokens
     pool = FirstToken() if net.global_pool == "token" else MeanToken(skipped)
     return [
