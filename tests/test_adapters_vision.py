@@ -29,6 +29,7 @@ from explorer.measuring.programs import evaluate_program, without
 from explorer.measuring.select import some_images
 from explorer.measuring.taps import tap
 from explorer.nets.adapters import AdaptedNet, adapt, external_blueprint, load_external
+from explorer.structure.blueprint import from_json, to_json
 from explorer.structure.graph import to_dot, to_svg
 from explorer.structure.specs import DataInfo, DataSpec
 
@@ -394,3 +395,9 @@ def test_from_a_shell(
         assert curve["units"][0]["name"] == "stages.0.blocks.0"
         assert main(["export", "timm_convnext_atto"]) == 2
         assert "here a net of `skipscope list`" in capsys.readouterr().err
+
+
+def test_its_blueprint_travels_as_json() -> None:
+    """As a worker tells the server of it, for the pages."""
+    plan = external_blueprint("torchvision_vit_b_32", input_shape=(3, 64, 64), classes=3)
+    assert from_json(json.loads(json.dumps(to_json(plan)))) == plan
