@@ -278,6 +278,18 @@ def test_nets_of_other_libraries_are_shown(tmp_path: Path) -> None:
     assert "is not this net" in test.warning[0].value
 
 
+def test_vision_transformers_are_shown_in_tokens() -> None:
+    test = AppTest.from_string(NET, default_timeout=120)
+    test.query_params["net"] = "torchvision_vit_b_16"
+    test.run()
+    assert not test.exception
+    assert not test.warning
+    assert "197 tokens × 768" in test.get("graphviz_chart")[0].proto.spec
+    assert "86,567,656 parameters" in test.get("html")[1].proto.body
+    outputs = test.dataframe[0].value["output"]
+    assert set(outputs) == {"197 tokens × 768"}
+
+
 def test_trained_weights_of_ours_are_found_at_their_own_shape(tmp_path: Path) -> None:
     net = explorer.create_net("plain_8;width=4", input_shape=(1, 8, 8), seed=1)
     save_file(dict(net.state_dict()), tmp_path / "own.safetensors")

@@ -368,9 +368,11 @@ class _Affine(nn.Module):
 
 
 def _norms_to_affine(net: Net) -> None:
-    for name, module in list(net.named_modules()):
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            net.set_submodule(name, _Affine(module))
+    for layer in net.blueprint.layers:
+        if layer.kind == "batch_norm" and layer.chained:
+            module = net.get_submodule(layer.name)
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                net.set_submodule(layer.name, _Affine(module))
 
 
 class _MapMatrix(nn.Module):
@@ -405,7 +407,7 @@ class _MapMatrix(nn.Module):
 
 def _small_maps_to_matrices(net: Net) -> None:
     for layer in net.blueprint.layers:
-        if layer.kind != "conv":
+        if layer.kind != "conv" or not layer.chained:
             continue
         conv = net.get_submodule(layer.name)
         if (

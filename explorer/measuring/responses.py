@@ -43,9 +43,10 @@ def response_modules(net: Net, *, acting: bool = False) -> list[tuple[Layer, str
             if layer.depth_index is None or layer.kind not in ("conv", "linear"):
                 continue
             after = layers[i + 1] if i + 1 < len(layers) else None
-            normed = after is not None and (after.kind, after.branch) == (
+            normed = after is not None and (after.kind, after.branch, after.chained) == (
                 "batch_norm",
                 layer.branch,
+                True,
             )
             found.append((layer, after.name if after is not None and normed else layer.name))
     return found

@@ -159,4 +159,4 @@ def _neighbours(plan: Blueprint) -> Iterator[tuple[Layer, Layer]]:
         for layer in part:
             branches.setdefault(layer.branch, []).append(layer)
         for layers in branches.values():
-            yield from pairwise(layers)
+            yield from (pair for pair in pairwise(layers) if all(one.chained for one in pair))

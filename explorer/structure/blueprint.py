@@ -35,14 +35,21 @@ LayerKind = Literal[
     "conv",
     "linear",
     "batch_norm",
+    "layer_norm",  # over the channels of each token, or pixel
+    "response_norm",  # of ConvNeXt V2: by each map's size beside the others'
     "activation",
+    "attention",  # softmax(q·kᵀ/√d)·v
+    "tokens",  # pixels of maps, as tokens
+    "prepend",  # learnt tokens before the others
+    "positions",  # what was learnt of every place, added
+    "permute",  # the axes in another order
     "max_pool",
     "average_pool",
     "flatten",
     "pad",  # zeros around the maps, not as many on all sides
     "identity",
     "zero_pad",  # option A: subsample and pad channels with zeros
-    "select",  # the last of the maps
+    "select",  # the last of the maps; the first token
     "scale",
     "dropout",
     "sigmoid",
@@ -50,6 +57,7 @@ LayerKind = Literal[
     "gate",  # join of a highway or gated unit
     "concatenate",
     "multiply",
+    "module",  # somebody else's, whose steps are not known
 ]
 Branch = Literal["main", "residual", "shortcut", "transform_gate", "join"]
 GateKind = Literal["transform", "shortcut"]  # T(x) of highway units; g(x) of He16's gated shortcuts
@@ -67,6 +75,8 @@ class Layer:
         multiply_adds: For one image; convolutions and linear maps only.
         depth_index: 1-based position among the layers that the paper counts as depth; None for
             projections, gates, batch norm and everything without weights.
+        chained: Whether it takes just what the layer before it on its branch gives, and nobody else
+            takes that; not known inside of a module that somebody else wrote.
     """
 
     name: str
@@ -78,6 +88,7 @@ class Layer:
     multiply_adds: int = 0
     depth_index: int | None = None
     detail: str = ""  # "3×3, stride 2, 16→32"
+    chained: bool = True
 
     @property
     def in_gate(self) -> bool:

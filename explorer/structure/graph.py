@@ -42,7 +42,9 @@ CHANGING_SHORTCUTS = ("projection", "zero_pad", "max_pool")  # drawn dashed
 
 
 def shape_text(shape: Shape) -> str:
-    """``16×8×8``, or ``50`` where there is no image."""
+    """``16×8×8``; ``197 tokens × 192``; or ``50`` where there is no image."""
+    if len(shape) == 2:
+        return f"{shape[0]} tokens × {shape[1]}"
     return "×".join(str(n) for n in shape)
 
 
@@ -60,8 +62,14 @@ def unit_label(plan: Blueprint, index: int, *, deleted: bool = False) -> str:
     state = "deletable" if unit.deletable else "not deletable"
     return (
         f"Block {index + 1} of {len(plan.units)}, {plan.stage_names[unit.stage]}: {unit.kind}, "
-        f"{unit.input_shape[0]}→{unit.output_shape[0]}, {'deleted' if deleted else state}"
+        f"{width_of(unit.input_shape)}→{width_of(unit.output_shape)}, "
+        f"{'deleted' if deleted else state}"
     )
+
+
+def width_of(shape: Shape) -> int:
+    """Maps, or features: of an image, or of each token."""
+    return shape[-1] if len(shape) == 2 else shape[0]
 
 
 def why_not_deletable(unit: UnitPlan) -> str:
@@ -638,7 +646,8 @@ class _Drawing:
 
     def _stage_label(self, stage: int, x: float, y: float) -> None:
         inside = [self.plan.units[cell.last] for cell in self.stages[stage]]
-        shape = [unit for unit in inside if unit.kind != "transition"][-1].output_shape
+        units = [unit for unit in inside if unit.kind != "transition"] or inside
+        shape = units[-1].output_shape
         size = f"{shape[0]} wide" if len(shape) == 1 else shape_text(shape)
         text = f"{self.plan.stage_names[stage]} · {size}"
         self.front.append(f'<text class="stage-label" x="{_n(x)}" y="{_n(y)}">{text}</text>')

@@ -19,9 +19,16 @@ TORCHVISION = (
     *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
     *(f"densenet{depth}" for depth in (121, 161, 169, 201)),
     *(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")),
+    *("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32"),
+    *("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
 )
-# Some of timm's; any of its ResNets and ResNetV2s of plain convolutions and batch norm will do.
-TIMM = ("resnet50", "resnet50d", "resnext50_32x4d", "resnetv2_50", "resnetv2_101", "resnetv2_152")
+# Some of timm's; any of its ResNets and ResNetV2s of plain convolutions and batch norm, and of its
+# ViTs, DeiTs and ConvNeXts will do.
+TIMM = (
+    *("resnet50", "resnet50d", "resnext50_32x4d", "resnetv2_50", "resnetv2_101", "resnetv2_152"),
+    *("vit_tiny_patch16_224", "vit_small_patch16_224", "deit_tiny_patch16_224"),
+    *("convnext_atto", "convnext_tiny", "convnextv2_atto"),
+)
 
 SIDE = 224  # of ImageNet's images, as nearly all these nets take them
 SHORT_SIDE = 256  # of an image, before its central ``SIDE`` pixels are cut out
@@ -136,7 +143,7 @@ class ExternalSpec(Spec):
     layout: Literal["external"] = "external"
     family: Literal["plain", "residual", "dense"]
     name: str
-    depth: int = Field(ge=1)
+    depth: int = Field(default=1, ge=1)
     input_shape: tuple[int, int, int]
     classes: int = Field(ge=1)
     batch_norm: bool

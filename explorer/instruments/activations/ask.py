@@ -66,6 +66,11 @@ class Ask(contract.Ask):
     def not_for(cls, plan: Blueprint) -> str | None:
         if len(plan.units[-1].output_shape) == 3:
             return None
+        if len(plan.units[-1].output_shape) == 2:
+            return (
+                "The blocks of a vision transformer give tokens, not maps: look at its responses "
+                "or branches, or choose a convolutional net, such as digits_resnet_v2_56."
+            )
         return (
             "The blocks of a fully connected net give features, not maps: look at its gates or "
             "responses, or choose a convolutional net, such as digits_resnet_v2_56."

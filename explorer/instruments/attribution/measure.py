@@ -70,7 +70,7 @@ def _with_maps(plan: Blueprint, unit: str | int | None) -> int:
     index = (maps or [0])[-1] if unit is None else unit_index(plan, unit)
     if index not in maps:
         raise NotApplicableError(
-            "Grad-CAM weighs maps, and the units of a fully connected net have none: take "
+            "Grad-CAM weighs maps, and these units give features or tokens instead: take "
             "integrated_gradients or occlusion for its pixels, or conductance for its units."
         )
     return index

@@ -1,7 +1,8 @@
 """Nets of other libraries behind the interface of ours: :func:`adapt`, :func:`load_external`.
 
-torchvision's ResNets, Wide ResNets, ResNeXts, DenseNets and VGGs, and timm's ResNets and
-ResNetV2s, taken apart into stem, units and head, so that every instrument works on them.
+torchvision's ResNets, Wide ResNets, ResNeXts, DenseNets, VGGs, ViTs and ConvNeXts, timm's ResNets,
+ResNetV2s, ViTs and ConvNeXts, and nets that a person built, taken apart into stem, units and head,
+so that every instrument works on them.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 import torch
@@ -71,12 +72,12 @@ def load_external(
     answers = classes or _answers(stored, source.classifier) or IMAGENET_CLASSES
     shape = input_shape or source.input_shape
     with torch.device("meta"):  # before any memory is taken: whether it is possible
-        planned = source.build(answers, shape[0])
+        planned = source.build(answers, shape)
     if stored is not None:
         as_own(planned, stored)
     _refuse_vast(planned, name)
     with _seeded(seed):
-        module = source.build(answers, shape[0])
+        module = source.build(answers, shape)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     class_names: tuple[str, ...] | None = None
@@ -115,7 +116,7 @@ def external_blueprint(
     source = _source(name)
     shape = input_shape or source.input_shape
     with torch.device("meta"):
-        module = source.build(classes or IMAGENET_CLASSES, shape[0])
+        module = source.build(classes or IMAGENET_CLASSES, shape)
     return adapt(module, name=name.strip(), input_shape=shape).blueprint
 
 
@@ -152,14 +153,14 @@ class _Source:
     """Where a net comes from.
 
     Attributes:
-        build: (classes, channels) → the library's module with fresh weights.
+        build: (classes, shape of an image) → the library's module with fresh weights.
         download: The library's own weights.
         is_here: Whether these need no download.
         renamed: An older file's name of a tensor → today's.
         classifier: Name of the last layer's weight, whose rows are the classes.
     """
 
-    build: Callable[[int, int], nn.Module]
+    build: Callable[[int, Shape], nn.Module]
     download: Callable[[], dict[str, Tensor]]
     is_here: Callable[[], bool]
     classifier: str
@@ -176,13 +177,18 @@ def _torchvision(name: str, inner: str) -> _Source:
     weights = models.get_model_weights(inner).DEFAULT
     preset = weights.transforms()
 
-    def build(classes: int, channels: int) -> nn.Module:
-        if channels != 3:
+    def build(classes: int, shape: Shape) -> nn.Module:
+        if shape[0] != 3:
             raise SpecError(
-                f"{name} takes colour images, of 3 channels and not {channels}: choose cifar10 or "
+                f"{name} takes colour images, of 3 channels and not {shape[0]}: choose cifar10 or "
                 "a folder of images."
             )
-        net: nn.Module = models.get_model(inner, weights=None, num_classes=classes)
+        sized: dict[str, int] = {}
+        if inner.startswith("vit_"):
+            patch = int(inner.rpartition("_")[2])
+            _check_patches(name, shape, patch)
+            sized["image_size"] = shape[1]
+        net: nn.Module = models.get_model(inner, weights=None, num_classes=classes, **sized)
         return net
 
     def download() -> dict[str, Tensor]:
@@ -191,18 +197,39 @@ def _torchvision(name: str, inner: str) -> _Source:
             state = weights.get_state_dict(progress=shown, check_hash=True, weights_only=True)
         return _own_tensors(state, name)
 
-    last = {"d": "classifier.weight", "v": "classifier.6.weight"}.get(inner[0], "fc.weight")
+    family = inner.rstrip("0123456789").partition("_")[0].rstrip("0123456789")
+    last = _CLASSIFIERS.get(family, "fc")
     return _Source(
         build,
         download,
         lambda: (Path(torch.hub.get_dir()) / "checkpoints" / weights.url.split("/")[-1]).is_file(),
-        last,
+        f"{last}.weight",
         (3, preset.crop_size[0], preset.crop_size[0]),
         tuple(preset.mean),
         tuple(preset.std),
         tuple(weights.meta["categories"]),
         _todays_name,
     )
+
+
+# Of torchvision's families; fc of the others.
+_CLASSIFIERS = {
+    "densenet": "classifier",
+    "vgg": "classifier.6",
+    "vit": "heads.head",
+    "convnext": "classifier.2",
+}
+Shape = tuple[int, int, int]
+
+
+def _check_patches(name: str, shape: Shape, patch: int) -> None:
+    """A vision transformer cuts square images into whole patches."""
+    if shape[1] != shape[2] or shape[1] % patch:
+        side = patch * max(1, shape[1] // patch)
+        raise SpecError(
+            f"{name} takes square images of a multiple of {patch} pixels a side, not of "
+            f"{shape[1]}×{shape[2]}: give an image size such as {side}."
+        )
 
 
 _OLD_DENSE = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$")
@@ -221,7 +248,8 @@ def _timm(name: str, inner: str) -> _Source:
         )
     import timm
 
-    known = [*timm.list_models(module="resnet"), *timm.list_models(module="resnetv2")]
+    modules = ("resnet", "resnetv2", "vision_transformer", "deit", "convnext")
+    known = [model for module in modules for model in timm.list_models(module=module)]
     model, _, tag = inner.partition(".")
     tags = {cfg.partition(".")[2] for cfg in timm.list_pretrained(f"{model}.*")}
     if model not in known or (tag and tag not in tags):
@@ -230,8 +258,14 @@ def _timm(name: str, inner: str) -> _Source:
     config = timm.models.get_pretrained_cfg(inner)
     assert config is not None
 
-    def build(classes: int, channels: int) -> nn.Module:
-        net: nn.Module = timm.create_model(inner, num_classes=classes, in_chans=channels)
+    cuts = model in (*timm.list_models(module="vision_transformer"), *timm.list_models("deit*"))
+
+    def build(classes: int, shape: Shape) -> nn.Module:
+        sized: dict[str, Any] = {"img_size": shape[1:]} if cuts else {}
+        if cuts:
+            patch = re.search(r"patch(\d+)", model)
+            _check_patches(name, shape, int(patch.group(1)) if patch else 1)
+        net: nn.Module = timm.create_model(inner, num_classes=classes, in_chans=shape[0], **sized)
         return net
 
     def download() -> dict[str, Tensor]:

@@ -30,6 +30,7 @@ from explorer.structure.graph import (
     comparison_dot,
     count_text,
     picture,
+    shape_text,
     to_dot,
     to_svg,
 )
@@ -261,7 +262,7 @@ def _table(plan: Blueprint) -> None:
             {
                 "unit": [unit.name for unit in plan.units],
                 "kind": [unit.kind for unit in plan.units],
-                "output": ["×".join(str(n) for n in unit.output_shape) for unit in plan.units],
+                "output": [shape_text(unit.output_shape) for unit in plan.units],
                 "parameters": [unit.parameters for unit in plan.units],
                 "multiply-adds": [count_text(unit.multiply_adds) for unit in plan.units],
                 "shortcut": [unit.shortcut.replace("_", " ") for unit in plan.units],
