@@ -88,7 +88,7 @@ def _images(name: str) -> str:
 
 
 def mark(row: Figure, found: Sequence[Measurement]) -> Mark:
-    """Of what was measured, the closest to the paper."""
+    """Of the first of what was measured."""
     if not found:
         return "not attempted"
     return "smaller" if smaller(row, found[0]) else "reproduced"

@@ -70,6 +70,7 @@ class Asks:
         fresh: Names of nets that are not trained, each from so many seeds.
         families: Of shipped nets on the paper's own images, which stand for ours where a card
             keeps this instrument's result; none where such a card would not be the paper's figure.
+        layers: That such a shipped net must have, so as not to be called the paper's deep one.
     """
 
     instrument: str
@@ -77,6 +78,7 @@ class Asks:
     nets: tuple[Arm, ...] = ()
     fresh: tuple[Arm, ...] = ()
     families: tuple[str, ...] = ()
+    layers: int = 0
 
 
 @dataclass(frozen=True)

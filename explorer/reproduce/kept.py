@@ -126,8 +126,10 @@ def from_cards(row: Figure, data: str) -> Measurement | None:
     elif isinstance(row.how, Asks):
         lanes = []
         for name, card in own.items():
+            if card.spec.family not in row.how.families or card.spec.depth < row.how.layers:
+                continue
             result = _result(name, card, row.how.instrument)
-            if result is not None and card.spec.family in row.how.families:
+            if result is not None:
                 lanes.append(_lane(name, card, result))
                 used.append(name)
         found.update(lanes=lanes, instrument=row.how.instrument)

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from explorer.instruments.contract import Style
 
 UNITS = 54  # of ResNet-110
+_RESIDUAL = ("residual",)
+_DEEP = 50  # layers: of 9 blocks, as 20 layers have them, the paper's questions are others
 PROTOCOL = Protocol("cifar10", depth=110, trainings=1, steps=64_000, images=10_000)
 PLAIN = Arm(label="plain 20", net="plain_20")
 RESIDUAL = Arm(label="ResNet-110, pre-activation", net="resnet_v2_110")
@@ -498,7 +500,12 @@ ROWS = (
         title="One block deleted",
         shows=says("veit16.delete_one"),
         protocol=PROTOCOL,
-        how=Asks("lesions", nets=(PLAIN, TWINS[0], *RESIDUALS), families=("plain", "residual")),
+        how=Asks(
+            "lesions",
+            nets=(PLAIN, TWINS[0], *RESIDUALS),
+            families=("plain", "residual"),
+            layers=_DEEP,
+        ),
         lines=_fig3_lines,
         judge=_fig3,
         draw=by("instrument"),
@@ -516,7 +523,13 @@ ROWS = (
             "20 deleted": Number(None, "", "Fig 5a", "severe"),
         },
         protocol=PROTOCOL,
-        how=Asks("random_lesions", {"k": 20, "trials": 10}, nets=RESIDUALS, families=("residual",)),
+        how=Asks(
+            "random_lesions",
+            {"k": 20, "trials": 10},
+            nets=RESIDUALS,
+            families=_RESIDUAL,
+            layers=_DEEP,
+        ),
         lines=_fig5a_lines,
         judge=_fig5a,
         draw=by("instrument"),
@@ -529,7 +542,7 @@ ROWS = (
         title="Blocks reordered",
         shows=says("veit16.shuffle"),
         protocol=PROTOCOL,
-        how=Asks("shuffle_lesions", {}, nets=RESIDUALS, families=("residual",)),
+        how=Asks("shuffle_lesions", {}, nets=RESIDUALS, families=_RESIDUAL, layers=_DEEP),
         lines=_fig5b_lines,
         judge=_fig5b,
         draw=by("instrument"),
@@ -556,7 +569,9 @@ ROWS = (
         shows="The norm of the input gradient along a single path decays about exponentially with "
         "the path's length (CIFAR-10, ResNet-110 of 54 modules).",
         protocol=PROTOCOL,
-        how=Asks("paths", {"n_images": 32, "draws": 2}, nets=RESIDUALS, families=("residual",)),
+        how=Asks(
+            "paths", {"n_images": 32, "draws": 2}, nets=RESIDUALS, families=_RESIDUAL, layers=_DEEP
+        ),
         lines=_fig6b_lines,
         judge=_fig6b,
         draw=by("instrument"),
@@ -574,7 +589,9 @@ ROWS = (
             "of all paths": Number(0.45, "%", "Fig 6c"),
         },
         protocol=PROTOCOL,
-        how=Asks("paths", {"n_images": 32, "draws": 2}, nets=RESIDUALS, families=("residual",)),
+        how=Asks(
+            "paths", {"n_images": 32, "draws": 2}, nets=RESIDUALS, families=_RESIDUAL, layers=_DEEP
+        ),
         kept_in="veit16_fig6b",
         lines=_fig6c_lines,
         judge=_fig6c,

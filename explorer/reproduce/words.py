@@ -12,6 +12,7 @@ from explorer.errors import SkipscopeError
 from explorer.reproduce import compare
 from explorer.reproduce.contract import HOLDS, MARKS, Figure, Line, Mark, Measurement, Verdict
 from explorer.reproduce.kept import again, measurements
+from explorer.structure.specs import DATASETS
 from explorer.writing.wording import typeset
 
 ASSETS = Path(__file__).parent / "assets"
@@ -43,7 +44,7 @@ class Told:
     """A figure with all that is known of it.
 
     Attributes:
-        ours: The closest to the paper first.
+        ours: First those from which the claim can be told; among these the closest to the paper.
         lines: The paper's numbers, where nothing was measured.
         problem: Why a kept measurement cannot be read.
     """
@@ -89,8 +90,10 @@ def told(row: Figure, found: Sequence[Measurement] | None = None) -> Told:
         verdict = row.judge(row, one)
         lines = tuple(row.lines(row, one)) if row.lines else ()
         ours.append(Ours(one, verdict, lines, tuple(compare.smaller(row, one))))
+    ours.sort(key=lambda one: one.verdict.holds == "open")
     lines = tuple(row.lines(row, None) if row.lines else _numbers(row))
-    return Told(row, compare.mark(row, found), tuple(ours), lines, problem)
+    shown = [one.measurement for one in ours]
+    return Told(row, compare.mark(row, shown), tuple(ours), lines, problem)
 
 
 def _numbers(row: Figure) -> list[Line]:
@@ -143,7 +146,7 @@ def ours_html(row: Figure, ours: Ours) -> str:
             f"<p><b>{HOLDS[ours.verdict.holds].capitalize()}.</b> {_text(ours.verdict.says)} "
             f"{_text(_capital(ours.verdict.sure))}</p>",
             differs if ours.differs else "",
-            table_html(ours.lines, row.title),
+            table_html(ours.lines, _of_data(row.title, ours.measurement.data)),
             f'<p class="rp-mute">{_text(conditions(ours.measurement))}</p>',
         ]
     )
@@ -182,6 +185,11 @@ def counts(all_told: Sequence[Told]) -> str:
     """ "12 reproduced (same protocol), 20 reproduced smaller, 9 not attempted"."""
     marks = [one.mark for one in all_told]
     return ", ".join(f"{marks.count(mark)} {words}" for mark, words in MARKS.items())
+
+
+def _of_data(title: str, data: str) -> str:
+    """A figure's title with the images' name: it may have been measured on several."""
+    return f"{title} ({DATASETS[data].title})" if data in DATASETS else title
 
 
 def _capital(text: str) -> str:
