@@ -149,7 +149,7 @@ def test_a_page_that_opens_offline(run: Run, tmp_path: Path) -> None:
         ((PLAIN, RESIDUAL, "--delete", "a", "--delete", "b", "--delete", "c"), "3 times for 2"),
         ((PLAIN, "--delete", "stages.1.units.0"), "cannot be deleted"),
         ((PLAIN, RESIDUAL, "--weights", "w.safetensors"), "--weights are of one net"),
-        (("fc_plain_6", "--method", "grad-cam"), "Grad-CAM weighs maps, and the units"),
+        (("fc_plain_6", "--method", "grad-cam"), "Grad-CAM weighs maps, and these units"),
         ((), "he following arguments are required: NAME"),
     ],
 )  # fmt: skip

@@ -425,7 +425,7 @@ def test_a_persons_image_has_no_true_class(digits: Dataset) -> None:
 
 def test_grad_cam_of_a_fully_connected_net_says_what_is_possible(digits: Dataset) -> None:
     net = a_net("fc_plain_6;width=9")
-    with pytest.raises(NotApplicableError, match=r"none: take integrated_gradients .* units\.$"):
+    with pytest.raises(NotApplicableError, match=r"instead: take integrated_gradients .* units\.$"):
         attribute(net, digits, 0, method="grad_cam")
 
 

@@ -34,9 +34,17 @@ SIDE = 224  # of ImageNet's images, as nearly all these nets take them
 SHORT_SIDE = 256  # of an image, before its central ``SIDE`` pixels are cut out
 # torchvision's own weights of these were made by a later recipe, and are measured at another one.
 _SHORT_SIDE_OF_DEFAULT = {
-    f"torchvision_{name}": 232
-    for name in TORCHVISION
-    if name.startswith(("resnext", "wide")) or name in ("resnet50", "resnet101", "resnet152")
+    f"torchvision_{name}": side
+    for side, names in {
+        230: ("convnext_small",),
+        232: (
+            *("resnet50", "resnet101", "resnet152", "convnext_base", "convnext_large"),
+            *(name for name in TORCHVISION if name.startswith(("resnext", "wide"))),
+        ),
+        236: ("convnext_tiny",),
+        242: ("vit_l_16",),
+    }.items()
+    for name in names
 }
 
 
