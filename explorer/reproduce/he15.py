@@ -142,7 +142,11 @@ def _fig6(row: Figure, m: Measurement) -> Verdict:
     }
     if len(plain) < 2 or not deep:
         known = "; ".join(f"{line.what}: {line.ours}" for line in _fig6_lines(row, m))
-        return Verdict("open", f"One depth cannot show a degradation. {known}.", c.sure(m))
+        return Verdict(
+            "open",
+            f"A degradation shows in plain nets of two depths beside a residual one. {known}.",
+            c.sure(m),
+        )
     low, high = min(plain), max(plain)
     worse = c.ordered(c.train_errors(plain[low]), c.train_errors(plain[high]))
     worse_test = c.ordered(c.test_errors(plain[low]), c.test_errors(plain[high]))
@@ -197,7 +201,10 @@ def _table6(row: Figure, m: Measurement) -> Verdict:
     told = ", ".join(f"{label} {c.spread(c.test_errors(arm))}" for label, arm in known)
     if len(own) < 2:
         return Verdict(
-            "open", f"Test error: {told}; one depth alone is no ranking of depths.", c.sure(m)
+            "open",
+            f"Test error: {told}; depths are ranked where the paper's own order of layers was "
+            "trained at two.",
+            c.sure(m),
         )
     first, last = own[0][1], own[-1][1]
     holds = c.ordered(c.test_errors(last), c.test_errors(first))
