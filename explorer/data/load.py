@@ -109,7 +109,7 @@ def _folder(spec: DataSpec, tell: Progress) -> Dataset:
 def _decode(images: StoredImages, cut: Cut, tell: Progress) -> tuple[Split, Split]:
     n = len(images.train_labels)
     check_room(images.path, n + len(images.test_labels), cut.side)
-    text = f"Decoding {n + len(images.test_labels)} images of {images.named.name} (once)"
+    text = f"Decoding {n + len(images.test_labels):,} images of {images.named.name} (once)"
     pixels = torch.from_numpy(images.pixels(cut, lambda share: tell(text, share)))
     train, test = (torch.from_numpy(one) for one in (images.train_labels, images.test_labels))
     return (pixels[:n], train), (pixels[n:], test)

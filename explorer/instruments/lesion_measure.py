@@ -71,7 +71,7 @@ def study(
         precision=ask.precision,
         recalibrate=ask.recalibrate_on if ask.recalibrate else 0,
         on_progress=lambda so_far: job.tell(
-            made(so_far), so_far.share_done, f"{so_far.n_images} images"
+            made(so_far), so_far.share_done, f"{so_far.n_images:,} images"
         ),
         cancelled=job.cancelled,
     )

@@ -56,5 +56,5 @@ def measure(net: Net, data: Dataset, ask: Ask, job: Job) -> Accuracy:
             for row, group in enumerate((truth, truth[hit[:, 0]], truth[hit.any(1)])):
                 counts[row] += np.bincount(group.numpy(), minlength=plan.spec.classes)
             done += len(truth)
-            job.tell(so_far(), done / len(labels), f"{done} images")
+            job.tell(so_far(), done / len(labels), f"{done:,} images")
     return so_far()

@@ -88,5 +88,5 @@ def measure(net: Net, data: Dataset, ask: Ask, job: Job) -> ProgramAnswers:
                         )
                     )
             done += len(truth)
-            job.tell(answers(), done / len(labels), f"{done} images")
+            job.tell(answers(), done / len(labels), f"{done:,} images")
     return answers()

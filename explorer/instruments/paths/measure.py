@@ -55,7 +55,7 @@ def measure(net: Net, data: Dataset, ask: Ask, job: Job) -> PathGradients:
         else:
             sums.add_draw(walk, point, chunk, (ask.seed, turn))
         part = sums.result(label, of)
-        job.tell(part, done / len(steps), f"{part.n_images} images")
+        job.tell(part, done / len(steps), f"{part.n_images:,} images")
     return sums.result(label, of)
 
 

@@ -20,7 +20,7 @@ def caption(lanes: Sequence[Lane[ShortcutScaling]], ask: Ask, show: Show) -> lis
             f"{result.theory[0]:.3g} for the direct term, measured {result.direct[0]:.3g}; "
             f"the whole gradient at the first block is {result.whole[0]:.3g} times what "
             f"shortcuts with λ = 1 hand on "
-            f"({result.n_images} training images{so_far(lane)})."
+            f"({result.n_images:,} training images{so_far(lane)})."
         )
     return said
 

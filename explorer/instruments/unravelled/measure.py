@@ -81,7 +81,7 @@ def measure(net: Net, data: Dataset, ask: Ask, job: Job) -> UnravelledView:
         logits = unravelled.logits(data.normalise(images[start : start + size]), asked)
         sums += _effects(logits, truth.to(logits.device))
         done = start + len(truth)
-        job.tell(view(done), done / len(labels), f"{done} images")
+        job.tell(view(done), done / len(labels), f"{done:,} images")
     return view(len(labels))
 
 

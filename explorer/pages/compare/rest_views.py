@@ -72,7 +72,7 @@ def rest_views(
 
 def shipped_origin(card: Card) -> str:
     """On what a shipped net's number was measured, and what other seeds come to."""
-    origin = f"{card.n_images} images · shipped weights, seed {card.seed}"
+    origin = f"{card.n_images:,} images · shipped weights, seed {card.seed}"
     if card.alike is None:
         return f"{origin}, {card.recipe.steps:,} steps"
     return f"{origin}; {card.alike.words()}"
