@@ -265,7 +265,7 @@ def test_gradients_and_gates(capsys: pytest.CaptureFixture[str]) -> None:
         assert "stages.0.units.0" in out
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", sorted(n for n, c in shipped().items() if c.data.name == "digits"))
 def test_shipped_nets_are_measured_as_their_cards_say(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
