@@ -15,7 +15,6 @@ from torch import Tensor
 from explorer.data import load as loading
 from explorer.data.catalog import is_place
 from explorer.data.dataset import Dataset
-from explorer.data.stored import ALLOWED
 from explorer.data.uploaded import is_kept_zip
 from explorer.errors import DataError, WeightsError
 from explorer.measuring import predict as prediction
@@ -51,6 +50,7 @@ from explorer.structure.specs import (
 )
 from explorer.system.bounded import local_path
 from explorer.training.loop import Session
+from explorer.writing.formats import OWN_IMAGES
 
 Data = str | Path | DataSpec | Dataset
 
@@ -209,5 +209,6 @@ def data_spec(data: str | Path | DataSpec) -> DataSpec:
         path = str(data) if is_kept_zip(data) else str(local_path(data, DataError))
         return parse(DataSpec, {"name": "folder", "path": path})
     raise DataError(
-        f"There is no data set or folder {str(data)!r}: give {', '.join(DATASETS)}, or {ALLOWED}."
+        f"There is no data set or folder {str(data)!r}: give {', '.join(DATASETS)}, or "
+        f"{OWN_IMAGES}."
     )

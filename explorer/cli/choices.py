@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.data.catalog import data_info, is_place
-from explorer.data.stored import ALLOWED
 from explorer.data.uploaded import is_kept_zip
 from explorer.errors import DataError, SpecError, WeightsError
 from explorer.structure import cards, named_nets, names, trained_on
@@ -20,7 +19,7 @@ from explorer.structure.library_nets import images_for, is_external
 from explorer.structure.named_nets import Ours, Shipped
 from explorer.structure.specs import DATASETS, DataSpec, NetSpec, fit, parse, parse_net, sized_for
 from explorer.system.bounded import local_path, plain_json, small_text
-from explorer.writing.formats import WEIGHTS_HEAD, weights_suffix
+from explorer.writing.formats import OWN_IMAGES, WEIGHTS_HEAD, weights_suffix
 
 if TYPE_CHECKING:
     from explorer.data.dataset import Dataset
@@ -154,7 +153,7 @@ def data_spec(args: argparse.Namespace, default: DataSpec | None = None) -> Data
         known = f"did you mean {near[0]!r}, or" if near else f"give {', '.join(DATASETS)}, or"
         raise DataError(
             f"There is no data set or folder {given[:60]!r}: {known} "
-            f"{ALLOWED}{'?' if near else '.'}"
+            f"{OWN_IMAGES}{'?' if near else '.'}"
         )
     for field in (
         "image_size",

@@ -11,7 +11,6 @@ from explorer.claims import says
 from explorer.cli import text
 from explorer.cli.choices import choose, data_spec, external_data, fitted
 from explorer.data.catalog import data_info
-from explorer.data.stored import ALLOWED
 from explorer.errors import SpecError
 from explorer.structure import cards, conventions, names
 from explorer.structure.blueprint import Blueprint, Layer, UnitPlan, blueprint
@@ -27,6 +26,7 @@ from explorer.structure.graph import (
 )
 from explorer.structure.library_nets import TIMM, TORCHVISION, is_external
 from explorer.structure.specs import DATASETS, RECIPES, SOURCES
+from explorer.writing.formats import OWN_IMAGES
 
 
 def run_list(args: argparse.Namespace) -> None:
@@ -95,7 +95,7 @@ def run_list(args: argparse.Namespace) -> None:
         ]
         head = ["name", "data", "steps", "accuracy", "test images", "test error of other seeds"]
         text.write(text.table(head, trained, "  rrr"))
-    text.write(f"\nData: {', '.join(DATASETS)}, or {ALLOWED}")
+    text.write(f"\nData: {', '.join(DATASETS)}, or {OWN_IMAGES}")
     text.write("\nRecipes")
     for name in RECIPES:
         text.write(f"  {name}: {SOURCES[name]}")

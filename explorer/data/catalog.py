@@ -12,11 +12,12 @@ from pathlib import Path
 from types import ModuleType
 
 from explorer.data.home import data_home as data_home
-from explorer.data.stored import ALLOWED, Named, StoredImages, readable
+from explorer.data.stored import Named, StoredImages, readable
 from explorer.data.uploaded import is_kept_zip, kept_zip
 from explorer.errors import DataError
 from explorer.structure.specs import DATASETS, DataInfo, DataSpec
 from explorer.system.bounded import local_path
+from explorer.writing.formats import OWN_IMAGES
 
 
 def data_info(spec: DataSpec) -> DataInfo:
@@ -73,7 +74,7 @@ def place_of(path: str | Path) -> Path:
     """
     place = kept_zip(path) or local_path(path, DataError)
     if not os.path.exists(place):  # unlike Path.exists, it never raises
-        raise DataError(f"There is no folder or file {str(place)!r}: give {ALLOWED}.")
+        raise DataError(f"There is no folder or file {str(place)!r}: give {OWN_IMAGES}.")
     return place
 
 
@@ -97,7 +98,7 @@ def _kind_of_file(file: Path) -> ModuleType:
 
     with readable(file):
         if not file.is_file():  # a device or pipe may never end
-            raise DataError(f"{str(file)!r} is no folder and no file: give {ALLOWED}.")
+            raise DataError(f"{str(file)!r} is no folder and no file: give {OWN_IMAGES}.")
         with file.open("rb") as opened:
             head = opened.read(8)
     if head.startswith(b"PK"):
@@ -106,4 +107,6 @@ def _kind_of_file(file: Path) -> ModuleType:
         return arrays
     if file.suffix.lower() in tables.SUFFIXES:
         return tables
-    raise DataError(f"{file.name[:60]!r} is no folder and no file of many images: give {ALLOWED}.")
+    raise DataError(
+        f"{file.name[:60]!r} is no folder and no file of many images: give {OWN_IMAGES}."
+    )

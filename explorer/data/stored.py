@@ -24,10 +24,6 @@ from explorer.system.archives import Oversized
 
 Progress = Callable[[float], None]  # told the share done, in [0, 1]
 # What may be named as data, for every sentence that refuses something else.
-ALLOWED = (
-    "a folder or .zip with train/CLASS/*.png and test/CLASS/*.png, CIFAR's python batches, or a "
-    ".npz, .npy or .csv file"
-)
 _TEST_SHARE = 5  # every fifth image is for testing, where nothing says which are
 _DRAWN = 8  # stream of random numbers
 DRAWN_TEST = "tested on a fifth of its images, drawn"

@@ -24,6 +24,7 @@ from pydantic import (
 
 from explorer.errors import SpecError
 from explorer.system.bounded import plain_json
+from explorer.writing.formats import OWN_IMAGES
 
 Family = Literal["plain", "residual", "highway", "dense"]
 Layout = Literal["cifar", "fc", "fitnet", "imagenet", "reference", "small"]
@@ -658,9 +659,7 @@ class DataSpec(Spec):
     @model_validator(mode="after")
     def _folder_has_a_path(self) -> DataSpec:
         if self.name == "folder" and not self.path:
-            raise ValueError(
-                "data 'folder' needs a path to a folder with train/CLASS/*.png and test/CLASS/*.png"
-            )
+            raise ValueError(f"data 'folder' needs a path: of {OWN_IMAGES}")
         if self.name != "folder" and self.path is not None:
             raise ValueError(f"a path is for data 'folder' only, not for {self.name!r}")
         if self.resize is not None and (self.name != "folder" or self.resize < self.image_size):

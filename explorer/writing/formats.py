@@ -15,6 +15,11 @@ IMAGES: dict[str, tuple[str, ...]] = {
     "TIFF": (".tif", ".tiff"),
 }
 IMAGE_FORMATS = tuple(IMAGES)
+# What may lie at a path of a person's own images.
+OWN_IMAGES = (
+    "a folder or .zip with train/CLASS/*.png and test/CLASS/*.png, CIFAR's python batches, or a "
+    ".npz, .npy or .csv file"
+)
 IMAGE_SUFFIXES = tuple(suffix for suffixes in IMAGES.values() for suffix in suffixes)
 # As weights are kept here; a file that somebody brings may have any name, its content decides.
 WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth")
