@@ -163,7 +163,7 @@ SHIPPED: Mapping[str, Recipe] = MappingProxyType(
     }
 )
 # What takes minutes to measure, of nets whose images do not come with the program: with how many
-# test images, class-balanced; None takes all.
+# test images, each class in its share; None takes all.
 KEEP: Mapping[str, int | None] = MappingProxyType(
     {
         "responses": None,
