@@ -66,16 +66,6 @@ def test_an_address_of_the_persons_own_counts(app: AppTest) -> None:
     assert _shown(app) == "[]"
 
 
-def test_an_older_address_after_a_while_is_where_the_person_wants_to_be(
-    app: AppTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _press(app, "a")
-    monkeypatch.setattr(address, "LATE_SECONDS", 0.0)
-    app.query_params.clear()  # the page's own name in the list of pages was clicked
-    app.run()
-    assert _shown(app) == "[]"
-
-
 def test_going_back_with_the_browsers_button_goes_back(
     app: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,13 +4,12 @@ Streamlit answers each request with the address that the browser had when it ask
 sent before the browser has heard what the click before it changed comes with the older address: two
 blocks deleted in quick succession would be one, and a click of Play that is sent again would draw
 the page without its run. So what was written in a session is remembered: an address that was
-replaced just before, and was not gone back to with the browser's own buttons, is read as what
-replaced it.
+already replaced, and was not gone back to with the browser's own buttons, is read as what replaced
+it.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,7 +18,6 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 _WRITTEN = "address.written"
 _REMEMBERED = 20  # replaced addresses; a person does not click so often within an answer
-LATE_SECONDS = 20.0  # after which an older address is where the person wants to be, as by a link
 
 
 @dataclass
@@ -27,11 +25,6 @@ class _Written:
     page: str
     newest: dict[str, str]
     replaced: list[dict[str, str]] = field(default_factory=list)
-    at: float = field(default_factory=time.monotonic)
-
-    @property
-    def is_just_written(self) -> bool:
-        return time.monotonic() - self.at < LATE_SECONDS
 
 
 def present() -> dict[str, str]:
@@ -41,8 +34,7 @@ def present() -> dict[str, str]:
     if written is None or asked == written.newest:
         return asked
     page, went_back = _request()
-    late = page == written.page and asked in written.replaced and written.is_just_written
-    if went_back or not late:
+    if went_back or page != written.page or asked not in written.replaced:
         del st.session_state[_WRITTEN]  # the person has gone elsewhere
         return asked
     st.query_params.from_dict(written.newest)
